@@ -1,0 +1,154 @@
+"""The AWS of the sandbox: moto for everything, kinesis-local for Kinesis.
+
+    with emulators.running() as aws:
+        aws.client("sqs").list_queues()
+        start_something(environment=aws.environment())
+
+Inside the block this process's own AWS_* variables are the emulators': no
+profile, credential or endpoint of the caller is left, so that nothing started
+from here can reach a real account.
+"""
+
+import contextlib
+import os
+import socket
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import processes
+import setup
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+PATIENCE_SECONDS = 30
+# moto keeps tables and streams by account; kinesis-local takes a 12-digit key
+# id for the account, so this one must not look like that.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "sandbox", "AWS_SECRET_ACCESS_KEY": "sandbox"}
+
+
+class Emulators:
+    """Where the emulators answer."""
+
+    def __init__(self, aws_url, kinesis_url):
+        self.aws_url = aws_url
+        self.kinesis_url = kinesis_url
+
+    def environment(self, region=REGION):
+        """The variables with which any AWS SDK talks to the emulators alone."""
+        return {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ENDPOINT_URL_KINESIS": self.kinesis_url,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+
+    def client(self, service, region=REGION):
+        import boto3  # only there once the tools are installed
+        return boto3.client(service, region_name=region)
+
+
+@contextlib.contextmanager
+def running():
+    """Starts the emulators on free ports and stops them, whatever happens."""
+    setup.ensure("venv", "kinesis")
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(tempfile.TemporaryFile())
+        moto = _Emulator("moto", _moto, "/moto-api/data.json", log)
+        kinesis = _Emulator("kinesis-local", _kinesis, "/healthcheck", log)
+        for emulator in (moto, kinesis):
+            emulator.start()
+            stack.callback(emulator.stop)
+        for emulator in (moto, kinesis):
+            emulator.wait()
+        aws = Emulators(moto.url, kinesis.url)
+        with _only_these_aws_variables(aws.environment()):
+            yield aws
+
+
+def _moto(port):
+    return [setup.tool("venv", "moto_server"), "-H", "127.0.0.1", "-p", port], {}, None
+
+
+def _kinesis(port):
+    variables = {
+        "KINESIS_MOCK_PLAIN_PORT": port, "KINESIS_MOCK_TLS_PORT": _free_port(),
+        "AWS_ACCOUNT_ID": ACCOUNT, "AWS_REGION": REGION, "SHARD_LIMIT": 5000,
+        "LOG_LEVEL": "ERROR",
+        **{f"{action}_DURATION": "1ms" for action in (
+            "CREATE_STREAM", "DELETE_STREAM", "SPLIT_SHARD", "MERGE_SHARDS",
+            "REGISTER_STREAM_CONSUMER")},
+    }
+    command = setup.kinesis_command()
+    # It reads its own certificate from the folder it is started in.
+    return command, variables, Path(command[1]).parent
+
+
+class _Emulator:
+    def __init__(self, name, command, health, log):
+        self._name, self._command, self._health, self._log = name, command, health, log
+        self._process = None
+
+    def start(self):
+        port = _free_port()
+        command, variables, folder = self._command(port)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        self._process = processes.start(
+            command, {**inherited, **{k: str(v) for k, v in variables.items()}},
+            self._log, folder=folder)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self):
+        processes.stop(self._process)
+
+    def wait(self):
+        """Returns once it answers; a port taken meanwhile means another try."""
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < ends:
+            if self._process.poll() is not None:
+                time.sleep(0.2)
+                self.start()
+            if _answers(self.url + self._health):
+                return
+            time.sleep(0.05)
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace")[-2000:]
+        raise RuntimeError(f"{self._name} did not start in {PATIENCE_SECONDS} s:\n{said}")
+
+
+def _answers(url):
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        direct.open(url, timeout=2).close()
+        return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _only_these_aws_variables(variables):
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
