@@ -1,0 +1,202 @@
+"""What Lambda itself would have written, given the records of a stream.
+
+The event it hands to a function, the invocation record it sends to the
+on-failure destination once it gives the batch up, and the envelopes in which
+that record reaches us. Written from captures of the real service, apart from
+the code under test, so that each checks the other.
+"""
+
+import base64
+import json
+import uuid
+from datetime import datetime, timezone
+
+SOURCE_FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:order-projector"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:failed-batches"
+
+
+def text(value):
+    """JSON as Lambda prints it: no spaces, every character as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+# The records of the event: `record` is one of boto3's GetRecords.
+
+def kinesis_event_record(record, stream_arn, shard_id):
+    return {
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": record["PartitionKey"],
+            "sequenceNumber": record["SequenceNumber"],
+            "data": base64.b64encode(record["Data"]).decode(),
+            "approximateArrivalTimestamp":
+                round(record["ApproximateArrivalTimestamp"].timestamp(), 3),
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": f"{shard_id}:{record['SequenceNumber']}",
+        "eventName": "aws:kinesis:record",
+        "awsRegion": stream_arn.split(":")[3],
+        "eventSourceARN": stream_arn,
+    }
+
+
+def dynamodb_event_record(record, stream_arn):
+    change = dict(record["dynamodb"])
+    change["ApproximateCreationDateTime"] = int(change["ApproximateCreationDateTime"].timestamp())
+    for image in ("Keys", "NewImage", "OldImage"):
+        if image in change:
+            change[image] = {name: _attribute(value) for name, value in change[image].items()}
+    event = {**record, "dynamodb": change, "eventSourceARN": stream_arn}
+    if identity := event.pop("userIdentity", None):
+        event["userIdentity"] = {"type": identity["Type"], "principalId": identity["PrincipalId"]}
+    return event
+
+
+def _attribute(value):
+    """An attribute value on the wire: boto3 hands out bytes where JSON has base64."""
+    (kind, content), = value.items()
+    if kind == "B":
+        content = base64.b64encode(content).decode()
+    elif kind == "BS":
+        content = [base64.b64encode(item).decode() for item in content]
+    elif kind == "L":
+        content = [_attribute(item) for item in content]
+    elif kind == "M":
+        content = {name: _attribute(item) for name, item in content.items()}
+    return {kind: content}
+
+
+# The invocation record.
+
+def kinesis_failure(records, stream_arn, shard_id, **changes):
+    """For a batch of boto3's Kinesis records; `changes` as for `failure`."""
+    return failure("KinesisBatchInfo", _batch_info(
+        shard_id, stream_arn,
+        [(record["SequenceNumber"], record["ApproximateArrivalTimestamp"]) for record in records],
+        "milliseconds"), **changes)
+
+
+def dynamodb_failure(records, stream_arn, shard_id, **changes):
+    """For a batch of boto3's DynamoDB Streams records."""
+    return failure("DDBStreamBatchInfo", _batch_info(
+        shard_id, stream_arn,
+        [(record["dynamodb"]["SequenceNumber"], record["dynamodb"]["ApproximateCreationDateTime"])
+         for record in records],
+        "seconds"), **changes)
+
+
+def failure(kind, batch_info, *, payload=None, **changes):
+    """The whole record; a change to None leaves that key out."""
+    record = {
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "functionArn": SOURCE_FUNCTION,
+            "condition": "RetryAttemptsExhausted",
+            "approximateInvokeCount": 3,
+        },
+        "responseContext": {
+            "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "version": "1.0",
+        "payload": payload,
+        "timestamp": _now(),
+        kind: batch_info,
+    }
+    record.update(changes)
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _batch_info(shard_id, stream_arn, places, timespec):
+    return {
+        "shardId": shard_id,
+        "startSequenceNumber": places[0][0],
+        "endSequenceNumber": places[-1][0],
+        "approximateArrivalOfFirstRecord": _iso(places[0][1], timespec),
+        "approximateArrivalOfLastRecord": _iso(places[-1][1], timespec),
+        "batchSize": len(places),
+        "streamArn": stream_arn,
+    }
+
+
+def _iso(moment, timespec):
+    moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    return moment.isoformat(timespec=timespec) + "Z"
+
+
+def _now():
+    return _iso(datetime.now(timezone.utc), "milliseconds")
+
+
+# The envelopes: `message` is the text of an invocation record, or a record.
+
+def sns_event(*messages):
+    """The event of a function subscribed to the topic."""
+    return {"Records": [{
+        "EventSource": "aws:sns",
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": f"{TOPIC}:{uuid.uuid4()}",
+        "Sns": {
+            "Type": "Notification",
+            "MessageId": str(uuid.uuid4()),
+            "TopicArn": TOPIC,
+            "Subject": None,
+            "Message": message if isinstance(message, str) else text(message),
+            "Timestamp": _now(),
+            "SignatureVersion": "1",
+            "Signature": "c2FuZGJveA==",
+            "SigningCertUrl": "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0.pem",
+            "UnsubscribeUrl": "https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe",
+            "MessageAttributes": {},
+        },
+    } for message in messages]}
+
+
+def sqs_event(*bodies):
+    """The event of a function that polls a queue."""
+    return {"Records": [{
+        "messageId": str(uuid.uuid4()),
+        "receiptHandle": "AQEBsandbox",
+        "body": body if isinstance(body, str) else text(body),
+        "attributes": {
+            "ApproximateReceiveCount": "1", "SentTimestamp": "1795231300000",
+            "SenderId": "AIDASANDBOX", "ApproximateFirstReceiveTimestamp": "1795231300001"},
+        "messageAttributes": {},
+        "md5OfBody": "00000000000000000000000000000000",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:retries",
+        "awsRegion": "us-east-1",
+    } for body in bodies]}
+
+
+def sns_notification(message):
+    """The body SNS puts on a queue subscribed without raw delivery: other keys, other case."""
+    return {
+        "Type": "Notification",
+        "MessageId": str(uuid.uuid4()),
+        "TopicArn": TOPIC,
+        "Message": message if isinstance(message, str) else text(message),
+        "Timestamp": _now(),
+        "SignatureVersion": "1",
+        "Signature": "c2FuZGJveA==",
+        "SigningCertURL": "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0.pem",
+        "UnsubscribeURL": "https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe",
+    }
+
+
+def async_failure(event):
+    """The document Lambda sends when every try of an asynchronous invocation failed."""
+    return {
+        "version": "1.0",
+        "timestamp": _now(),
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:hydrate:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": 3,
+        },
+        "requestPayload": event,
+        "responseContext": {
+            "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": {"errorType": "Throttled", "errorMessage": "the shard is throttled"},
+    }
+

@@ -1,0 +1,248 @@
+"""A stand-in for the Lambda Runtime API that runs the compiled function.
+
+    with Function(binary, environment) as function:
+        answer = function.invoke(event)
+
+The function is started once and given its events one by one, as on Lambda.
+Calls from several threads wait for each other, also as on Lambda.
+"""
+
+import http.server
+import json
+import os
+import queue
+import tempfile
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import processes
+
+VERSION = "/2018-06-01/runtime"
+START_PATIENCE_SECONDS = 20
+# What Lambda adds to the timeout before it gives a function up for hung.
+GRACE_SECONDS = 5
+
+
+@dataclass
+class Answer:
+    """What one invocation came to: a payload, or an error of the function's."""
+
+    payload: object = None
+    error: dict = None
+    raw: bytes = b""
+    stdout: list = field(default_factory=list)
+    stderr: str = ""
+    seconds: float = 0.0
+
+    @property
+    def logs(self):
+        """The log lines: the JSON objects on stdout that are not metrics."""
+        return [line for line in self._objects() if "_aws" not in line]
+
+    @property
+    def metrics(self):
+        """The CloudWatch embedded-metric objects on stdout."""
+        return [line for line in self._objects() if "_aws" in line]
+
+    def _objects(self):
+        return [json.loads(line) for line in self.stdout]
+
+
+class FunctionExited(Exception):
+    """The process ended, at start or instead of answering."""
+
+    def __init__(self, code, error, stdout, stderr):
+        super().__init__(f"the function exited with {code}: {error or stderr[-1000:]}")
+        self.code, self.error, self.stdout, self.stderr = code, error, stdout, stderr
+
+
+class Function:
+    """The compiled function, running."""
+
+    def __init__(self, binary, environment, name="hydrate", timeout=30, memory_mb=256,
+                 region="us-east-1", account="123456789012"):
+        self.arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
+        self.timeout = timeout
+        self._lock = threading.Lock()
+        self._events = queue.Queue()
+        self._reports = queue.Queue()
+        self._server = _Server(self)
+        self._stdout, self._stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._read = {}
+        self._started = time.perf_counter()
+        self.process = processes.start(
+            [binary], {**self._lambda_variables(name, memory_mb, region), **environment},
+            self._stdout, self._stderr)
+        try:
+            self._until(["next"], START_PATIENCE_SECONDS)
+        except BaseException:
+            self.close()
+            raise
+        self.start_seconds = time.perf_counter() - self._started
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        processes.stop(self.process)
+        self._server.close()
+
+    def invoke(self, event, timeout=None):
+        """Gives the function one event: text or bytes as they are, else as JSON."""
+        if isinstance(event, str):
+            event = event.encode()
+        elif not isinstance(event, bytes):
+            event = json.dumps(event).encode()
+        timeout = timeout or self.timeout
+        with self._lock:
+            self._drain()
+            started = time.perf_counter()
+            self._events.put((event, time.time() + timeout))
+            kind, raw = self._until(["response", "error"], timeout + GRACE_SECONDS)
+            seconds = time.perf_counter() - started
+            # Only when it asks for its next event has it written its last line.
+            self._until(["next"], GRACE_SECONDS)
+            stdout, stderr = self._drain()
+        answer = Answer(raw=raw, stdout=stdout, stderr=stderr, seconds=seconds)
+        parsed = json.loads(raw) if raw else None
+        if kind == "error":
+            answer.error = parsed
+        else:
+            answer.payload = parsed
+        return answer
+
+    def memory_bytes(self, field_name):
+        """A line of the kernel's account of the process: VmRSS, VmHWM (the peak)."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            for line in status:
+                if line.startswith(field_name + ":"):
+                    return int(line.split()[1]) * 1024
+        raise KeyError(field_name)
+
+    def _until(self, kinds, seconds):
+        """The next report of one of these kinds; anything else on the way is passed over."""
+        ends = time.monotonic() + seconds
+        error = None
+        while time.monotonic() < ends:
+            try:
+                kind, body = self._reports.get(timeout=0.2)
+            except queue.Empty:
+                if self.process.poll() is not None and self._reports.empty():
+                    raise FunctionExited(self.process.returncode, error, *self._drain())
+                continue
+            if kind in kinds:
+                return kind, body
+            if kind == "init error":
+                error = json.loads(body)
+        self.process.kill()
+        raise TimeoutError(f"no {kinds} from the function in {seconds} s: {self._drain()}")
+
+    def _drain(self):
+        """What it wrote since the last call: stdout's lines, stderr's text."""
+        texts = []
+        for file in (self._stdout, self._stderr):
+            text = os.pread(file.fileno(), 1 << 30, self._read.get(file, 0))
+            self._read[file] = self._read.get(file, 0) + len(text)
+            texts.append(text.decode())
+        return texts[0].splitlines(), texts[1]
+
+    def _lambda_variables(self, name, memory_mb, region):
+        return {
+            "PATH": "/usr/bin:/bin",
+            "TZ": ":UTC",
+            "AWS_LAMBDA_RUNTIME_API": self._server.address,
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "2026/01/01/[$LATEST]0123456789abcdef",
+            "AWS_REGION": region,
+        }
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, function):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.function = function
+        self.closing = threading.Event()
+        self.address = "127.0.0.1:%d" % self.server_address[1]
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self):
+        self.closing.set()
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request, client_address):
+        """A function that was stopped leaves broken connections; nothing to say."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def do_GET(self):
+        if self.path != VERSION + "/invocation/next":
+            return self._answer(404)
+        function = self.server.function
+        function._reports.put(("next", b""))
+        while not self.server.closing.is_set():
+            try:
+                event, deadline = function._events.get(timeout=0.2)
+                break
+            except queue.Empty:
+                if function.process.poll() is not None:
+                    return self._answer(500)
+        else:
+            return self._answer(500)
+        request = str(uuid.uuid4())
+        self._answer(200, event, {
+            "Lambda-Runtime-Aws-Request-Id": request,
+            "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": function.arn,
+            "Lambda-Runtime-Trace-Id":
+                "Root=1-%08x-%s;Sampled=0" % (int(time.time()), request.replace("-", "")[:24]),
+        })
+
+    def do_POST(self):
+        body = self._body()
+        kind = self.path.rsplit("/", 1)[-1]
+        if self.path == VERSION + "/init/error":
+            kind = "init error"
+        elif kind not in ("response", "error"):
+            return self._answer(404)
+        self._answer(202, b'{"status":"OK"}')
+        self.server.function._reports.put((kind, body))
+
+    def _body(self):
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return body
+
+    def _answer(self, status, body=b"", headers=None):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, *_):
+        pass
