@@ -11,7 +11,7 @@ import json
 import uuid
 from datetime import datetime, timezone
 
-SOURCE_FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:order-projector"
+FUNCTIONS = "arn:aws:lambda:us-east-1:123456789012:function:"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:failed-batches"
 
 
@@ -86,12 +86,12 @@ def dynamodb_failure(records, stream_arn, shard_id, **changes):
         "seconds"), **changes)
 
 
-def failure(kind, batch_info, *, payload=None, **changes):
+def failure(kind, batch_info, *, function="order-projector", payload=None, **changes):
     """The whole record; a change to None leaves that key out."""
     record = {
         "requestContext": {
             "requestId": str(uuid.uuid4()),
-            "functionArn": SOURCE_FUNCTION,
+            "functionArn": FUNCTIONS + function,
             "condition": "RetryAttemptsExhausted",
             "approximateInvokeCount": 3,
         },
@@ -190,7 +190,7 @@ def async_failure(event):
         "timestamp": _now(),
         "requestContext": {
             "requestId": str(uuid.uuid4()),
-            "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:hydrate:$LATEST",
+            "functionArn": FUNCTIONS + "hydrate:$LATEST",
             "condition": "RetriesExhausted",
             "approximateInvokeCount": 3,
         },

@@ -7,7 +7,6 @@ The function is started once and given its events one by one, as on Lambda.
 Calls from several threads wait for each other, also as on Lambda.
 """
 
-import http.server
 import json
 import os
 import queue
@@ -17,6 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
+import local_http
 import processes
 
 VERSION = "/2018-06-01/runtime"
@@ -68,7 +68,8 @@ class Function:
         self._lock = threading.Lock()
         self._events = queue.Queue()
         self._reports = queue.Queue()
-        self._server = _Server(self)
+        self._server = local_http.Server(_Handler)
+        self._server.function = self
         self._stdout, self._stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self._read = {}
         self._started = time.perf_counter()
@@ -166,34 +167,11 @@ class Function:
         }
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, function):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.function = function
-        self.closing = threading.Event()
-        self.address = "127.0.0.1:%d" % self.server_address[1]
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self):
-        self.closing.set()
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        """A function that was stopped leaves broken connections; nothing to say."""
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
-
+class _Handler(local_http.Handler):
     def do_GET(self):
-        if self.path != VERSION + "/invocation/next":
-            return self._answer(404)
         function = self.server.function
+        if self.path != VERSION + "/invocation/next":
+            return self.answer(404)
         function._reports.put(("next", b""))
         while not self.server.closing.is_set():
             try:
@@ -201,11 +179,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 break
             except queue.Empty:
                 if function.process.poll() is not None:
-                    return self._answer(500)
+                    return self.answer(500)
         else:
-            return self._answer(500)
+            return self.answer(500)
         request = str(uuid.uuid4())
-        self._answer(200, event, {
+        self.answer(200, event, {
             "Lambda-Runtime-Aws-Request-Id": request,
             "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
             "Lambda-Runtime-Invoked-Function-Arn": function.arn,
@@ -214,35 +192,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         })
 
     def do_POST(self):
-        body = self._body()
+        body = self.read_body()
         kind = self.path.rsplit("/", 1)[-1]
         if self.path == VERSION + "/init/error":
             kind = "init error"
         elif kind not in ("response", "error"):
-            return self._answer(404)
-        self._answer(202, b'{"status":"OK"}')
+            return self.answer(404)
+        self.answer(202, b'{"status":"OK"}')
         self.server.function._reports.put((kind, body))
-
-    def _body(self):
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        while self.rfile.readline().strip():
-            pass
-        return body
-
-    def _answer(self, status, body=b"", headers=None):
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-
-    def log_message(self, *_):
-        pass
