@@ -1,0 +1,148 @@
+//! A DynamoDB Streams record and the Lambda event record made of it.
+
+mod blob;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arn::StreamArn;
+use crate::sequence_number::SequenceNumber;
+
+/// An item, or the key of one. Sorted: the SDK's maps have no order, and a message must not change between retries.
+pub type Item = BTreeMap<String, AttributeValue>;
+
+/// A DynamoDB attribute value. Numbers stay the strings they are: 38 digits fit no machine number.
+///
+/// As JSON it is the one-key object of DynamoDB's own notation, bytes in base64
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_AttributeValue.html>).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AttributeValue {
+    S(String),
+    N(String),
+    B(#[serde(with = "blob")] Vec<u8>),
+    Ss(Vec<String>),
+    Ns(Vec<String>),
+    Bs(#[serde(with = "blob::list")] Vec<Vec<u8>>),
+    M(Item),
+    L(Vec<AttributeValue>),
+    Null(bool),
+    Bool(bool),
+}
+
+/// Who made the change, where it was not a user: time to live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserIdentity {
+    pub principal_id: Option<String>,
+    pub kind: Option<String>,
+}
+
+/// A record as `GetRecords` returns it. An image that the view type leaves out is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DynamoDbRecord {
+    pub sequence_number: SequenceNumber,
+    pub event_id: Option<String>,
+    pub event_name: Option<String>,
+    pub event_version: Option<String>,
+    pub event_source: Option<String>,
+    pub aws_region: Option<String>,
+    /// Whole seconds since the Unix epoch.
+    pub approximate_creation: Option<i64>,
+    pub keys: Option<Item>,
+    pub new_image: Option<Item>,
+    pub old_image: Option<Item>,
+    pub size_bytes: Option<i64>,
+    pub stream_view_type: Option<String>,
+    pub user_identity: Option<UserIdentity>,
+}
+
+impl DynamoDbRecord {
+    /// Appends the record as Lambda delivered it to the function
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>).
+    ///
+    /// What the API always sends and an emulator may leave out is filled in. An image that is missing or empty is
+    /// left out: a function that asks whether there is one must get the answer it got before.
+    pub fn write_event(&self, stream: &StreamArn, out: &mut String) {
+        let identity = self.user_identity.as_ref().map(|identity| Identity {
+            kind: identity.kind.as_deref(),
+            principal_id: identity.principal_id.as_deref(),
+        });
+        let event = Event {
+            event_id: self.event_id.as_deref(),
+            event_name: self.event_name.as_deref(),
+            event_version: self.event_version.as_deref().unwrap_or("1.1"),
+            event_source: self.event_source.as_deref().unwrap_or("aws:dynamodb"),
+            aws_region: self.aws_region.as_deref().unwrap_or(stream.region()),
+            dynamodb: Change {
+                approximate_creation_date_time: self.approximate_creation,
+                keys: present(&self.keys),
+                new_image: present(&self.new_image),
+                old_image: present(&self.old_image),
+                sequence_number: self.sequence_number.as_str(),
+                size_bytes: self.size_bytes,
+                stream_view_type: self.stream_view_type.as_deref(),
+            },
+            user_identity: identity.filter(|identity| identity.kind.is_some() || identity.principal_id.is_some()),
+            event_source_arn: stream.as_str(),
+        };
+        // Strings and integers, under string keys, cannot fail to serialise.
+        out.push_str(&serde_json::to_string(&event).unwrap_or_default());
+    }
+}
+
+fn present(item: &Option<Item>) -> Option<&Item> {
+    item.as_ref().filter(|item| !item.is_empty())
+}
+
+/// The event record; the fields stand in Lambda's order.
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(rename = "eventID", skip_serializing_if = "Option::is_none")]
+    event_id: Option<&'a str>,
+    #[serde(rename = "eventName", skip_serializing_if = "Option::is_none")]
+    event_name: Option<&'a str>,
+    #[serde(rename = "eventVersion")]
+    event_version: &'a str,
+    #[serde(rename = "eventSource")]
+    event_source: &'a str,
+    #[serde(rename = "awsRegion")]
+    aws_region: &'a str,
+    dynamodb: Change<'a>,
+    #[serde(rename = "userIdentity", skip_serializing_if = "Option::is_none")]
+    user_identity: Option<Identity<'a>>,
+    #[serde(rename = "eventSourceARN")]
+    event_source_arn: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approximate_creation_date_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<&'a Item>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_image: Option<&'a Item>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_image: Option<&'a Item>,
+    sequence_number: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_view_type: Option<&'a str>,
+}
+
+/// The API writes `Type` and `PrincipalId`, Lambda's event does not
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html>).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal_id: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests;

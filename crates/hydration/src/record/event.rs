@@ -1,0 +1,152 @@
+//! A Lambda event record, read back.
+//!
+//! Lambda's S3 destination keeps the failed event in the invocation record's `payload`. Its records are passed on as
+//! the text they are; what is read here serves to count them, to find the range's ends, and to show them.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::arn::Source;
+use crate::json;
+use crate::record::{DynamoDbRecord, Item, KinesisRecord, StreamRecord, UserIdentity};
+use crate::sequence_number::SequenceNumber;
+use crate::timestamp::Timestamp;
+
+/// What the text of an event record says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRecord {
+    pub record: StreamRecord,
+}
+
+impl EventRecord {
+    /// `None` when the text is no event record of that service: another `eventSource`, no sequence number, data that
+    /// is not base64, an attribute value of no known type, or JSON that is not [sound](json::is_sound). What only
+    /// serves to look at, an arrival time say, may be missing or strange.
+    pub fn parse(source: Source, raw: &RawValue) -> Option<Self> {
+        if !json::is_sound(raw.get()) {
+            return None;
+        }
+        let record = match source {
+            Source::Kinesis => StreamRecord::Kinesis(kinesis(raw)?),
+            Source::DynamoDb => StreamRecord::DynamoDb(Box::new(dynamodb(raw)?)),
+        };
+        Some(Self { record })
+    }
+
+    pub fn sequence_number(&self) -> &SequenceNumber {
+        self.record.sequence_number()
+    }
+}
+
+#[derive(Deserialize)]
+struct KinesisEvent<'a> {
+    #[serde(rename = "eventSource", borrow)]
+    event_source: Cow<'a, str>,
+    #[serde(borrow)]
+    kinesis: KinesisFields<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KinesisFields<'a> {
+    partition_key: String,
+    #[serde(borrow)]
+    sequence_number: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Cow<'a, str>,
+    #[serde(borrow)]
+    approximate_arrival_timestamp: Option<&'a RawValue>,
+}
+
+fn kinesis(raw: &RawValue) -> Option<KinesisRecord> {
+    let event: KinesisEvent<'_> = serde_json::from_str(raw.get()).ok()?;
+    if event.event_source != "aws:kinesis" {
+        return None;
+    }
+    Some(KinesisRecord {
+        sequence_number: SequenceNumber::parse(&event.kinesis.sequence_number).ok()?,
+        partition_key: event.kinesis.partition_key,
+        data: STANDARD.decode(event.kinesis.data.as_bytes()).ok()?,
+        approximate_arrival: event.kinesis.approximate_arrival_timestamp.and_then(seconds).map(Timestamp::from_millis),
+    })
+}
+
+#[derive(Deserialize)]
+struct DynamoDbEvent<'a> {
+    #[serde(rename = "eventID")]
+    event_id: Option<String>,
+    #[serde(rename = "eventName")]
+    event_name: Option<String>,
+    #[serde(rename = "eventVersion")]
+    event_version: Option<String>,
+    #[serde(rename = "eventSource")]
+    event_source: String,
+    #[serde(rename = "awsRegion")]
+    aws_region: Option<String>,
+    #[serde(borrow)]
+    dynamodb: Change<'a>,
+    #[serde(rename = "userIdentity")]
+    user_identity: Option<Identity>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Change<'a> {
+    #[serde(borrow)]
+    approximate_creation_date_time: Option<&'a RawValue>,
+    keys: Option<Item>,
+    new_image: Option<Item>,
+    old_image: Option<Item>,
+    #[serde(borrow)]
+    sequence_number: Cow<'a, str>,
+    #[serde(borrow)]
+    size_bytes: Option<&'a RawValue>,
+    stream_view_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    principal_id: Option<String>,
+}
+
+fn dynamodb(raw: &RawValue) -> Option<DynamoDbRecord> {
+    let event: DynamoDbEvent<'_> = serde_json::from_str(raw.get()).ok()?;
+    if event.event_source != "aws:dynamodb" {
+        return None;
+    }
+    let change = event.dynamodb;
+    Some(DynamoDbRecord {
+        sequence_number: SequenceNumber::parse(&change.sequence_number).ok()?,
+        event_id: event.event_id,
+        event_name: event.event_name,
+        event_version: event.event_version,
+        event_source: Some(event.event_source),
+        aws_region: event.aws_region,
+        approximate_creation: change.approximate_creation_date_time.and_then(seconds).map(|millis| millis / 1000),
+        keys: change.keys,
+        new_image: change.new_image,
+        old_image: change.old_image,
+        size_bytes: change.size_bytes.and_then(|size| size.get().parse().ok()),
+        stream_view_type: change.stream_view_type,
+        user_identity: event
+            .user_identity
+            .map(|identity| UserIdentity { principal_id: identity.principal_id, kind: identity.kind }),
+    })
+}
+
+/// A JSON number of seconds, in milliseconds. A float of today's magnitude is exact to a quarter of a microsecond.
+fn seconds(raw: &RawValue) -> Option<i64> {
+    let seconds: f64 = raw.get().parse().ok()?;
+    // The cast saturates.
+    Some((seconds * 1000.0).round() as i64)
+}
+
+#[cfg(test)]
+mod tests;
