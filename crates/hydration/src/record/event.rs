@@ -15,6 +15,7 @@ use crate::json;
 use crate::record::{DynamoDbRecord, Item, KinesisRecord, StreamRecord, UserIdentity};
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
+use crate::view;
 
 /// What the text of an event record says.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,16 @@ impl EventRecord {
 
     pub fn sequence_number(&self) -> &SequenceNumber {
         self.record.sequence_number()
+    }
+
+    /// Appends the decoded view. `deaggregated`: Lambda took the record out of its aggregate already, so what looks
+    /// like one is not opened again.
+    pub fn write_view(&self, deaggregated: bool, out: &mut String) {
+        match &self.record {
+            StreamRecord::Kinesis(record) if deaggregated => view::write_kinesis_user_record(&record.data, out),
+            StreamRecord::Kinesis(record) => view::write_kinesis(&record.data, out),
+            StreamRecord::DynamoDb(record) => view::write_dynamodb(record, out),
+        }
     }
 }
 
