@@ -1,0 +1,101 @@
+//! DynamoDB Streams: `GetShardIterator` and `GetRecords`.
+
+use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::types::{AttributeValue as SdkValue, Record, ShardIteratorType};
+use hydration::arn::StreamArn;
+use hydration::ports::{Page, Position, ReadError, ShardIterator};
+use hydration::record::{AttributeValue, DynamoDbRecord, Item, StreamRecord, UserIdentity};
+use hydration::sequence_number::SequenceNumber;
+
+use crate::fault::{read_error, unreadable};
+
+const GET_SHARD_ITERATOR: &str = "dynamodb:GetShardIterator";
+const GET_RECORDS: &str = "dynamodb:GetRecords";
+
+pub(crate) async fn iterator(
+    client: &Client,
+    stream: &StreamArn,
+    shard_id: &str,
+    position: &Position,
+) -> Result<ShardIterator, ReadError> {
+    let request = client.get_shard_iterator().stream_arn(stream.stream()).shard_id(shard_id);
+    let request = match position {
+        Position::At(number) => {
+            request.shard_iterator_type(ShardIteratorType::AtSequenceNumber).sequence_number(number.as_str())
+        }
+        Position::After(number) => {
+            request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(number.as_str())
+        }
+        // DynamoDB knows no AT_TIMESTAMP; the oldest record is before any moment.
+        Position::AtTimestamp(_) | Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+    };
+    let answer = request.send().await.map_err(|error| read_error(GET_SHARD_ITERATOR, &error))?;
+    answer.shard_iterator.map(ShardIterator).ok_or_else(|| unreadable(GET_SHARD_ITERATOR, "no iterator in the answer"))
+}
+
+pub(crate) async fn page(client: &Client, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError> {
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    let request = client.get_records().shard_iterator(&iterator.0).limit(limit);
+    let answer = request.send().await.map_err(|error| read_error(GET_RECORDS, &error))?;
+    let records: Vec<StreamRecord> =
+        answer.records.unwrap_or_default().into_iter().map(stored).collect::<Result<_, _>>()?;
+    let bytes = records.iter().map(size).sum();
+    Ok(Page { records, next: answer.next_shard_iterator.map(ShardIterator), millis_behind_latest: None, bytes })
+}
+
+fn size(record: &StreamRecord) -> u64 {
+    match record {
+        StreamRecord::DynamoDb(change) => change.size_bytes.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        StreamRecord::Kinesis(_) => 0,
+    }
+}
+
+fn stored(record: Record) -> Result<StreamRecord, ReadError> {
+    let change = record.dynamodb.ok_or_else(|| unreadable(GET_RECORDS, "a record describes no change"))?;
+    let sequence_number = change
+        .sequence_number
+        .as_deref()
+        .and_then(|number| SequenceNumber::parse(number).ok())
+        .ok_or_else(|| unreadable(GET_RECORDS, "a record has no sequence number"))?;
+    // An identity without members says nothing about who made the change.
+    let user_identity = record
+        .user_identity
+        .filter(|identity| identity.principal_id.is_some() || identity.r#type.is_some())
+        .map(|identity| UserIdentity { principal_id: identity.principal_id, kind: identity.r#type });
+    Ok(StreamRecord::DynamoDb(Box::new(DynamoDbRecord {
+        sequence_number,
+        event_id: record.event_id,
+        event_name: record.event_name.map(|name| name.as_str().to_owned()),
+        event_version: record.event_version,
+        event_source: record.event_source,
+        aws_region: record.aws_region,
+        approximate_creation: change.approximate_creation_date_time.map(|moment| moment.secs()),
+        keys: change.keys.map(item).transpose()?,
+        new_image: change.new_image.map(item).transpose()?,
+        old_image: change.old_image.map(item).transpose()?,
+        size_bytes: change.size_bytes,
+        stream_view_type: change.stream_view_type.map(|kind| kind.as_str().to_owned()),
+        user_identity,
+    })))
+}
+
+fn item(attributes: impl IntoIterator<Item = (String, SdkValue)>) -> Result<Item, ReadError> {
+    attributes.into_iter().map(|(name, attribute)| Ok((name, value(attribute)?))).collect()
+}
+
+fn value(value_of_sdk: SdkValue) -> Result<AttributeValue, ReadError> {
+    Ok(match value_of_sdk {
+        SdkValue::S(text) => AttributeValue::S(text),
+        SdkValue::N(number) => AttributeValue::N(number),
+        SdkValue::B(bytes) => AttributeValue::B(bytes.into_inner()),
+        SdkValue::Ss(texts) => AttributeValue::Ss(texts),
+        SdkValue::Ns(numbers) => AttributeValue::Ns(numbers),
+        SdkValue::Bs(blobs) => AttributeValue::Bs(blobs.into_iter().map(|blob| blob.into_inner()).collect()),
+        SdkValue::M(attributes) => AttributeValue::M(item(attributes)?),
+        SdkValue::L(values) => AttributeValue::L(values.into_iter().map(value).collect::<Result<_, _>>()?),
+        SdkValue::Null(is_null) => AttributeValue::Null(is_null),
+        SdkValue::Bool(truth) => AttributeValue::Bool(truth),
+        // A type that this SDK does not know must not be dropped from a record in silence.
+        _ => return Err(unreadable(GET_RECORDS, "an attribute has a type unknown to this version: upgrade")),
+    })
+}

@@ -1,0 +1,142 @@
+//! What an SDK error means: the one place that says what is worth retrying, and why.
+
+use std::error::Error;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use hydration::error::{Fault, FaultKind};
+use hydration::ports::{ReadError, Refusal};
+
+/// Longest text taken over from a service's error message, in characters.
+const LONGEST_MESSAGE: usize = 400;
+
+/// Names the fault behind an SDK error.
+///
+/// Only the service's code and message, or what became of the connection, are taken over. Neither an error's Debug
+/// form nor `DisplayErrorContext` is: where an answer could not be read they hold its body, which is record data.
+pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, HttpResponse>) -> Fault {
+    let (kind, detail) = match error {
+        SdkError::ServiceError(context) => {
+            let status = context.raw().status().as_u16();
+            let code = context.err().code();
+            let message: String =
+                context.err().message().unwrap_or("no message").chars().take(LONGEST_MESSAGE).collect();
+            let detail = match code {
+                Some(code) => format!("{code} (HTTP {status}): {message}"),
+                None => format!("HTTP {status} without an error code"),
+            };
+            (kind(code.unwrap_or_default(), status), detail)
+        }
+        SdkError::TimeoutError(_) => (FaultKind::Unavailable, "no answer in time".to_owned()),
+        SdkError::DispatchFailure(failure) => {
+            let why = failure.as_connector_error().map(|error| causes(error)).unwrap_or_default();
+            (FaultKind::Unavailable, format!("no connection: {why}"))
+        }
+        SdkError::ResponseError(context) => {
+            let status = context.raw().status().as_u16();
+            (FaultKind::Unreadable, format!("HTTP {status} with a body that cannot be read"))
+        }
+        _ => (FaultKind::Refused, "the request could not be built".to_owned()),
+    };
+    Fault { kind, action, detail }
+}
+
+/// The kind of an error code. Codes come with and without `Exception`, and from SQS with a prefix.
+fn kind(code: &str, status: u16) -> FaultKind {
+    let throttled = ["Throttl", "ThroughputExceeded", "LimitExceeded", "TooManyRequests", "SlowDown", "OverLimit"];
+    let denied = [
+        "AccessDenied",
+        "Unauthorized",
+        "NotAuthorized",
+        "InvalidSecurity",
+        "InvalidClientToken",
+        "UnrecognizedClient",
+        "ExpiredToken",
+        "SignatureDoesNotMatch",
+    ];
+    let unavailable = ["InternalFailure", "InternalError", "InternalServer", "ServiceUnavailable", "RequestTimeout"];
+    let names = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
+    // Throttling first: a KMS key's throttling says KMS too, and passes by itself.
+    if names(&throttled) || status == 429 {
+        FaultKind::Throttled
+    } else if code.to_ascii_uppercase().contains("KMS") {
+        FaultKind::KeyUnavailable
+    } else if names(&denied) || status == 401 || status == 403 {
+        FaultKind::AccessDenied
+    } else if names(&unavailable) || status >= 500 || status == 408 {
+        FaultKind::Unavailable
+    } else if code.is_empty() && status < 300 {
+        // The call succeeded, and its answer is not what the service's model says.
+        FaultKind::Unreadable
+    } else {
+        FaultKind::Refused
+    }
+}
+
+/// An error of a read: an answer that tells the walk something, or a fault.
+pub(crate) fn read_error<E: ProvideErrorMetadata>(
+    action: &'static str,
+    error: &SdkError<E, HttpResponse>,
+) -> ReadError {
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    let refusal = match code {
+        Some("ExpiredIteratorException") => Some(Refusal::ExpiredIterator),
+        Some("TrimmedDataAccessException") => Some(Refusal::Trimmed),
+        Some("InvalidArgumentException") => Some(Refusal::InvalidArgument),
+        Some("ResourceNotFoundException") => Some(Refusal::NotFound),
+        _ => None,
+    };
+    refusal.map_or_else(|| ReadError::Fault(fault(action, error)), ReadError::Refusal)
+}
+
+/// An answer that the service's model does not allow.
+pub(crate) fn unreadable(action: &'static str, what: &str) -> ReadError {
+    ReadError::Fault(Fault { kind: FaultKind::Unreadable, action, detail: what.to_owned() })
+}
+
+/// The Display forms of an error and its causes. For connections: addresses and reasons, never a body.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_its_kind() {
+        for (code, status, expected) in [
+            ("ProvisionedThroughputExceededException", 400, FaultKind::Throttled),
+            ("LimitExceededException", 400, FaultKind::Throttled),
+            ("KMSThrottlingException", 400, FaultKind::Throttled),
+            ("KMS.ThrottlingException", 400, FaultKind::Throttled),
+            ("KmsThrottled", 400, FaultKind::Throttled),
+            ("RequestThrottled", 403, FaultKind::Throttled),
+            ("SlowDown", 503, FaultKind::Throttled),
+            ("KMSAccessDeniedException", 400, FaultKind::KeyUnavailable),
+            ("KMSDisabledException", 400, FaultKind::KeyUnavailable),
+            ("KmsInvalidState", 400, FaultKind::KeyUnavailable),
+            ("AccessDeniedException", 400, FaultKind::AccessDenied),
+            ("AccessDenied", 403, FaultKind::AccessDenied),
+            ("ExpiredTokenException", 400, FaultKind::AccessDenied),
+            ("", 403, FaultKind::AccessDenied),
+            ("InternalFailure", 500, FaultKind::Unavailable),
+            ("", 503, FaultKind::Unavailable),
+            ("RequestTimeout", 400, FaultKind::Unavailable),
+            ("", 200, FaultKind::Unreadable),
+            ("AWS.SimpleQueueService.NonExistentQueue", 400, FaultKind::Refused),
+            ("NoSuchBucket", 404, FaultKind::Refused),
+            ("ValidationException", 400, FaultKind::Refused),
+        ] {
+            assert_eq!(kind(code, status), expected, "{code} {status}");
+        }
+    }
+}

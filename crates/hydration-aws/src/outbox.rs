@@ -1,0 +1,68 @@
+//! The queue of hydrated messages (SQS) and the overflow bucket (S3).
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_sqs::types::MessageAttributeValue;
+use bytes::Bytes;
+use hydration::error::Fault;
+use hydration::message::{Attribute, Message};
+use hydration::ports::{Outbox, SendError};
+
+use crate::fault::fault;
+
+const SEND_MESSAGE: &str = "sqs:SendMessage";
+const PUT_OBJECT: &str = "s3:PutObject";
+
+pub struct QueueAndBucket {
+    sqs: aws_sdk_sqs::Client,
+    s3: aws_sdk_s3::Client,
+    queue_url: String,
+}
+
+impl QueueAndBucket {
+    pub fn new(config: &SdkConfig, queue_url: String) -> Self {
+        // A stand-in for AWS has one host name, not one per bucket.
+        let is_emulated =
+            ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var_os(name).is_some());
+        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(is_emulated).build();
+        Self { sqs: aws_sdk_sqs::Client::new(config), s3: aws_sdk_s3::Client::from_conf(s3), queue_url }
+    }
+}
+
+impl Outbox for QueueAndBucket {
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
+        let mut request = self.sqs.send_message().queue_url(&self.queue_url).message_body(&message.body);
+        for attribute in &message.attributes {
+            let value = value(attribute)?;
+            request = request.message_attributes(attribute.name, value);
+        }
+        if let Some(fifo) = &message.fifo {
+            request = request.message_group_id(&fifo.group).message_deduplication_id(&fifo.deduplication_id);
+        }
+        let answer = request.send().await.map_err(|error| {
+            let message = error.as_service_error().and_then(|error| error.meta().message()).unwrap_or_default();
+            // The only words SQS has for it; the code is that of any invalid parameter.
+            let is_too_large = message.contains("must be shorter than");
+            let fault = fault(SEND_MESSAGE, &error);
+            if is_too_large { SendError::TooLarge(fault) } else { SendError::Fault(fault) }
+        })?;
+        Ok(answer.message_id.unwrap_or_default())
+    }
+
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
+        let body = ByteStream::from(body.clone());
+        let request = self.s3.put_object().bucket(bucket).key(key).content_type("application/json").body(body);
+        request.send().await.map(drop).map_err(|error| fault(PUT_OBJECT, &error))
+    }
+}
+
+fn value(attribute: &Attribute) -> Result<MessageAttributeValue, SendError> {
+    MessageAttributeValue::builder()
+        .data_type(attribute.value.data_type())
+        .string_value(attribute.value.text())
+        .build()
+        .map_err(|_| {
+            let detail = format!("the attribute {} could not be built", attribute.name);
+            SendError::Fault(Fault { kind: hydration::error::FaultKind::Refused, action: SEND_MESSAGE, detail })
+        })
+}

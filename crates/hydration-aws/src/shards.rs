@@ -1,0 +1,75 @@
+//! The shards of both services, each in the region that the stream's ARN names.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_dynamodbstreams::Client as DynamoDbClient;
+use aws_sdk_kinesis::Client as KinesisClient;
+use hydration::arn::{Source, StreamArn};
+use hydration::ports::{Page, Position, ReadError, ShardIterator, ShardReader};
+
+use crate::{dynamodb, kinesis};
+
+pub struct Shards {
+    config: SdkConfig,
+    kinesis: Regional<KinesisClient>,
+    dynamodb: Regional<DynamoDbClient>,
+}
+
+impl Shards {
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { config: config.clone(), kinesis: Regional::default(), dynamodb: Regional::default() }
+    }
+
+    fn kinesis(&self, stream: &StreamArn) -> KinesisClient {
+        self.kinesis.client(stream.region(), |region| {
+            let config = aws_sdk_kinesis::config::Builder::from(&self.config).region(region).build();
+            KinesisClient::from_conf(config)
+        })
+    }
+
+    fn dynamodb(&self, stream: &StreamArn) -> DynamoDbClient {
+        self.dynamodb.client(stream.region(), |region| {
+            let config = aws_sdk_dynamodbstreams::config::Builder::from(&self.config).region(region).build();
+            DynamoDbClient::from_conf(config)
+        })
+    }
+}
+
+impl ShardReader for Shards {
+    async fn iterator(
+        &self,
+        stream: &StreamArn,
+        shard_id: &str,
+        position: &Position,
+    ) -> Result<ShardIterator, ReadError> {
+        match stream.source() {
+            Source::Kinesis => kinesis::iterator(&self.kinesis(stream), stream, shard_id, position).await,
+            Source::DynamoDb => dynamodb::iterator(&self.dynamodb(stream), stream, shard_id, position).await,
+        }
+    }
+
+    async fn page(&self, stream: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError> {
+        match stream.source() {
+            Source::Kinesis => kinesis::page(&self.kinesis(stream), stream, iterator, limit).await,
+            Source::DynamoDb => dynamodb::page(&self.dynamodb(stream), iterator, limit).await,
+        }
+    }
+}
+
+/// One client a region, made when it is first needed and kept with its connections.
+struct Regional<Client>(Mutex<HashMap<String, Client>>);
+
+impl<Client> Default for Regional<Client> {
+    fn default() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+}
+
+impl<Client: Clone> Regional<Client> {
+    fn client(&self, region: &str, make: impl FnOnce(Region) -> Client) -> Client {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.entry(region.to_owned()).or_insert_with(|| make(Region::new(region.to_owned()))).clone()
+    }
+}

@@ -1,0 +1,102 @@
+//! What can go wrong, and what becomes of it.
+//!
+//! Two enums, and a rule for which side a new error belongs on: [`Fault`] is one call that the world refused;
+//! [`HydrateError`] is a failed batch that could not be hydrated, and every one of them is retried by whoever
+//! invoked us. What retrying cannot mend is not an error but a [`Status`](crate::verdict::Status), and is delivered.
+//! No text here ever holds record data: the Lambda runtime logs a handler's error in its Debug form.
+
+/// One call that did not succeed, in words free of any SDK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// The action as IAM names it, `kinesis:GetRecords`.
+    pub action: &'static str,
+    /// The service's error code and message, or what became of the connection. Never a response body.
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The service asks for fewer calls.
+    Throttled,
+    /// 5xx, timeout, no connection.
+    Unavailable,
+    /// IAM, or a resource policy, says no.
+    AccessDenied,
+    /// The KMS key is disabled, gone, or may not be used.
+    KeyUnavailable,
+    /// Any other answer that the same request will get again until a person changes something.
+    Refused,
+    /// An answer arrived that cannot be read.
+    Unreadable,
+}
+
+impl FaultKind {
+    /// Whether the same call may well succeed in a moment.
+    pub fn is_short(self) -> bool {
+        matches!(self, Self::Throttled | Self::Unavailable | Self::Unreadable)
+    }
+}
+
+/// Why a failed batch was not hydrated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HydrateError {
+    #[error(
+        "{0} was throttled on every attempt: another reader shares the shard's or the account's quota; \
+         the retry will come back later"
+    )]
+    Throttled(String),
+    #[error("{0}: the service did not answer; nothing to do unless it lasts, the retry will come back")]
+    ServiceUnavailable(String),
+    #[error("{0}: grant the action to the role that hydrates, the retry will then succeed")]
+    AccessDenied(String),
+    #[error("{0}: enable the KMS key or let the role that hydrates use it, the retry will then succeed")]
+    KeyUnavailable(String),
+    #[error("{0}: the request was refused; see the service's message and the runbook")]
+    RequestRefused(String),
+    #[error("{0}: the service's answer could not be read; the retry will ask again")]
+    UnreadableAnswer(String),
+    #[error("the records were not reached though they are too young to have expired ({0}); the retry will look again")]
+    RangeNotReached(&'static str),
+    #[error("{0}, and there is no overflow bucket: set OVERFLOW_BUCKET")]
+    MessageTooLarge(String),
+    #[error("the invocation's time ran out before the range was read and delivered; the retry starts afresh")]
+    DeadlineReached,
+    #[error("the message is hydrated already: a hydrated queue must not feed the function that fills it")]
+    AlreadyHydrated,
+    #[error("this is not an invocation record of a failed stream batch: {0}")]
+    NotRecognized(String),
+}
+
+impl HydrateError {
+    /// The word that operators filter on: Lambda's `errorType`, the metric's dimension, the log's `error_type`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Throttled(_) => "Throttled",
+            Self::ServiceUnavailable(_) => "ServiceUnavailable",
+            Self::AccessDenied(_) => "AccessDenied",
+            Self::KeyUnavailable(_) => "KeyUnavailable",
+            Self::RequestRefused(_) => "RequestRefused",
+            Self::UnreadableAnswer(_) => "UnreadableAnswer",
+            Self::RangeNotReached(_) => "RangeNotReached",
+            Self::MessageTooLarge(_) => "MessageTooLarge",
+            Self::DeadlineReached => "DeadlineReached",
+            Self::AlreadyHydrated => "AlreadyHydrated",
+            Self::NotRecognized(_) => "NotRecognized",
+        }
+    }
+}
+
+impl From<Fault> for HydrateError {
+    fn from(fault: Fault) -> Self {
+        let text = format!("{}: {}", fault.action, fault.detail);
+        match fault.kind {
+            FaultKind::Throttled => Self::Throttled(text),
+            FaultKind::Unavailable => Self::ServiceUnavailable(text),
+            FaultKind::AccessDenied => Self::AccessDenied(text),
+            FaultKind::KeyUnavailable => Self::KeyUnavailable(text),
+            FaultKind::Refused => Self::RequestRefused(text),
+            FaultKind::Unreadable => Self::UnreadableAnswer(text),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The domain: what a failed batch is, how its range is walked, and the message that carries it.
+//!
+//! Data walks one way: recognise → walk → verdict → compose → deliver. This crate knows no SDK, does no I/O and
+//! has no clock of its own; what it needs of the world it asks for through [`ports`].
+
+pub mod arn;
+pub mod deliver;
+pub mod error;
+pub mod hydrate;
+pub mod intake;
+pub mod invocation_record;
+pub mod json;
+pub mod kpl;
+pub mod message;
+pub mod ports;
+pub mod record;
+pub mod retry;
+pub mod sequence_number;
+pub mod timestamp;
+pub mod verdict;
+pub mod view;
+pub mod walk;

@@ -1,0 +1,169 @@
+//! The body of a hydrated message, key by key in the contract's order.
+
+use serde::Serialize;
+
+use crate::arn::Source;
+use crate::json::{self, Object};
+use crate::message::Part;
+use crate::verdict::Status;
+
+/// Where the records came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Read back from the shard.
+    Stream,
+    /// Taken from the invocation record itself, as Lambda's S3 destination writes it.
+    Payload,
+}
+
+impl Origin {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Payload => "payload",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PartNumber {
+    /// From 1.
+    pub number: u32,
+    pub last: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecodedView {
+    Included,
+    Omitted,
+    Off,
+}
+
+/// What is known about the hydration itself. The order of the fields is the contract's.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hydration {
+    pub version: u8,
+    pub id: String,
+    pub status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_records: Option<u64>,
+    pub recovered_records: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_records: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_sequence_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sequence_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    pub hydrated_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartNumber>,
+    pub decoded_view: DecodedView,
+}
+
+/// What stands before and after `hydration`.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// An invocation record's fields, and the service whose batch it names.
+    Batch(&'a Object, Source),
+    /// The text of a message that is no invocation record.
+    Unrecognized(&'a str),
+}
+
+/// Keys that are ours: an invocation record that carries one cannot have it kept.
+const OUR_KEYS: [&str; 4] = ["hydration", "KinesisBatch", "DDBStreamBatch", "Records"];
+
+/// A body in its pieces, so that it can be measured before it is built.
+pub struct Body<'a> {
+    subject: Subject<'a>,
+    hydration: Hydration,
+    part: &'a Part,
+}
+
+impl<'a> Body<'a> {
+    pub fn new(subject: Subject<'a>, hydration: Hydration, part: &'a Part) -> Self {
+        Self { subject, hydration, part }
+    }
+
+    /// Whether there is a view to leave out.
+    pub fn has_view(&self) -> bool {
+        self.part.view.is_some() && matches!(self.subject, Subject::Batch(..))
+    }
+
+    pub fn build(&self, with_view: bool) -> String {
+        let (head, view_key) = self.head(with_view);
+        let mut body = String::with_capacity(self.length(&head, view_key));
+        body.push_str(&head);
+        if let (Some(key), Some(view)) = (view_key, &self.part.view) {
+            body.push_str(",\"");
+            body.push_str(key);
+            body.push_str("\":[");
+            body.push_str(view);
+            body.push(']');
+        }
+        body.push_str(",\"Records\":[");
+        body.push_str(&self.part.records);
+        body.push_str("]}");
+        body
+    }
+
+    /// Bytes of what [`build`](Self::build) would return.
+    pub fn size(&self, with_view: bool) -> usize {
+        let (head, view_key) = self.head(with_view);
+        self.length(&head, view_key)
+    }
+
+    fn length(&self, head: &str, view_key: Option<&str>) -> usize {
+        let view = match (view_key, &self.part.view) {
+            (Some(key), Some(view)) => r#","":[]"#.len() + key.len() + view.len(),
+            _ => 0,
+        };
+        head.len() + view + r#","Records":[]}"#.len() + self.part.records.len()
+    }
+
+    /// Everything before the view, the closing brace not included, and the view's key where it is to be there.
+    fn head(&self, with_view: bool) -> (String, Option<&'static str>) {
+        let mut head = String::from("{");
+        let mut view_key = None;
+        if let Subject::Batch(fields, source) = self.subject {
+            for (key, value) in fields.iter() {
+                if key != "payload" && !OUR_KEYS.contains(&key) {
+                    json::write_string(key, &mut head);
+                    head.push(':');
+                    head.push_str(value.get());
+                    head.push(',');
+                }
+            }
+            view_key = (with_view && self.part.view.is_some()).then_some(match source {
+                Source::Kinesis => "KinesisBatch",
+                Source::DynamoDb => "DDBStreamBatch",
+            });
+        }
+        let mut hydration = self.hydration.clone();
+        if hydration.decoded_view != DecodedView::Off {
+            hydration.decoded_view = if view_key.is_some() { DecodedView::Included } else { DecodedView::Omitted };
+        }
+        head.push_str("\"hydration\":");
+        // A struct of strings and integers cannot fail to serialise.
+        head.push_str(&serde_json::to_string(&hydration).unwrap_or_default());
+        if let Subject::Unrecognized(text) = self.subject {
+            head.push_str(",\"unrecognized\":");
+            if json::is_sound(text) {
+                head.push_str(&json::sqs_safe(text.trim().to_owned()));
+            } else {
+                let mut string = String::new();
+                json::write_string(text, &mut string);
+                head.push_str(&json::sqs_safe(string));
+            }
+        }
+        (head, view_key)
+    }
+}

@@ -1,0 +1,26 @@
+//! Records as the streams hold them, and the Lambda events they become.
+
+pub mod dynamodb;
+pub mod event;
+pub mod kinesis;
+
+pub use dynamodb::{AttributeValue, DynamoDbRecord, Item, UserIdentity};
+pub use kinesis::KinesisRecord;
+
+use crate::sequence_number::SequenceNumber;
+
+/// One record as the stream's API returns it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamRecord {
+    Kinesis(KinesisRecord),
+    DynamoDb(Box<DynamoDbRecord>),
+}
+
+impl StreamRecord {
+    pub fn sequence_number(&self) -> &SequenceNumber {
+        match self {
+            Self::Kinesis(record) => &record.sequence_number,
+            Self::DynamoDb(record) => &record.sequence_number,
+        }
+    }
+}

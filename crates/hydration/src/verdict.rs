@@ -1,0 +1,132 @@
+//! What the walk found: the status of a hydrated message, and the sentence that explains it.
+
+use crate::invocation_record::FailedBatch;
+use crate::timestamp::Timestamp;
+use crate::walk::{Ending, Seen, is_past_retention};
+
+/// The seven statuses of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Status {
+    /// Both ends of the range read, as many records as `batchSize`.
+    Complete,
+    /// Both ends read, more records than `batchSize`.
+    Superset,
+    /// An end is missing, or there are fewer records than `batchSize`.
+    Partial,
+    /// Nothing in the range is left.
+    Expired,
+    /// The stream or shard no longer exists, or was recreated.
+    Gone,
+    /// The invocation record names no range.
+    NoRange,
+    /// Not a stream failure at all.
+    Unrecognized,
+}
+
+impl Status {
+    pub const ALL: [Self; 7] =
+        [Self::Complete, Self::Superset, Self::Partial, Self::Expired, Self::Gone, Self::NoRange, Self::Unrecognized];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "Complete",
+            Self::Superset => "Superset",
+            Self::Partial => "Partial",
+            Self::Expired => "Expired",
+            Self::Gone => "Gone",
+            Self::NoRange => "NoRange",
+            Self::Unrecognized => "Unrecognized",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub status: Status,
+    /// One sentence for a person, whenever the status is not `Complete`.
+    pub reason: Option<String>,
+    /// How many of `batchSize` are not there; `None` when none is, or when nobody can know.
+    pub missing: Option<u64>,
+}
+
+/// Judges a finished walk over the whole range, `recovered` event records in all.
+///
+/// `Err` is the one ending that is no verdict: nothing came, and nothing says that nothing is left.
+pub fn judge(
+    batch: &FailedBatch,
+    ending: Ending,
+    seen: &Seen,
+    recovered: u64,
+    now: Timestamp,
+) -> Result<Verdict, &'static str> {
+    let expected = batch.batch_size;
+    let missing = expected.map(|expected| expected.saturating_sub(recovered)).filter(|missing| *missing > 0);
+    let is_old = batch.latest_possible_arrival().is_some_and(|arrival| is_past_retention(arrival, now));
+    let verdict = |status, reason: String| Ok(Verdict { status, reason: Some(reason), missing });
+
+    if seen.start && seen.end {
+        return match expected {
+            Some(expected) if recovered > expected => verdict(
+                Status::Superset,
+                format!(
+                    "The range holds {recovered} records, the failed batch had {expected}: parallelization, a filter \
+                     or bisecting left others in between, and which they are is not recorded."
+                ),
+            ),
+            Some(expected) if recovered < expected => verdict(
+                Status::Partial,
+                format!("Both ends of the range were read, but {recovered} records are there of {expected}."),
+            ),
+            _ => Ok(Verdict { status: Status::Complete, reason: None, missing: None }),
+        };
+    }
+    if let Ending::Undecided(why) = ending {
+        return Err(why);
+    }
+    if seen.anything {
+        let end_missing = match ending {
+            Ending::NotFound => "the stream or shard was deleted while it was read",
+            _ => "the rest of the range is no longer in the stream",
+        };
+        let what = match (seen.start, seen.end) {
+            (false, true) => "the first records of the range were trimmed from the stream before they could be read",
+            (false, false) => "records at both ends of the range are no longer in the stream",
+            _ => end_missing,
+        };
+        return verdict(Status::Partial, format!("{recovered} records were recovered; {what}."));
+    }
+    match ending {
+        Ending::NotFound => verdict(
+            Status::Gone,
+            "The stream or shard no longer exists; its records cannot be read from it any more.".to_owned(),
+        ),
+        Ending::NotOfThisStream if !is_old => verdict(
+            Status::Gone,
+            "The stream does not know the range's sequence numbers: it was deleted and created again since.".to_owned(),
+        ),
+        _ => verdict(
+            Status::Expired,
+            "Nothing of the range is left in the stream: it was read after the stream's retention had passed."
+                .to_owned(),
+        ),
+    }
+}
+
+impl Verdict {
+    pub fn no_range() -> Self {
+        let reason = "The invocation record names no range of records, as for the final invocation of a tumbling \
+                      window: there is nothing to read back.";
+        Self { status: Status::NoRange, reason: Some(reason.to_owned()), missing: None }
+    }
+
+    pub fn unrecognized(why: &str) -> Self {
+        let reason = format!("This is not an invocation record of a failed stream batch: {why}.");
+        Self { status: Status::Unrecognized, reason: Some(reason), missing: None }
+    }
+
+    /// A part of a superset before the last.
+    pub fn part() -> Self {
+        let reason = "One part of a range too large for one invocation; the last part carries the verdict.";
+        Self { status: Status::Superset, reason: Some(reason.to_owned()), missing: None }
+    }
+}

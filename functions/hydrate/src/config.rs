@@ -1,0 +1,113 @@
+//! What the environment says, resolved once into what is meant.
+
+use hydration::hydrate::Settings;
+
+/// Bytes that one SQS message may have, attributes included
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+const LARGEST_MESSAGE: usize = 1_048_576;
+const SMALLEST_LIMIT: usize = 1_024;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub queue_url: String,
+    pub settings: Settings,
+}
+
+/// A variable that cannot be used, and what it should be. The value itself is not repeated: it may be a secret that
+/// was put into the wrong variable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the environment variable {name} {problem}")]
+pub struct InvalidConfiguration {
+    pub name: &'static str,
+    problem: &'static str,
+}
+
+impl Config {
+    pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidConfiguration> {
+        let invalid = |name, problem| InvalidConfiguration { name, problem };
+        let queue_url = get("QUEUE_URL")
+            .filter(|url| !url.is_empty())
+            .ok_or(invalid("QUEUE_URL", "is missing: set it to the URL of the queue that hydrated messages go to"))?;
+        if !queue_url.starts_with("https://") && !queue_url.starts_with("http://") {
+            return Err(invalid("QUEUE_URL", "is not a URL: set the queue's URL, not its name or ARN"));
+        }
+        let max_message_bytes = match get("MAX_MESSAGE_BYTES") {
+            None => LARGEST_MESSAGE,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|bytes| (SMALLEST_LIMIT..=LARGEST_MESSAGE).contains(bytes))
+                .ok_or(invalid("MAX_MESSAGE_BYTES", "is not a whole number from 1024 to 1048576"))?,
+        };
+        let decoded_view = match get("DECODED_VIEW").as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(_) => return Err(invalid("DECODED_VIEW", "is neither true nor false")),
+        };
+        let overflow_bucket = get("OVERFLOW_BUCKET").filter(|bucket| !bucket.is_empty());
+        if overflow_bucket.as_deref().is_some_and(|bucket| !is_bucket_name(bucket)) {
+            return Err(invalid("OVERFLOW_BUCKET", "is not the name of a bucket"));
+        }
+        let fifo = queue_url.ends_with(".fifo");
+        Ok(Self { queue_url, settings: Settings { max_message_bytes, decoded_view, overflow_bucket, fifo } })
+    }
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>, as far as telling a name from
+/// something else takes.
+fn is_bucket_name(text: &str) -> bool {
+    (3..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUEUE: (&str, &str) = ("QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/hydrated");
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, InvalidConfiguration> {
+        Config::from_env(|name| {
+            variables.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn only_the_queue_is_required() {
+        let config = read(&[QUEUE]).unwrap();
+        let settings =
+            Settings { max_message_bytes: 1_048_576, decoded_view: true, overflow_bucket: None, fifo: false };
+        assert_eq!(config.settings, settings);
+        assert_eq!(read(&[]).unwrap_err().name, "QUEUE_URL");
+    }
+
+    #[test]
+    fn a_queue_whose_name_ends_in_fifo_is_one() {
+        let url = "https://sqs.us-east-1.amazonaws.com/123456789012/hydrated.fifo";
+        assert!(read(&[("QUEUE_URL", url)]).unwrap().settings.fifo);
+    }
+
+    #[test]
+    fn an_empty_bucket_is_none() {
+        assert_eq!(read(&[QUEUE, ("OVERFLOW_BUCKET", "")]).unwrap().settings.overflow_bucket, None);
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_the_variable_s_name() {
+        for (name, value) in [
+            ("QUEUE_URL", "hydrated"),
+            ("QUEUE_URL", ""),
+            ("MAX_MESSAGE_BYTES", "1023"),
+            ("MAX_MESSAGE_BYTES", "1048577"),
+            ("MAX_MESSAGE_BYTES", "256KB"),
+            ("MAX_MESSAGE_BYTES", ""),
+            ("DECODED_VIEW", "yes"),
+            ("DECODED_VIEW", ""),
+            ("OVERFLOW_BUCKET", "s3://bucket"),
+        ] {
+            let error = read(&[QUEUE, (name, value)]).unwrap_err();
+            assert_eq!(error.name, name);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+}

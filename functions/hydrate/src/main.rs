@@ -1,0 +1,32 @@
+//! The `hydrate` Lambda function: invocation records in, hydrated messages out. This file only wires.
+
+mod answer;
+mod config;
+mod event;
+mod handler;
+mod telemetry;
+
+use hydration::hydrate::Hydrator;
+use hydration_aws::{QueueAndBucket, Shards, SystemClock};
+use lambda_runtime::{LambdaEvent, run, service_fn};
+use serde_json::value::RawValue;
+
+use crate::config::Config;
+use crate::handler::Handler;
+use crate::telemetry::Telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let telemetry = Telemetry::start(|name| std::env::var(name).ok());
+    let config = Config::from_env(|name| std::env::var(name).ok()).inspect_err(|error| telemetry.refused(error))?;
+    let sdk = hydration_aws::config().await;
+    let hydrator = Hydrator {
+        reader: Shards::new(&sdk),
+        outbox: QueueAndBucket::new(&sdk, config.queue_url),
+        clock: SystemClock,
+        settings: config.settings,
+    };
+    let handler = Handler { hydrator, telemetry };
+    let handler = &handler;
+    run(service_fn(async |event: LambdaEvent<Box<RawValue>>| handler.handle(event).await)).await
+}

@@ -1,0 +1,86 @@
+//! One log line and one set of metrics for each batch. Nothing else in the function logs or counts, so that the two
+//! cannot disagree; and neither ever holds record data, partition keys or item keys.
+
+pub mod log;
+pub mod metrics;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hydration::error::HydrateError;
+use hydration::hydrate::Hydrated;
+use hydration::intake::Intake;
+use hydration::retry::Tally;
+use lambda_runtime::Context;
+
+use crate::config::InvalidConfiguration;
+
+pub struct Telemetry {
+    function_name: String,
+    cold: AtomicBool,
+}
+
+/// What every line says of the invocation it belongs to.
+pub struct Invocation {
+    pub function_name: String,
+    pub request_id: String,
+    pub xray_trace_id: Option<String>,
+    pub cold_start: bool,
+}
+
+impl Telemetry {
+    /// Directs logs and metrics to standard output, once for the process.
+    pub fn start(get: impl Fn(&str) -> Option<String>) -> Self {
+        log::start(get("AWS_LAMBDA_LOG_LEVEL").as_deref());
+        metrics::start();
+        Self { function_name: get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(), cold: AtomicBool::new(true) }
+    }
+
+    pub fn invocation(&self, context: &Context) -> Invocation {
+        Invocation {
+            function_name: self.function_name.clone(),
+            request_id: context.request_id.clone(),
+            xray_trace_id: context.xray_trace_id.clone(),
+            cold_start: self.cold.swap(false, Ordering::Relaxed),
+        }
+    }
+
+    pub fn refused(&self, error: &InvalidConfiguration) {
+        log::refused(&self.function_name, error);
+    }
+
+    /// The event itself is not one that the function takes.
+    pub fn not_taken(&self, invocation: &Invocation, error: &HydrateError) {
+        self.failed(invocation, None, error, &Tally::default(), 0);
+    }
+
+    pub fn hydrated(
+        &self,
+        invocation: &Invocation,
+        intake: Option<&Intake>,
+        hydrated: &Hydrated,
+        tally: &Tally,
+        duration: i64,
+    ) {
+        log::hydrated(invocation, batch(intake), hydrated, tally, duration);
+        metrics::hydrated(&self.function_name, hydrated, tally, duration);
+    }
+
+    pub fn failed(
+        &self,
+        invocation: &Invocation,
+        intake: Option<&Intake>,
+        error: &HydrateError,
+        tally: &Tally,
+        duration: i64,
+    ) {
+        log::failed(invocation, batch(intake), error, tally, duration);
+        metrics::failed(&self.function_name, error, tally, duration);
+    }
+}
+
+fn batch(intake: Option<&Intake>) -> Option<&hydration::invocation_record::FailedBatch> {
+    match intake? {
+        Intake::Batch(record) => Some(&record.batch),
+        Intake::Unrecognized(_) => None,
+    }
+}

@@ -1,0 +1,144 @@
+//! JSON log lines with the keys that Powertools uses
+//! (<https://docs.aws.amazon.com/powertools/python/latest/core/logger/>).
+
+use hydration::error::HydrateError;
+use hydration::hydrate::Hydrated;
+use hydration::invocation_record::FailedBatch;
+use hydration::retry::Tally;
+use hydration::verdict::Status;
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::InvalidConfiguration;
+use crate::telemetry::Invocation;
+
+const SERVICE: &str = "hydrate";
+
+/// Whatever the level asked for, dependencies speak at WARN and above only: the SDK and the runtime write whole
+/// events and answers at TRACE, and those are record data.
+pub fn start(level: Option<&str>) {
+    let level = match level.unwrap_or_default().to_ascii_uppercase().as_str() {
+        "TRACE" => LevelFilter::TRACE,
+        "DEBUG" => LevelFilter::DEBUG,
+        "WARN" => LevelFilter::WARN,
+        "ERROR" | "FATAL" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    };
+    let format = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_ansi(false);
+    let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("hydrate", level);
+    // A second start, in a test, changes nothing.
+    let _ = tracing_subscriber::registry().with(format).with(targets).try_init();
+}
+
+pub fn refused(function_name: &str, error: &InvalidConfiguration) {
+    tracing::error!(
+        service = SERVICE,
+        function_name,
+        error_type = "InvalidConfiguration",
+        error = %error,
+        variable = error.name,
+        "configuration refused"
+    );
+}
+
+/// Logs at a level that is not known when the program is compiled.
+macro_rules! line {
+    ($level:expr, $($field:tt)*) => {
+        match $level {
+            Level::ERROR => tracing::error!($($field)*),
+            Level::WARN => tracing::warn!($($field)*),
+            _ => tracing::info!($($field)*),
+        }
+    };
+}
+
+pub fn hydrated(
+    invocation: &Invocation,
+    batch: Option<&FailedBatch>,
+    hydrated: &Hydrated,
+    tally: &Tally,
+    duration: i64,
+) {
+    let level = match hydrated.verdict.status {
+        Status::Complete | Status::Superset => Level::INFO,
+        _ => Level::WARN,
+    };
+    let message_ids: Vec<&str> = hydrated.sent.iter().map(|sent| sent.message_id.as_str()).collect();
+    let overflow: Vec<&str> = hydrated.sent.iter().filter_map(|sent| sent.overflow.as_deref()).collect();
+    let message_bytes: usize = hydrated.sent.iter().map(|sent| sent.bytes).sum();
+    line!(
+        level,
+        service = SERVICE,
+        function_name = invocation.function_name,
+        function_request_id = invocation.request_id,
+        cold_start = invocation.cold_start,
+        xray_trace_id = invocation.xray_trace_id,
+        correlation_id = batch.and_then(|batch| batch.request_id.as_deref()),
+        id = hydrated.id,
+        status = hydrated.verdict.status.as_str(),
+        reason = hydrated.verdict.reason,
+        source = batch.map(|batch| batch.stream.source().as_str()),
+        origin = hydrated.origin.map(|origin| origin.as_str()),
+        function_arn = batch.and_then(|batch| batch.function_arn.as_deref()),
+        condition = batch.and_then(|batch| batch.condition.as_deref()),
+        stream_arn = batch.map(|batch| batch.stream.as_str()),
+        shard_id = batch.map(|batch| batch.shard_id.as_str()),
+        start_sequence_number = batch.and_then(|batch| batch.start.as_ref()).map(|number| number.as_str()),
+        end_sequence_number = batch.and_then(|batch| batch.end.as_ref()).map(|number| number.as_str()),
+        expected_records = batch.and_then(|batch| batch.batch_size),
+        recovered_records = hydrated.recovered_records,
+        missing_records = hydrated.verdict.missing,
+        parts = hydrated.sent.len(),
+        message_ids = message_ids.join(" "),
+        overflow = (!overflow.is_empty()).then(|| overflow.join(" ")),
+        message_bytes,
+        read_calls = tally.read_calls,
+        iterators = tally.iterators,
+        throttles = tally.throttles,
+        oldest_record_age_seconds = hydrated.oldest_record_age.map(|millis| millis / 1000),
+        duration_ms = duration,
+        "batch hydrated"
+    );
+}
+
+pub fn failed(
+    invocation: &Invocation,
+    batch: Option<&FailedBatch>,
+    error: &HydrateError,
+    tally: &Tally,
+    duration: i64,
+) {
+    tracing::error!(
+        service = SERVICE,
+        function_name = invocation.function_name,
+        function_request_id = invocation.request_id,
+        cold_start = invocation.cold_start,
+        xray_trace_id = invocation.xray_trace_id,
+        correlation_id = batch.and_then(|batch| batch.request_id.as_deref()),
+        id = batch.map(FailedBatch::id),
+        error_type = error.kind(),
+        error = %error,
+        source = batch.map(|batch| batch.stream.source().as_str()),
+        function_arn = batch.and_then(|batch| batch.function_arn.as_deref()),
+        condition = batch.and_then(|batch| batch.condition.as_deref()),
+        stream_arn = batch.map(|batch| batch.stream.as_str()),
+        shard_id = batch.map(|batch| batch.shard_id.as_str()),
+        start_sequence_number = batch.and_then(|batch| batch.start.as_ref()).map(|number| number.as_str()),
+        end_sequence_number = batch.and_then(|batch| batch.end.as_ref()).map(|number| number.as_str()),
+        expected_records = batch.and_then(|batch| batch.batch_size),
+        read_calls = tally.read_calls,
+        iterators = tally.iterators,
+        throttles = tally.throttles,
+        duration_ms = duration,
+        "batch failed"
+    );
+}

@@ -1,0 +1,107 @@
+//! Metrics in CloudWatch's embedded metric format, written to standard output
+//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
+
+use std::time::SystemTime;
+
+use hydration::error::HydrateError;
+use hydration::hydrate::Hydrated;
+use hydration::retry::Tally;
+use metrique::ServiceMetrics;
+use metrique::emf::Emf;
+use metrique::unit::{Byte, Count, Millisecond, Second};
+use metrique::unit_of_work::metrics;
+use metrique::writer::{AttachGlobalEntrySinkExt, FormatExt, GlobalEntrySink};
+
+const NAMESPACE: &str = "FailedBatchHydrator";
+
+/// Batches by what became of them.
+#[metrics(emf::dimension_sets = [["FunctionName", "Status"]], rename_all = "PascalCase")]
+struct HydratedCount {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function_name: String,
+    status: &'static str,
+    #[metrics(unit = Count)]
+    batches: u64,
+}
+
+/// Batches that could not be hydrated this time, by error.
+#[metrics(emf::dimension_sets = [["FunctionName", "ErrorType"]], rename_all = "PascalCase")]
+struct FailedCount {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function_name: String,
+    error_type: &'static str,
+    #[metrics(unit = Count)]
+    batches_failed: u64,
+}
+
+/// What a batch brought, and what it cost.
+#[metrics(emf::dimension_sets = [["FunctionName"]], rename_all = "PascalCase")]
+struct BatchMetrics {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function_name: String,
+    #[metrics(unit = Count)]
+    records_recovered: Option<u64>,
+    #[metrics(unit = Count)]
+    records_missing: Option<u64>,
+    #[metrics(unit = Second)]
+    oldest_record_age: Option<u64>,
+    #[metrics(unit = Count)]
+    read_calls: u64,
+    #[metrics(unit = Count)]
+    throttles: u64,
+    #[metrics(unit = Byte)]
+    overflow_bytes: u64,
+    #[metrics(unit = Millisecond)]
+    duration: u64,
+}
+
+pub fn start() {
+    let output = Emf::no_validations(NAMESPACE.to_owned(), vec![vec![]]).output_to(std::io::stdout());
+    // The handle would detach the sink when dropped; it is to last as long as the process.
+    std::mem::forget(ServiceMetrics::write_directly_to(output));
+}
+
+pub fn hydrated(function_name: &str, hydrated: &Hydrated, tally: &Tally, duration: i64) {
+    let count = HydratedCount {
+        timestamp: SystemTime::now(),
+        function_name: function_name.to_owned(),
+        status: hydrated.verdict.status.as_str(),
+        batches: 1,
+    };
+    let metrics = BatchMetrics {
+        records_recovered: Some(hydrated.recovered_records),
+        records_missing: Some(hydrated.verdict.missing.unwrap_or(0)),
+        oldest_record_age: hydrated.oldest_record_age.map(|millis| (millis.max(0) / 1000).unsigned_abs()),
+        ..cost(function_name, tally, duration)
+    };
+    drop(count.append_on_drop(ServiceMetrics::sink()));
+    drop(metrics.append_on_drop(ServiceMetrics::sink()));
+}
+
+pub fn failed(function_name: &str, error: &HydrateError, tally: &Tally, duration: i64) {
+    let count = FailedCount {
+        timestamp: SystemTime::now(),
+        function_name: function_name.to_owned(),
+        error_type: error.kind(),
+        batches_failed: 1,
+    };
+    drop(count.append_on_drop(ServiceMetrics::sink()));
+    drop(cost(function_name, tally, duration).append_on_drop(ServiceMetrics::sink()));
+}
+
+fn cost(function_name: &str, tally: &Tally, duration: i64) -> BatchMetrics {
+    BatchMetrics {
+        timestamp: SystemTime::now(),
+        function_name: function_name.to_owned(),
+        records_recovered: None,
+        records_missing: None,
+        oldest_record_age: None,
+        read_calls: u64::from(tally.read_calls),
+        throttles: u64::from(tally.throttles),
+        overflow_bytes: tally.overflow_bytes,
+        duration: duration.max(0).unsigned_abs(),
+    }
+}
