@@ -145,4 +145,4 @@ struct Identity<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

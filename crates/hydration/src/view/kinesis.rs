@@ -13,10 +13,18 @@ pub enum Decoded<'a> {
     /// Of the Kinesis Producer Library; each record is read with [`decode_user_record`].
     Aggregate(Vec<UserRecord<'a>>),
     /// One [sound](json::is_sound) JSON value, its text untouched.
-    Json { text: Cow<'a, str>, gzipped: bool },
-    Text { text: Cow<'a, str>, gzipped: bool },
+    Json {
+        text: Cow<'a, str>,
+        gzipped: bool,
+    },
+    Text {
+        text: Cow<'a, str>,
+        gzipped: bool,
+    },
     /// Neither; so many bytes are stored.
-    Binary { bytes: usize },
+    Binary {
+        bytes: usize,
+    },
 }
 
 /// Reads the data of a record as it lies in the stream.
