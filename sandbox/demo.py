@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Shows on this machine, with no AWS account, what the hydrator is for.
+
+    make demo        (or: python3 sandbox/demo.py)
+
+Fills real emulators with a small shop's data, lets batches fail as they do on
+Lambda, runs the compiled function on what Lambda would have sent, and prints
+what arrived on the queue. Every claim printed is checked; one that does not
+hold ends the demo with an error.
+"""
+
+import setup
+
+setup.enter()
+
+import json
+import sys
+import textwrap
+
+import as_lambda
+import build
+import emulators
+import processes
+import seed
+from mailbox import Mailbox
+from runtime_api import Function, FunctionExited
+from terminal import Terminal, Unexpected
+
+STEPS = 7
+WIDTH = 100
+
+
+def main():
+    processes.exit_on_sigterm()
+    terminal = Terminal(STEPS)
+    terminal.step("Build the function")
+    binary = build.binary()
+    terminal.claim(f"{binary.name}, {binary.stat().st_size / 1e6:.1f} MB", True)
+    compiled = terminal.seconds()
+
+    terminal.step("Start the emulators and fill them")
+    terminal.working("starting moto and kinesis-local")
+    with emulators.running() as aws:
+        batches = seed.seed(aws, lambda name: terminal.working(f"filling {name}"))
+        mailbox = Mailbox(aws, "hydrated-batches")
+        terminal.claim("moto (SQS, SNS, S3, DynamoDB Streams) and kinesis-local (Kinesis)", True)
+        terminal.claim(f"{seed.ORDERS} orders on a stream, changes on a table, "
+                       "a catalogue feed, a stream that was recreated", True)
+        with Function(binary, {**aws.environment(), **mailbox.environment()}) as function:
+            shop = Shop(terminal, function, mailbox, batches)
+            shop.pointer()
+            shop.orders()
+            shop.stock()
+            shop.catalogue()
+            shop.returns()
+    seconds = terminal.seconds() - compiled
+    terminal.say()
+    terminal.say(terminal.paint("bold", f"Done in {seconds:.1f} s") + " after compiling. "
+                 "Everything is stopped; nothing was left outside this folder.")
+    terminal.say("Next: `make sandbox` leaves the emulators running for you to try it by hand.")
+
+
+class Shop:
+    """One method for each thing there is to see."""
+
+    def __init__(self, terminal, function, mailbox, batches):
+        self.terminal, self.function = terminal, function
+        self.mailbox, self.batches = mailbox, batches
+
+    def pointer(self):
+        self.terminal.step("What Lambda sends when it gives a batch up")
+        self.terminal.say("One order of a batch of 100 has a sentence where its total should be. The consumer\n"
+                          "throws, Lambda retries, then sends this to the failure topic, and moves on:")
+        self.terminal.show(shortened(self.batches["orders"].invocation_record), "yellow")
+        self.terminal.claim("not one of the 100 orders is in it",
+                            "ORD-" not in self.batches["orders"].message)
+
+    def orders(self):
+        self.terminal.step("What the hydrator puts on the queue")
+        batch = self.batches["orders"]
+        answer, message = self._hydrate("orders")
+        body, view = message.body, message.body["KinesisBatch"]
+        self.terminal.claim("everything Lambda sent, then the verdict:",
+                            list(body) == [*batch.invocation_record, "hydration", "KinesisBatch", "Records"])
+        self.terminal.show(shortened({"hydration": body["hydration"]}), "green")
+        self.terminal.claim(
+            f"{len(body['Records'])} records, each exactly as Lambda delivered it: replay the message "
+            "with `aws lambda invoke`", body["Records"] == batch.delivered)
+        self.terminal.claim("none of the 220 healthy records around them", len(view) == 100)
+        self.terminal.say("a decoded view for eyes; some of it:")
+        for number, what in ((100, "JSON"), (seed.GZIPPED[0], "gzipped JSON"),
+                             (seed.BINARY[0], "binary"), (seed.AGGREGATE, "KPL aggregate")):
+            self.terminal.show(f"{what:>13}  {clipped(view[number - seed.BATCH.start])}")
+        poison = view[seed.POISON - seed.BATCH.start]
+        self.terminal.show(f"{'the poison':>13}  {clipped(poison)}", "red")
+        self.terminal.claim(f"there it is: order {poison['orderId']}, total {poison['total']!r}",
+                            not isinstance(poison["total"], float))
+        line, = [line for line in answer.logs if line["message"] == "batch hydrated"]
+        self.terminal.say("the function's own line on it, without a word of the data:")
+        self.terminal.show(textwrap.fill(as_lambda.text(line), WIDTH, break_on_hyphens=False))
+        self.terminal.claim(f"{line['read_calls']} read of the shard, not one record too many",
+                            line["read_calls"] == 1 and line["recovered_records"] == 100
+                            and "ORD-" not in "".join(answer.stdout))
+
+    def stock(self):
+        self.terminal.step("The same for a DynamoDB stream")
+        batch = self.batches["stock"]
+        _, message = self._hydrate("stock")
+        self.terminal.claim(f"{message.hydration['status']}: {batch.title}",
+                            message.hydration["status"] == "Complete"
+                            and message.records == batch.delivered)
+        change = next(entry for entry in message.body["DDBStreamBatch"]
+                      if entry["eventName"] == "MODIFY")
+        for image in ("oldImage", "newImage"):
+            self.terminal.show(f"{'MUG-BLUE ' + image:>18}  {clipped(change[image])}")
+        self.terminal.claim("a price of 9.9 became 10.9; a 38-digit number kept every digit",
+                            (change["oldImage"]["price"], change["newImage"]["price"]) == (9.9, 10.9)
+                            and "12345678901234567890123456789012345678" in message.text)
+
+    def catalogue(self):
+        self.terminal.step("A batch larger than an SQS message")
+        answer, message = self._hydrate("catalogue", receive=False)
+        overflow = answer.payload["batches"][0].get("overflow")
+        self.terminal.claim(f"kept in {overflow}, the message points to it",
+                            overflow and overflow.startswith(f"s3://{self.mailbox.bucket}/hydrated/"))
+        text, = self.mailbox.receive_with_stock_client()
+        records = json.loads(text)["Records"]
+        self.terminal.claim(
+            f"AWS's own SQS extended client reads it unaided: {len(text) / 1e6:.2f} MB, "
+            f"{len(records)} records", records == self.batches["catalogue"].delivered)
+        received, = self.mailbox.receive()
+        self.terminal.claim("and so does anybody who follows the pointer", received.text == text)
+
+    def returns(self):
+        self.terminal.step("A batch whose records are gone")
+        _, message = self._hydrate("returns")
+        hydration = message.hydration
+        self.terminal.claim(f"{hydration['status']}: {hydration['missingRecords']} records are missing",
+                            hydration["status"] == "Gone" and hydration["missingRecords"] == 20)
+        self.terminal.show(textwrap.fill(hydration["reason"], WIDTH), "yellow")
+        self.terminal.claim("it still lands on the queue: a loss that nobody hears of is the worst kind", True)
+
+    def _hydrate(self, name, receive=True):
+        """Sends the function what the topic would, and takes the message off the queue."""
+        self.terminal.working(f"hydrating {name}")
+        answer = self.function.invoke(as_lambda.sns_event(self.batches[name].message))
+        if answer.error:
+            raise Unexpected(f"the function failed: {answer.error}")
+        if not receive:
+            return answer, None
+        message, = self.mailbox.receive()
+        if message.message_id != answer.payload["batches"][0]["messageId"]:
+            raise Unexpected("the queue holds another message than the function answered")
+        return answer, message
+
+
+def shortened(document):
+    """A document on a few lines: one for each key, long numbers cut in the middle."""
+    def cut(value):
+        if isinstance(value, dict):
+            return {key: cut(item) for key, item in value.items()}
+        if isinstance(value, str) and value.isdigit() and len(value) > 24:
+            return f"{value[:8]}…{value[-8:]}"
+        return f"{value[:12]}…{value[-4:]}" if isinstance(value, str) and len(value) == 64 else value
+    lines = []
+    for key, value in cut(document).items():
+        lines += textwrap.wrap(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}", WIDTH,
+                               subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join(lines)
+
+
+def clipped(value, width=WIDTH - 16):
+    text = as_lambda.text(value)
+    return text if len(text) <= width else text[:width - 1] + "…"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Unexpected as error:
+        sys.exit(f"\ndemo: not as expected: {error}")
+    except (build.BuildError, setup.SetupError, FunctionExited, RuntimeError, TimeoutError) as error:
+        sys.exit(f"\ndemo: {error}")
+    except KeyboardInterrupt:
+        print("\ndemo: stopped; everything it started is stopped too", file=sys.stderr)
+        sys.exit(130)
