@@ -21,12 +21,17 @@ pub struct QueueAndBucket {
 
 impl QueueAndBucket {
     pub fn new(config: &SdkConfig, queue_url: String) -> Self {
-        // A stand-in for AWS has one host name, not one per bucket.
-        let is_emulated =
-            ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var_os(name).is_some());
-        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(is_emulated).build();
+        let s3 = s3_config(config).build();
         Self { sqs: aws_sdk_sqs::Client::new(config), s3: aws_sdk_s3::Client::from_conf(s3), queue_url }
     }
+}
+
+/// S3's part of the configuration: a stand-in for AWS has one host name, not one per bucket.
+pub fn s3_config(config: &SdkConfig) -> aws_sdk_s3::config::Builder {
+    let is_set = |name: &&str| std::env::var_os(name).is_some();
+    let is_emulated =
+        config.endpoint_url().is_some() || ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(is_set);
+    aws_sdk_s3::config::Builder::from(config).force_path_style(is_emulated)
 }
 
 impl Outbox for QueueAndBucket {

@@ -1,7 +1,7 @@
 //! Amazon Resource Names, as far as a stream failure needs them.
 
 /// Which service holds the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     Kinesis,

@@ -72,8 +72,8 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
         };
         let run = Run::new(self, record, deadline, tally);
         match (record.batch.range(), payload_events(record)) {
-            (range, Some(events)) => run.from_payload(range, events).await,
-            (Some(range), None) => run.from_stream(range).await,
+            (range, Some(events)) => run.take_payload(range, events).await,
+            (Some(range), None) => run.read_stream(range).await,
             (None, None) => run.conclude(Verdict::no_range(), Origin::Stream).await,
         }
     }
@@ -151,7 +151,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
         Self { hydrator, record, deadline, tally, collector, sent: Vec::new() }
     }
 
-    async fn from_payload(
+    async fn take_payload(
         mut self,
         range: Option<Range>,
         events: Vec<(Box<RawValue>, EventRecord)>,
@@ -189,7 +189,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
         self.conclude(verdict, Origin::Payload).await
     }
 
-    async fn from_stream(mut self, range: Range) -> Result<Hydrated, HydrateError> {
+    async fn read_stream(mut self, range: Range) -> Result<Hydrated, HydrateError> {
         let hydrator = self.hydrator;
         let mut walk = Walk::new(&self.record.batch, range);
         let mut iterator = None;
@@ -208,20 +208,24 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
                 (Step::Page { limit }, Some(current)) => {
                     let pause = earliest_read.millis_since(hydrator.clock.now()).max(0).unsigned_abs();
                     wait(&hydrator.clock, std::time::Duration::from_millis(pause), self.deadline.read).await?;
-                    match self.page(current, limit).await? {
+                    let answer = self.page(current, limit).await?;
+                    let now = hydrator.clock.now();
+                    let kept = match answer {
                         Ok(page) => {
                             iterator = page.next.clone();
-                            let kept = walk.page(page, hydrator.clock.now());
-                            let pause = i64::try_from(walk.pause().as_millis()).unwrap_or(i64::MAX);
-                            earliest_read = hydrator.clock.now().plus_millis(pause);
-                            let before = self.collector.total();
-                            for record in kept {
-                                self.take(record).await?;
-                            }
-                            walk.delivered(self.collector.total() - before);
+                            walk.page(page, now)
                         }
-                        Err(refusal) => walk.refused(refusal),
+                        Err(refusal) => {
+                            walk.refused(refusal);
+                            Vec::new()
+                        }
+                    };
+                    earliest_read = now.plus_millis(i64::try_from(walk.pause().as_millis()).unwrap_or(i64::MAX));
+                    let before = self.collector.total();
+                    for record in kept {
+                        self.take(record).await?;
                     }
+                    walk.delivered(self.collector.total() - before);
                 }
             }
         };

@@ -76,12 +76,17 @@ impl FailedBatch {
 
     /// The name of the failed function, or of the pipe.
     pub fn function_name(&self) -> Option<&str> {
-        let resource = self.function_arn.as_deref()?.splitn(6, ':').nth(5)?;
-        match resource.split_once([':', '/'])? {
-            ("function", name) => name.split(':').next(),
-            ("pipe", name) => Some(name),
-            _ => None,
-        }
+        function_name(self.function_arn.as_deref()?)
+    }
+}
+
+/// The name in the ARN of a function, qualified or not, or of a pipe.
+pub fn function_name(arn: &str) -> Option<&str> {
+    let resource = arn.splitn(6, ':').nth(5)?;
+    match resource.split_once([':', '/'])? {
+        ("function", name) => name.split(':').next(),
+        ("pipe", name) => Some(name),
+        _ => None,
     }
 }
 

@@ -117,6 +117,35 @@ impl Object {
         serde_json::from_str(text)
     }
 
+    /// The entries up to a key, that one included; all there are when the text breaks off or ends before it.
+    pub fn until(text: &str, last: &str) -> Self {
+        struct Until<'a>(&'a str, &'a mut Vec<(String, Box<RawValue>)>);
+
+        impl<'de> Visitor<'de> for Until<'_> {
+            type Value = ();
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+                while let Some(entry) = map.next_entry::<String, _>()? {
+                    let is_last = entry.0 == self.0;
+                    self.1.push(entry);
+                    if is_last {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+
+        let mut entries = Vec::new();
+        // What follows is of no interest, whether it is there or not.
+        let _ = serde_json::Deserializer::from_str(text).deserialize_map(Until(last, &mut entries));
+        Self(entries)
+    }
+
     /// The value of a key; of a repeated key the last, as most parsers have it.
     pub fn get(&self, key: &str) -> Option<&RawValue> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())

@@ -6,6 +6,7 @@
 pub mod attributes;
 pub mod body;
 pub mod part;
+pub mod received;
 
 pub use attributes::{Attribute, AttributeValue};
 pub use body::{Body, Hydration, Origin, PartNumber};

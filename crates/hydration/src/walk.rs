@@ -119,7 +119,7 @@ impl Walk {
             iterators_without_a_page: 0,
             repositioned: false,
             start_refused: false,
-            pause: Duration::ZERO,
+            pause: PAUSE,
         }
     }
 
@@ -173,8 +173,8 @@ impl Walk {
             self.stuck_pages = 0;
             self.millis_behind = page.millis_behind_latest;
         }
-        if closed && !matches!(self.step, Step::Finish(Ending::EndReached)) {
-            self.step = Step::Finish(Ending::ShardClosed);
+        if closed && self.step != Step::Finish(Ending::EndReached) {
+            self.conclude(Ending::ShardClosed);
         }
         kept
     }
@@ -215,14 +215,13 @@ impl Walk {
         let slack = POSITION_SLACK.as_millis() as i64;
         let is_past = self.last_arrival.is_some_and(|last| position.millis_since(last) > slack);
         if (behind == 0 || is_past) && self.empty_pages >= EMPTY_PAGES_TO_BELIEVE {
-            self.step = Step::Finish(self.nothing_more());
+            self.conclude(Ending::Exhausted);
             return;
         }
         let shrinks = self.millis_behind.is_none_or(|before| behind < before);
         self.millis_behind = Some(behind);
         self.stuck_pages = if shrinks { 0 } else { self.stuck_pages + 1 };
         if behind > 0 && self.stuck_pages >= EMPTY_PAGES_STUCK {
-            // A trimmed sequence number is no error on Kinesis: its iterator may stay empty for many minutes.
             if self.repositioned {
                 self.give_up(now, "the iterator does not advance");
             } else {
@@ -247,7 +246,7 @@ impl Walk {
                 (Refusal::InvalidArgument, Step::Iterator(_)) => {
                     self.start_refused = true;
                     if self.repositioned {
-                        self.step = Step::Finish(self.nothing_more());
+                        self.conclude(Ending::Exhausted);
                     } else {
                         self.reposition();
                     }
@@ -275,13 +274,26 @@ impl Walk {
         self.step = Step::Iterator(self.origin.clone());
     }
 
-    fn nothing_more(&self) -> Ending {
-        if self.start_refused && !self.seen.anything { Ending::NotOfThisStream } else { Ending::Exhausted }
+    /// Nothing more of the range is to come; but before nothing at all is said to be left, it is looked for by time.
+    /// A trimmed sequence number is no error on Kinesis: its iterator may stay empty for many minutes, wherever the
+    /// pages say that it stands, while later records of the range are still there.
+    fn conclude(&mut self, ending: Ending) {
+        if self.source == Source::Kinesis && self.last_read.is_none() && !self.repositioned {
+            self.reposition();
+        } else if self.start_refused && !self.seen.anything {
+            self.step = Step::Finish(Ending::NotOfThisStream);
+        } else {
+            self.step = Step::Finish(ending);
+        }
     }
 
     fn give_up(&mut self, now: Timestamp, why: &'static str) {
         let is_old = self.last_arrival.is_some_and(|last| is_past_retention(last, now));
-        self.step = Step::Finish(if is_old { self.nothing_more() } else { Ending::Undecided(why) });
+        if is_old {
+            self.conclude(Ending::Exhausted);
+        } else {
+            self.step = Step::Finish(Ending::Undecided(why));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 mod config;
 mod event;
 mod handler;
+mod init_error;
 mod telemetry;
 
 use hydration::hydrate::Hydrator;
@@ -18,7 +19,14 @@ use crate::telemetry::Telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let telemetry = Telemetry::start(|name| std::env::var(name).ok());
-    let config = Config::from_env(|name| std::env::var(name).ok()).inspect_err(|error| telemetry.refused(error))?;
+    let config = match Config::from_env(|name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(error) => {
+            telemetry.refused(&error);
+            init_error::report("InvalidConfiguration", &error.to_string()).await?;
+            std::process::exit(1);
+        }
+    };
     let sdk = hydration_aws::config().await;
     let hydrator = Hydrator {
         reader: Shards::new(&sdk),

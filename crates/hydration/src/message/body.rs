@@ -1,6 +1,6 @@
 //! The body of a hydrated message, key by key in the contract's order.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::arn::Source;
 use crate::json::{self, Object};
@@ -8,7 +8,7 @@ use crate::message::Part;
 use crate::verdict::Status;
 
 /// Where the records came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Read back from the shard.
@@ -26,14 +26,14 @@ impl Origin {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartNumber {
     /// From 1.
     pub number: u32,
     pub last: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DecodedView {
     Included,
@@ -42,7 +42,7 @@ pub enum DecodedView {
 }
 
 /// What is known about the hydration itself. The order of the fields is the contract's.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hydration {
     pub version: u8,

@@ -1,0 +1,252 @@
+//! A model of a shard: what AWS keeps, what it trims, and every way in which it answers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hydration::arn::{Source, StreamArn};
+use hydration::error::{Fault, FaultKind};
+use hydration::message::Message;
+use hydration::ports::{Clock, Outbox, Page, Position, ReadError, Refusal, SendError, ShardIterator, ShardReader};
+use hydration::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord};
+use hydration::sequence_number::SequenceNumber;
+use hydration::timestamp::Timestamp;
+
+pub const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// How Kinesis shows that a sequence number has been trimmed; DynamoDB has one way only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrimmedStart {
+    /// Empty pages, a whole retention behind the tip, for as long as one cares to read.
+    Silence,
+    /// The oldest records that are left.
+    LaterRecords,
+    /// `InvalidArgumentException` for the sequence number.
+    Refusal,
+}
+
+/// What a call does instead of answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glitch {
+    EmptyPage,
+    Throttled,
+    Unavailable,
+    ExpiredIterator,
+    AccessDenied,
+}
+
+#[derive(Debug, Clone)]
+pub struct Shard {
+    pub source: Source,
+    pub numbers: Vec<SequenceNumber>,
+    /// When each record arrived, ascending.
+    pub arrivals: Vec<i64>,
+    /// Records before this index are gone.
+    pub trimmed: usize,
+    pub trimmed_start: TrimmedStart,
+    /// Resharded: no record comes after the last, and its page says so.
+    pub closed: bool,
+    pub exists: bool,
+    /// Most records that a page holds, whatever was asked for: the service's byte cap.
+    pub page_cap: usize,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Calls {
+    pub iterators: u32,
+    pub pages: u32,
+    pub limits: Vec<u32>,
+    /// Index of the record after the furthest that was handed out.
+    pub furthest: usize,
+    /// Milliseconds between successive reads.
+    pub gaps: Vec<i64>,
+    last_read: Option<i64>,
+}
+
+/// The world: a shard, a queue, a bucket, a clock.
+pub struct World {
+    pub shard: Shard,
+    pub glitches: RefCell<VecDeque<Option<Glitch>>>,
+    pub calls: RefCell<Calls>,
+    pub now: Cell<i64>,
+    pub queue: RefCell<Vec<Message>>,
+    pub bucket: RefCell<Vec<(String, Bytes)>>,
+    pub queue_limit: usize,
+}
+
+/// Milliseconds that each call takes.
+const CALL: i64 = 20;
+
+impl World {
+    pub fn new(shard: Shard, now: i64, glitches: Vec<Option<Glitch>>) -> Self {
+        Self {
+            shard,
+            glitches: RefCell::new(glitches.into()),
+            calls: RefCell::default(),
+            now: Cell::new(now),
+            queue: RefCell::default(),
+            bucket: RefCell::default(),
+            queue_limit: 1_048_576,
+        }
+    }
+
+    fn call(&self, action: &'static str) -> Result<Option<Glitch>, ReadError> {
+        self.now.set(self.now.get() + CALL);
+        let glitch = self.glitches.borrow_mut().pop_front().flatten();
+        let fault = |kind| Err(ReadError::Fault(Fault { kind, action, detail: "as the script says".to_owned() }));
+        match glitch {
+            Some(Glitch::Throttled) => fault(FaultKind::Throttled),
+            Some(Glitch::Unavailable) => fault(FaultKind::Unavailable),
+            Some(Glitch::AccessDenied) => fault(FaultKind::AccessDenied),
+            glitch => Ok(glitch),
+        }
+    }
+
+    fn find(&self, position: &Position) -> Result<usize, Refusal> {
+        let shard = &self.shard;
+        let index = |number: &SequenceNumber| shard.numbers.partition_point(|other| other < number);
+        let index = match position {
+            Position::At(number) => index(number),
+            Position::After(number) => shard.numbers.partition_point(|other| other <= number),
+            Position::AtTimestamp(moment) => {
+                return Ok(shard.arrivals.partition_point(|arrival| *arrival < moment.millis()).max(shard.trimmed));
+            }
+            Position::TrimHorizon => return Ok(shard.trimmed),
+        };
+        if index >= shard.trimmed {
+            return Ok(index);
+        }
+        match (shard.source, shard.trimmed_start) {
+            (Source::DynamoDb, _) => Err(Refusal::Trimmed),
+            (Source::Kinesis, TrimmedStart::Refusal) => Err(Refusal::InvalidArgument),
+            (Source::Kinesis, TrimmedStart::LaterRecords) => Ok(shard.trimmed),
+            (Source::Kinesis, TrimmedStart::Silence) => Ok(usize::MAX),
+        }
+    }
+
+    fn record(&self, index: usize) -> StreamRecord {
+        let sequence_number = self.shard.numbers[index].clone();
+        let arrival = self.shard.arrivals[index];
+        match self.shard.source {
+            Source::Kinesis => StreamRecord::Kinesis(KinesisRecord {
+                data: format!("{{\"order\":{sequence_number}}}").into_bytes(),
+                partition_key: format!("key-{index}"),
+                sequence_number,
+                approximate_arrival: Some(Timestamp::from_millis(arrival)),
+            }),
+            Source::DynamoDb => StreamRecord::DynamoDb(Box::new(DynamoDbRecord {
+                keys: Some(Item::from([("id".to_owned(), AttributeValue::N(sequence_number.to_string()))])),
+                sequence_number,
+                event_id: Some(format!("event-{index}")),
+                event_name: Some("MODIFY".to_owned()),
+                event_version: Some("1.1".to_owned()),
+                event_source: Some("aws:dynamodb".to_owned()),
+                aws_region: Some("us-east-1".to_owned()),
+                approximate_creation: Some(arrival / 1000),
+                new_image: None,
+                old_image: None,
+                size_bytes: Some(40),
+                stream_view_type: Some("KEYS_ONLY".to_owned()),
+                user_identity: None,
+            })),
+        }
+    }
+}
+
+impl ShardReader for &World {
+    async fn iterator(&self, _: &StreamArn, _: &str, position: &Position) -> Result<ShardIterator, ReadError> {
+        self.calls.borrow_mut().iterators += 1;
+        let glitch = self.call("GetShardIterator")?;
+        if !self.shard.exists {
+            return Err(ReadError::Refusal(Refusal::NotFound));
+        }
+        if glitch == Some(Glitch::ExpiredIterator) && self.shard.source == Source::DynamoDb {
+            // Trimmed between two calls: what DynamoDB says in the place of an expiry here.
+            return Err(ReadError::Refusal(Refusal::Trimmed));
+        }
+        self.find(position).map(|index| ShardIterator(index.to_string())).map_err(ReadError::Refusal)
+    }
+
+    async fn page(&self, _: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError> {
+        {
+            let mut calls = self.calls.borrow_mut();
+            calls.pages += 1;
+            calls.limits.push(limit);
+            let now = self.now.get();
+            if let Some(last) = calls.last_read {
+                calls.gaps.push(now - last);
+            }
+            calls.last_read = Some(now);
+        }
+        let glitch = self.call("GetRecords")?;
+        let shard = &self.shard;
+        if glitch == Some(Glitch::ExpiredIterator) {
+            return Err(ReadError::Refusal(Refusal::ExpiredIterator));
+        }
+        let start: usize = iterator.0.parse().expect("an iterator of ours");
+        if start == usize::MAX {
+            let page = Page {
+                records: vec![],
+                next: Some(iterator.clone()),
+                millis_behind_latest: Some(DAY as u64),
+                bytes: 0,
+            };
+            return Ok(page);
+        }
+        let wanted = if glitch == Some(Glitch::EmptyPage) { 0 } else { (limit as usize).min(shard.page_cap) };
+        let end = (start + wanted).min(shard.numbers.len()).max(start);
+        let records: Vec<_> = (start..end).map(|index| self.record(index)).collect();
+        let is_end = end == shard.numbers.len();
+        let mut calls = self.calls.borrow_mut();
+        calls.furthest = calls.furthest.max(end);
+        // The position of an empty page lies between the record before and the one after.
+        let behind = shard.arrivals.get(end).map_or(0, |next| (self.now.get() - next).max(1) as u64);
+        Ok(Page {
+            next: (!(shard.closed && is_end)).then(|| ShardIterator(end.to_string())),
+            millis_behind_latest: (shard.source == Source::Kinesis).then_some(behind),
+            bytes: 50 * records.len() as u64,
+            records,
+        })
+    }
+}
+
+impl Outbox for &World {
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
+        let fault = |kind, detail: &str| Fault { kind, action: "SendMessage", detail: detail.to_owned() };
+        match self.call("SendMessage") {
+            Err(ReadError::Fault(fault)) => return Err(SendError::Fault(fault)),
+            Err(ReadError::Refusal(_)) => unreachable!(),
+            Ok(_) => {}
+        }
+        if message.size() > self.queue_limit {
+            return Err(SendError::TooLarge(fault(FaultKind::Refused, "too large")));
+        }
+        self.queue.borrow_mut().push(message.clone());
+        Ok(format!("message-{}", self.queue.borrow().len()))
+    }
+
+    async fn put(&self, _: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
+        match self.call("PutObject") {
+            Err(ReadError::Fault(fault)) => return Err(fault),
+            Err(ReadError::Refusal(_)) => unreachable!(),
+            Ok(_) => {}
+        }
+        self.bucket.borrow_mut().push((key.to_owned(), body.clone()));
+        Ok(())
+    }
+}
+
+impl Clock for &World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.get())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.now.set(self.now.get() + duration.as_millis() as i64);
+    }
+
+    fn jitter(&self) -> f64 {
+        0.5
+    }
+}
