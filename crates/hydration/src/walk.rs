@@ -164,28 +164,26 @@ impl Walk {
         self.iterators_without_a_page = 0;
         self.pause = PAUSE.max(Duration::from_millis(page.bytes.saturating_mul(1000) / BYTES_PER_SECOND));
         let closed = page.next.is_none();
-        let mut kept = Vec::new();
-        if page.records.is_empty() {
+        if page.records.is_empty() && !closed {
             self.empty_page(page.millis_behind_latest, now);
-        } else {
-            kept = self.keep(page.records);
-            self.empty_pages = 0;
-            self.stuck_pages = 0;
-            self.millis_behind = page.millis_behind_latest;
+            return Vec::new();
         }
-        if closed && self.step != Step::Finish(Ending::EndReached) {
+        self.empty_pages = 0;
+        self.stuck_pages = 0;
+        self.millis_behind = page.millis_behind_latest;
+        let is_end = page.records.last().is_some_and(|last| *last.sequence_number() >= self.range.end);
+        let kept = self.keep(page.records);
+        if is_end {
+            self.conclude(Ending::EndReached);
+        } else if closed {
             self.conclude(Ending::ShardClosed);
         }
         kept
     }
 
-    fn keep(&mut self, records: Vec<StreamRecord>) -> Vec<StreamRecord> {
-        let mut kept = records;
-        kept.retain(|record| {
+    fn keep(&mut self, mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
+        records.retain(|record| {
             let number = record.sequence_number();
-            if *number >= self.range.end {
-                self.step = Step::Finish(Ending::EndReached);
-            }
             let is_new = self.last_read.as_ref().is_none_or(|last| number > last);
             let is_kept = is_new && self.range.contains(number);
             if is_new {
@@ -198,7 +196,7 @@ impl Walk {
             }
             is_kept
         });
-        kept
+        records
     }
 
     /// An empty page ends nothing by itself: AWS returns them with records still ahead
