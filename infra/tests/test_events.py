@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timezone
 
 import pytest
+from runtime_api import Function
 from templates import ROOT
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
@@ -110,15 +111,11 @@ def record_second(sequence_number):
 # ---------------------------------------------------------------- what the function says to them
 
 @pytest.fixture(scope="module")
-def sandbox(hydrate_binary):
-    """The function against emulators that hold a queue and nothing else."""
-    import emulators
-    import runtime_api
-    with emulators.running() as aws:
-        queue = aws.client("sqs").create_queue(QueueName="hydrated")["QueueUrl"]
-        variables = {**aws.environment(), "QUEUE_URL": queue}
-        with runtime_api.Function(hydrate_binary, variables) as function:
-            yield function, aws.client("sqs"), queue
+def sandbox(aws, binary):
+    """The function against emulators that hold a queue and none of the streams."""
+    queue = aws.client("sqs").create_queue(QueueName="hydrated-samples")["QueueUrl"]
+    with Function(binary, {**aws.environment(), "QUEUE_URL": queue}) as function:
+        yield function, aws.client("sqs"), queue
 
 
 @each_event
