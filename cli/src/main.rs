@@ -1,1 +1,29 @@
-fn main() {}
+//! `dlq`: from the alarm to the cause, and back to processed. This file only wires.
+
+mod args;
+mod aws;
+mod commands;
+mod entry;
+mod exit;
+mod filter;
+mod gather;
+mod hold;
+mod incident;
+mod interrupt;
+mod look;
+mod ports;
+mod print;
+mod session;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    exit::code(commands::run(cli).await)
+}

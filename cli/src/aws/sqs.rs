@@ -1,0 +1,118 @@
+//! A queue on SQS.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+};
+use hydration::error::{Fault, FaultKind};
+use hydration::json::Object;
+use hydration::timestamp::Timestamp;
+use hydration_aws::fault::fault;
+
+use crate::ports::{Delivery, Held, Queue, QueueFacts};
+
+pub struct Sqs {
+    client: Client,
+    url: String,
+}
+
+impl Sqs {
+    pub fn new(config: &SdkConfig, url: String) -> Self {
+        Self { client: Client::new(&super::retrying(config)), url }
+    }
+
+    /// The URL of a queue that is given by its URL or by its name.
+    pub async fn find(config: &SdkConfig, name: &str) -> Result<String, Fault> {
+        if name.starts_with("https://") || name.starts_with("http://") {
+            return Ok(name.to_owned());
+        }
+        let request = Client::new(&super::retrying(config)).get_queue_url().queue_name(name);
+        let answer = request.send().await.map_err(|error| fault("sqs:GetQueueUrl", &error))?;
+        answer.queue_url.ok_or_else(|| unreadable("sqs:GetQueueUrl"))
+    }
+}
+
+fn unreadable(action: &'static str) -> Fault {
+    Fault { kind: FaultKind::Unreadable, action, detail: "an answer that lacks what it must have".to_owned() }
+}
+
+impl Queue for Sqs {
+    async fn describe(&self) -> Result<QueueFacts, Fault> {
+        let request = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(QueueAttributeName::All);
+        let answer = request.send().await.map_err(|error| fault("sqs:GetQueueAttributes", &error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let text = |name| attributes.get(&name).map(String::as_str);
+        let count = |name| text(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let redrive = text(QueueAttributeName::RedrivePolicy).and_then(|policy| Object::from_str(policy).ok());
+        // The API takes the count as a number and as a string, and gives back what it took.
+        let max_receives = redrive.and_then(|policy| policy.get("maxReceiveCount")?.get().trim_matches('"').parse().ok());
+        Ok(QueueFacts {
+            visible: count(QueueAttributeName::ApproximateNumberOfMessages),
+            in_flight: count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
+            delayed: count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
+            retention: text(QueueAttributeName::MessageRetentionPeriod)
+                .and_then(|seconds| seconds.parse().ok())
+                .map(Duration::from_secs),
+            max_receives,
+            fifo: self.url.ends_with(".fifo"),
+        })
+    }
+
+    async fn receive(&self, hide: Duration) -> Result<Vec<Delivery>, Fault> {
+        let request = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(10)
+            .visibility_timeout(seconds(hide))
+            // Without waiting, SQS asks only some of its servers, and no message is no proof of an empty queue
+            // (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html>).
+            .wait_time_seconds(1)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names("All");
+        let answer = request.send().await.map_err(|error| fault("sqs:ReceiveMessage", &error))?;
+        Ok(answer.messages.unwrap_or_default().into_iter().map(delivery).collect())
+    }
+
+    async fn hide(&self, held: &[Held], hide: Duration) -> Result<(), Fault> {
+        let mut request = self.client.change_message_visibility_batch().queue_url(&self.url);
+        for (index, message) in held.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&message.receipt)
+                .visibility_timeout(seconds(hide))
+                .build()
+                .map_err(|_| unreadable("sqs:ChangeMessageVisibility"))?;
+            request = request.entries(entry);
+        }
+        request.send().await.map(drop).map_err(|error| fault("sqs:ChangeMessageVisibility", &error))
+    }
+
+    async fn delete(&self, held: &Held) -> Result<(), Fault> {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&held.receipt);
+        request.send().await.map(drop).map_err(|error| fault("sqs:DeleteMessage", &error))
+    }
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
+fn delivery(message: Message) -> Delivery {
+    let system = message.attributes.unwrap_or_default();
+    let number = |name| system.get(&name).and_then(|text| text.parse::<i64>().ok());
+    let attributes = message.message_attributes.unwrap_or_default().into_iter();
+    Delivery {
+        message_id: message.message_id.unwrap_or_default(),
+        receipt: message.receipt_handle.unwrap_or_default(),
+        body: message.body.unwrap_or_default(),
+        attributes: attributes.filter_map(|(name, value)| Some((name, value.string_value?))).collect(),
+        sent: number(MessageSystemAttributeName::SentTimestamp).map(Timestamp::from_millis),
+        receives: number(MessageSystemAttributeName::ApproximateReceiveCount)
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(1),
+    }
+}

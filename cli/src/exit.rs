@@ -1,0 +1,74 @@
+//! Exit codes, a documented contract: 0, 1, 2 (usage, by clap), 3, 130.
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use hydration::error::{Fault, FaultKind};
+
+/// How a command ended that did what it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Fine,
+    /// It ran, and a person has to look: a replay left something undone, the doctor found problems.
+    Attention,
+}
+
+/// What the person at the keyboard stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted; every message that was held is back on the queue")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+pub const HELP: &str = "\
+Exit codes:
+  0    fine
+  1    it failed; the last line on stderr says what to do
+  2    wrong usage
+  3    done, but look: something failed, was held back or refused; the doctor found problems
+  130  interrupted; every message that was held is back on the queue";
+
+pub fn code(outcome: anyhow::Result<Exit>) -> ExitCode {
+    match outcome {
+        Ok(Exit::Fine) => ExitCode::SUCCESS,
+        Ok(Exit::Attention) => ExitCode::from(3),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dlq: {error:#}");
+            if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// Whoever read our output has had enough of it, `head` say.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let of_io = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    };
+    error.chain().any(of_io)
+}
+
+/// A refused call in words, with what to do about it.
+pub fn explain(fault: &Fault) -> anyhow::Error {
+    let Fault { kind, action, detail } = fault;
+    let advice = match kind {
+        _ if detail.contains("ExpiredToken") || detail.contains("expired") => {
+            "the credentials have expired: sign in again (aws sso login)"
+        }
+        FaultKind::AccessDenied => "allow the action to your credentials, or choose others with --profile",
+        FaultKind::KeyUnavailable => "allow kms:Decrypt on the key to your credentials, or enable the key",
+        FaultKind::Throttled => "wait a moment and try again",
+        FaultKind::Unavailable => "check the network, --region and --endpoint-url, and try again",
+        FaultKind::Unreadable => "try again; check --endpoint-url",
+        FaultKind::Refused if detail.contains("NonExistentQueue") || detail.contains("QueueDoesNotExist") => {
+            "check --queue, --region and --profile: aws sqs list-queues"
+        }
+        FaultKind::Refused => "check --region, --profile and the names given",
+    };
+    anyhow::anyhow!("{action}: {detail}\n  → {advice}")
+}
