@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the pinned tools that this project's demo, tests and checks use.
 
-    python3 sandbox/setup.py [venv] [kinesis] [sam] [checkov] [lambda]
+    python3 sandbox/setup.py [venv] [kinesis] [sam] [checkov] [lambda] [deny]
 
 Everything goes under .tools/ in the tree, nothing elsewhere. A second run does
 nothing, two runs at once wait for each other, and a changed pin reinstalls the
@@ -12,6 +12,7 @@ one tool it belongs to. Standard library only: this runs before anything else.
     sam       SAM CLI, cfn-lint
     checkov   the policy scanner for the templates
     lambda    cargo-lambda and zig, to package the function
+    deny      cargo-deny, to audit the Rust dependencies
 """
 
 import contextlib
