@@ -35,6 +35,7 @@ class Emulators:
     def __init__(self, aws_url, kinesis_url):
         self.aws_url = aws_url
         self.kinesis_url = kinesis_url
+        self._session = None
 
     def environment(self, region=REGION):
         """The variables with which any AWS SDK talks to the emulators alone."""
@@ -52,8 +53,11 @@ class Emulators:
         }
 
     def client(self, service, region=REGION):
-        import boto3  # only there once the tools are installed
-        return boto3.client(service, region_name=region)
+        """A plain boto3 client; the session is our own, for the extended client alters boto3's."""
+        if not self._session:
+            from boto3.session import Session  # only there once the tools are installed
+            self._session = Session()
+        return self._session.client(service, region_name=region)
 
 
 @contextlib.contextmanager

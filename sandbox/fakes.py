@@ -27,6 +27,7 @@ import local_http
 
 DAY_MS = 86_400_000
 MIB = 1024 * 1024
+BETWEEN_ARRIVALS = timedelta(milliseconds=107)  # so that every last digit occurs
 
 
 @dataclass
@@ -285,13 +286,13 @@ class KinesisShard(_Shard):
     first_number = 49647238774018758449143791361301066723689190929215782914
 
     def __init__(self, name, items, age=timedelta(minutes=5), when_trimmed="silent",
-                 region="us-east-1", partition="aws", account="123456789012"):
+                 region="us-east-1", partition="aws", account="123456789012",
+                 first_number=first_number):
         arn = f"arn:{partition}:kinesis:{region}:{account}:stream/{name}"
         arrival = datetime.now(timezone.utc) - age
-        # A tenth of a second and a little between arrivals: every millisecond digit occurs.
         super().__init__(arn, "shardId-000000000000", [{
-            "SequenceNumber": str(self.first_number + 1_208_925_819_614_629_174_706_176 * index),
-            "ApproximateArrivalTimestamp": _to_ms(arrival + timedelta(milliseconds=107 * index)),
+            "SequenceNumber": str(first_number + 1_208_925_819_614_629_174_706_176 * index),
+            "ApproximateArrivalTimestamp": _to_ms(arrival + BETWEEN_ARRIVALS * index),
             "PartitionKey": key, "Data": data,
         } for index, (key, data) in enumerate(items)])
         self.when_trimmed = when_trimmed

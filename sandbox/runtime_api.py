@@ -16,6 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
+import as_lambda
 import local_http
 import processes
 
@@ -98,7 +99,7 @@ class Function:
         if isinstance(event, str):
             event = event.encode()
         elif not isinstance(event, bytes):
-            event = json.dumps(event).encode()
+            event = as_lambda.text(event).encode()
         timeout = timeout or self.timeout
         with self._lock:
             self._drain()

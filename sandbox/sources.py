@@ -14,10 +14,9 @@ PUT_RECORDS_COUNT, PUT_RECORDS_BYTES = 500, 4_000_000
 class KinesisStream:
     def __init__(self, aws, name, shards=1, region="us-east-1"):
         self._kinesis = aws.client("kinesis", region)
-        self.name = name
-        self._kinesis.create_stream(StreamName=name, ShardCount=shards)
-        self.arn = _until(self._active)
+        self.name, self._shards = name, shards
         self.shard_id = "shardId-000000000000"
+        self._create()
 
     def put(self, items):
         """Puts (partition key, data) in this order; returns the shard's records so far."""
@@ -54,12 +53,23 @@ class KinesisStream:
         self._kinesis.delete_stream(StreamARN=self.arn, EnforceConsumerDeletion=True)
         _until(self._absent)
 
+    def recreate(self):
+        """Deletes the stream and makes another of the same name."""
+        self.delete()
+        # Sequence numbers begin with the second of the stream's creation.
+        time.sleep(1.1)
+        self._create()
+
     def delivered(self, records, arn=None):
         return [as_lambda.kinesis_event_record(record, arn or self.arn, self.shard_id)
                 for record in records]
 
     def failure(self, records, arn=None, **changes):
         return as_lambda.kinesis_failure(records, arn or self.arn, self.shard_id, **changes)
+
+    def _create(self):
+        self._kinesis.create_stream(StreamName=self.name, ShardCount=self._shards)
+        self.arn = _until(self._active)
 
     def _put(self, batch):
         answer = self._kinesis.put_records(StreamARN=self.arn, Records=batch)

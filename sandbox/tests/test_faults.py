@@ -32,7 +32,7 @@ def shards(fakes):
 @pytest.mark.parametrize("fault", SHORT)
 def test_a_short_fault_is_mended_inside_the_invocation(faked, fakes, operation, fault):
     for shard in shards(fakes):
-        fakes.fail(operation, SHORT[fault][0], times=2)
+        fakes.fail(operation, SHORT[fault][0])
         faked.hydrated(shard.failure(shard.all_records), shard.delivered(shard.all_records))
 
 
@@ -41,10 +41,10 @@ def test_a_fault_that_lasts_fails_the_invocation_in_time(faked, fakes, fault):
     shard = shards(fakes)[0]
     fakes.fail("GetRecords", SHORT[fault][0], times=10_000)
     record = shard.failure(shard.all_records)
-    answer = faked.invoke(as_lambda.sns_event(record), timeout=6)
+    answer = faked.invoke(as_lambda.sns_event(record), timeout=5)
     expected = SHORT[fault][1]
     assert answer.error["errorType"] in ([expected] if isinstance(expected, str) else expected)
-    assert answer.seconds < 6
+    assert answer.seconds < 5
     assert faked.mailbox.receive() == []
     # A retry storm would be worse than the fault.
     assert len(fakes.calls("GetRecords")) < 20

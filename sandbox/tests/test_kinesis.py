@@ -87,11 +87,10 @@ def test_a_deleted_stream_is_gone(hydrator, stream):
     hydrator.hydrated(shop.failure(records), [], "Gone", missing=4)
 
 
-def test_a_recreated_stream_is_gone(hydrator, stream, aws):
+def test_a_recreated_stream_is_gone(hydrator, stream):
     shop, records = stream(items(4))
-    shop.delete()
-    again = type(shop)(aws, shop.name)
-    again.put(items(4, start=100))
+    shop.recreate()
+    shop.put(items(4, start=100))
     hydrator.hydrated(shop.failure(records), [], "Gone", missing=4)
 
 

@@ -1,8 +1,8 @@
 """Where a message goes: whole, without its view, to the bucket, in parts; and FIFO queues."""
 
+import hashlib
 import json
 import random
-from datetime import datetime, timedelta, timezone
 
 import as_lambda
 import pytest
@@ -118,17 +118,17 @@ def test_a_fifo_queue(aws, deploy, stream):
     hydrator = deploy(mailbox=Mailbox(aws, fifo=True))
     shop, records = stream(items(3))
     record = shop.failure(records)
-    message = hydrator.hydrated(record, shop.delivered(records))
+    # The same failure twice within five minutes is one message.
+    for _ in range(2):
+        answer = hydrator.invoke(as_lambda.sns_event(record))
+        assert answer.payload["batches"][0]["id"] == hydration_id(record)
+    message, = hydrator.mailbox.receive()
+    assert_hydrated(message, record, shop.delivered(records))
     assert message.group == f"{shop.name}/{shop.shard_id}"
     assert message.deduplication == hydration_id(record)
-    # The same failure within five minutes is one message.
-    again = hydrator.invoke(as_lambda.sns_event(record))
-    assert again.payload["batches"][0]["id"] == message.hydration["id"]
-    assert hydrator.mailbox.receive() == []
 
 
 def test_a_fifo_group_too_long_is_hashed(aws, deploy, fakes):
-    import hashlib
     hydrator = deploy(fakes=fakes, mailbox=Mailbox(aws, fifo=True))
     shard = fakes.add(KinesisShard("s" * 128, items(2)))
     message = hydrator.hydrated(
@@ -194,10 +194,10 @@ def test_a_superset_that_needs_one_message_has_no_part(faked, fakes):
 
 
 def test_a_walk_that_fails_after_a_part_sends_the_same_part_again(faked, fakes):
-    shard = fakes.add(KinesisShard("torn", noise(330, 25_000)))
-    shard.page_records = 300
+    shard = fakes.add(KinesisShard("torn", noise(210, 25_000)))
+    shard.page_records = 195
     record = shard.failure(shard.all_records)
-    record["KinesisBatchInfo"]["batchSize"] = 300
+    record["KinesisBatchInfo"]["batchSize"] = 194
     fakes.fail("GetRecords", DENIED, after=1)
     answer = faked.invoke(as_lambda.sns_event(record), timeout=60)
     assert answer.error["errorType"] == "AccessDenied"

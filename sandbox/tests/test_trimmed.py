@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import fakes as fake_aws
 import pytest
 from fakes import KinesisShard, TableShard
 from test_kinesis import items
@@ -10,7 +11,9 @@ DAY = timedelta(hours=24)
 OLD = timedelta(hours=25)
 
 
-def shard_with(fakes, when_trimmed, trimmed, age=OLD, count=20):
+def shard_with(fakes, when_trimmed, trimmed, count=20):
+    """A shard that lost its records older than a day: `trimmed` of them."""
+    age = DAY + trimmed * fake_aws.BETWEEN_ARRIVALS
     shard = fakes.add(KinesisShard("old", items(count), age=age, when_trimmed=when_trimmed))
     shard.trimmed = trimmed
     return shard
@@ -48,20 +51,25 @@ def test_nothing_outside_the_range_is_delivered(faked, fakes, when_trimmed):
     faked.hydrated(shard.failure(batch), shard.delivered(shard.all_records[14:15]), "Partial", missing=9)
 
 
-def test_a_young_stream_that_does_not_know_the_numbers_was_recreated(faked, fakes):
-    shard = fakes.add(KinesisShard("anew", items(5), age=timedelta(minutes=5)))
-    before = KinesisShard("anew", items(9), age=timedelta(hours=2))
-    before.first_number = 1
-    record = before.failure(before.all_records)
-    record["KinesisBatchInfo"].update(startSequenceNumber="1", endSequenceNumber="2")
-    faked.hydrated(record, [], "Gone", missing=9)
+@pytest.mark.parametrize("age, status", [(2, "Gone"), (25, "Expired")])
+@pytest.mark.parametrize("newer", [0, 5])
+def test_a_stream_that_does_not_know_the_numbers(faked, fakes, age, status, newer):
+    before = KinesisShard("anew", items(9), age=timedelta(hours=age))
+    fakes.add(KinesisShard("anew", [("k", b"new")] * newer, first_number=before.first_number * 2))
+    faked.hydrated(before.failure(before.all_records), [], status, missing=9)
+
+
+def test_a_range_far_behind_the_horizon_is_expired(faked, fakes):
+    shard = fakes.add(KinesisShard("old", items(20), age=timedelta(days=3)))
+    shard.trimmed = 20
+    faked.hydrated(shard.failure(shard.all_records[5:15]), [], "Expired", missing=10)
 
 
 def test_a_closed_shard_whose_end_is_missing(faked, fakes):
     shard = shard_with(fakes, "later", trimmed=0)
     batch = shard.all_records[5:]
     record = shard.failure(batch)
-    shard.all_records = shard.all_records[:12]
+    del shard.all_records[12:]
     shard.closed = True
     faked.hydrated(record, shard.delivered(shard.all_records[5:]), "Partial", missing=8)
 
@@ -159,9 +167,7 @@ def test_an_open_table_shard_trimmed_to_nothing_is_expired(faked, fakes):
 def test_young_changes_that_do_not_come_are_an_error(faked, fakes):
     shard = changes(fakes, age=timedelta(minutes=3))
     record = shard.failure(shard.all_records[5:15])
-    shard.all_records = shard.all_records[:5]
-    shard.first_number -= 0
-    fakes.add(shard)
+    del shard.all_records[5:]
     shard.trimmed = 5
     answer = faked.failing(record, "RangeNotReached", timeout=60)
     assert len(fakes.calls("GetRecords")) == 20
