@@ -69,13 +69,14 @@ pub fn judge(
             Some(expected) if recovered > expected => verdict(
                 Status::Superset,
                 format!(
-                    "The range holds {recovered} records, the failed batch had {expected}: parallelization, a filter \
-                     or bisecting left others in between, and which they are is not recorded."
+                    "The range holds {}, the failed batch had {expected}: parallelization, a filter or bisecting left \
+                     others in between, and which they are is not recorded.",
+                    records(recovered)
                 ),
             ),
             Some(expected) if recovered < expected => verdict(
                 Status::Partial,
-                format!("Both ends of the range were read, but {recovered} records are there of {expected}."),
+                format!("Both ends of the range were read, but of {expected} there is only {}.", records(recovered)),
             ),
             _ => Ok(Verdict { status: Status::Complete, reason: None, missing: None }),
         };
@@ -93,7 +94,7 @@ pub fn judge(
             (false, false) => "records at both ends of the range are no longer in the stream",
             _ => end_missing,
         };
-        return verdict(Status::Partial, format!("{recovered} records were recovered; {what}."));
+        return verdict(Status::Partial, format!("Recovered {}; {what}.", records(recovered)));
     }
     match ending {
         Ending::NotFound => verdict(
@@ -110,6 +111,10 @@ pub fn judge(
                 .to_owned(),
         ),
     }
+}
+
+fn records(count: u64) -> String {
+    format!("{count} record{}", if count == 1 { "" } else { "s" })
 }
 
 impl Verdict {

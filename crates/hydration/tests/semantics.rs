@@ -1,0 +1,176 @@
+//! Executes docs/SEMANTICS.md: every `json record` block is hydrated from the shard that the `json shard` block before
+//! it describes, and must become the `json message` block after it.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hydration::arn::StreamArn;
+use hydration::error::Fault;
+use hydration::hydrate::{Deadline, Hydrator, Settings};
+use hydration::intake::recognize;
+use hydration::message::Message;
+use hydration::ports::{Clock, Outbox, Page, Position, ReadError, Refusal, SendError, ShardIterator, ShardReader};
+use hydration::record::{DynamoDbRecord, Item, KinesisRecord, StreamRecord};
+use hydration::retry::Tally;
+use hydration::sequence_number::SequenceNumber;
+use hydration::timestamp::Timestamp;
+use serde_json::Value;
+
+const SEMANTICS: &str = include_str!("../../../docs/SEMANTICS.md");
+/// The moment at which every example is hydrated.
+const NOW: &str = "2026-11-21T03:00:00.000Z";
+
+struct Shard(Value);
+
+impl Shard {
+    fn records(&self) -> Vec<StreamRecord> {
+        let records = self.0["records"].as_array().cloned().unwrap_or_default();
+        records.iter().map(record).collect()
+    }
+}
+
+fn record(value: &Value) -> StreamRecord {
+    let text = |key: &str| value[key].as_str().map(str::to_owned);
+    let sequence_number = SequenceNumber::parse(value["sequenceNumber"].as_str().unwrap()).unwrap();
+    if let Some(data) = text("data") {
+        let approximate_arrival = Timestamp::parse(value["arrival"].as_str().unwrap());
+        let partition_key = text("partitionKey").unwrap();
+        let data = data.into_bytes();
+        return StreamRecord::Kinesis(KinesisRecord { sequence_number, partition_key, data, approximate_arrival });
+    }
+    let item = |key: &str| value.get(key).map(|item| serde_json::from_value::<Item>(item.clone()).unwrap());
+    StreamRecord::DynamoDb(Box::new(DynamoDbRecord {
+        sequence_number,
+        event_id: text("eventID"),
+        event_name: text("eventName"),
+        event_version: None,
+        event_source: None,
+        aws_region: None,
+        approximate_creation: value["created"].as_i64(),
+        keys: item("keys"),
+        new_image: item("newImage"),
+        old_image: item("oldImage"),
+        size_bytes: value["size"].as_i64(),
+        stream_view_type: Some("NEW_AND_OLD_IMAGES".to_owned()),
+        user_identity: None,
+    }))
+}
+
+impl ShardReader for Shard {
+    async fn iterator(&self, _: &StreamArn, _: &str, position: &Position) -> Result<ShardIterator, ReadError> {
+        if self.0.get("deleted").is_some() {
+            return Err(ReadError::Refusal(Refusal::NotFound));
+        }
+        let index = match position {
+            Position::At(number) => self.records().partition_point(|record| record.sequence_number() < number),
+            Position::After(number) => self.records().partition_point(|record| record.sequence_number() <= number),
+            Position::AtTimestamp(_) | Position::TrimHorizon => 0,
+        };
+        Ok(ShardIterator(index.to_string()))
+    }
+
+    async fn page(&self, _: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError> {
+        let start: usize = iterator.0.parse().unwrap();
+        let records: Vec<_> = self.records().into_iter().skip(start).take(limit as usize).collect();
+        let next = Some(ShardIterator((start + records.len()).to_string()));
+        Ok(Page { records, next, millis_behind_latest: Some(0), bytes: 0 })
+    }
+}
+
+#[derive(Default)]
+struct Queue(RefCell<Vec<Message>>);
+
+impl Outbox for &Queue {
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
+        self.0.borrow_mut().push(message.clone());
+        Ok("message".to_owned())
+    }
+
+    async fn put(&self, _: &str, _: &str, _: &Bytes) -> Result<(), Fault> {
+        panic!("no example overflows")
+    }
+}
+
+struct Now;
+
+impl Clock for Now {
+    fn now(&self) -> Timestamp {
+        Timestamp::parse(NOW).unwrap()
+    }
+
+    async fn sleep(&self, _: Duration) {}
+
+    fn jitter(&self) -> f64 {
+        0.0
+    }
+}
+
+fn now_or_never<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("no example waits"),
+    }
+}
+
+/// The fenced blocks of a kind and their places: `json record` and so on.
+fn blocks() -> Vec<(String, String)> {
+    let mut blocks = vec![];
+    let mut lines = SEMANTICS.lines();
+    while let Some(line) = lines.next() {
+        if let Some(kind) = line.strip_prefix("```json ") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push((kind.to_owned(), body.join("\n")));
+        }
+    }
+    blocks
+}
+
+fn hydrate(shard: Value, record: &str) -> String {
+    let intake = recognize(record).pop().unwrap().unwrap();
+    let queue = Queue::default();
+    let settings = Settings { max_message_bytes: 1_048_576, decoded_view: true, overflow_bucket: None, fifo: false };
+    let hydrator = Hydrator { reader: Shard(shard), outbox: &queue, clock: Now, settings };
+    let deadline = Deadline { read: Now.now().plus_millis(60_000), deliver: Now.now().plus_millis(70_000) };
+    now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default())).unwrap();
+    let message = queue.0.borrow_mut().pop().unwrap();
+    message.body
+}
+
+/// JSON text without the white space between its tokens.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let keep = |c: &char| {
+        let is_kept = in_string || !c.is_ascii_whitespace();
+        in_string = if *c == '"' && !escaped { !in_string } else { in_string };
+        escaped = in_string && *c == '\\' && !escaped;
+        is_kept
+    };
+    json.chars().filter(keep).collect()
+}
+
+#[test]
+fn every_example_of_the_semantics_holds() {
+    let mut shard = Value::Null;
+    let mut body = None;
+    let mut examples = 0;
+    for (kind, text) in blocks() {
+        match kind.as_str() {
+            "shard" => shard = serde_json::from_str(&text).expect("a shard block is JSON"),
+            "record" => body = Some(hydrate(shard.clone(), &text)),
+            "message" => {
+                let body = body.take().expect("a record block comes before a message block");
+                // As text: the order of the keys and every digit are part of the promise.
+                assert_eq!(compact(&body), compact(&text));
+                examples += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(examples >= 8, "only {examples} examples were found");
+}
