@@ -37,6 +37,10 @@ pub(crate) async fn page(client: &Client, iterator: &ShardIterator, limit: u32) 
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
     let request = client.get_records().shard_iterator(&iterator.0).limit(limit);
     let answer = request.send().await.map_err(|error| read_error(GET_RECORDS, &error))?;
+    if answer.records.is_none() && answer.next_shard_iterator.is_none() {
+        // The SDK reads an empty body as an empty page, which would be the end of a closed shard.
+        return Err(unreadable(GET_RECORDS, "nothing in the answer"));
+    }
     let records: Vec<StreamRecord> =
         answer.records.unwrap_or_default().into_iter().map(stored).collect::<Result<_, _>>()?;
     let bytes = records.iter().map(size).sum();

@@ -46,6 +46,10 @@ pub(crate) async fn page(
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
     let request = client.get_records().stream_arn(stream.stream()).shard_iterator(&iterator.0).limit(limit);
     let answer = request.send().await.map_err(|error| read_error(GET_RECORDS, &error))?;
+    if answer.records.is_empty() && answer.next_shard_iterator.is_none() && answer.millis_behind_latest.is_none() {
+        // The SDK reads an empty body as an empty page, which would be the end of a closed shard.
+        return Err(unreadable(GET_RECORDS, "nothing in the answer"));
+    }
     let bytes = answer.records.iter().map(|record| record.data.as_ref().len() as u64).sum();
     let records = answer.records.into_iter().map(stored).collect::<Result<_, _>>()?;
     Ok(Page {

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use bytes::Bytes;
-use hydration::error::Fault;
+use hydration::error::{Fault, FaultKind};
 use hydration::message::{Attribute, Message};
 use hydration::ports::{Outbox, SendError};
 
@@ -29,8 +29,7 @@ impl QueueAndBucket {
 /// S3's part of the configuration: a stand-in for AWS has one host name, not one per bucket.
 pub fn s3_config(config: &SdkConfig) -> aws_sdk_s3::config::Builder {
     let is_set = |name: &&str| std::env::var_os(name).is_some();
-    let is_emulated =
-        config.endpoint_url().is_some() || ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(is_set);
+    let is_emulated = config.endpoint_url().is_some() || ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(is_set);
     aws_sdk_s3::config::Builder::from(config).force_path_style(is_emulated)
 }
 
@@ -51,7 +50,11 @@ impl Outbox for QueueAndBucket {
             let fault = fault(SEND_MESSAGE, &error);
             if is_too_large { SendError::TooLarge(fault) } else { SendError::Fault(fault) }
         })?;
-        Ok(answer.message_id.unwrap_or_default())
+        // Without an id nobody can tell whether the queue has it; the retry's ids make a second one harmless.
+        answer.message_id.filter(|id| !id.is_empty()).ok_or_else(|| {
+            let detail = "no message id in the answer".to_owned();
+            SendError::Fault(Fault { kind: FaultKind::Unreadable, action: SEND_MESSAGE, detail })
+        })
     }
 
     async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
@@ -68,6 +71,6 @@ fn value(attribute: &Attribute) -> Result<MessageAttributeValue, SendError> {
         .build()
         .map_err(|_| {
             let detail = format!("the attribute {} could not be built", attribute.name);
-            SendError::Fault(Fault { kind: hydration::error::FaultKind::Refused, action: SEND_MESSAGE, detail })
+            SendError::Fault(Fault { kind: FaultKind::Refused, action: SEND_MESSAGE, detail })
         })
 }

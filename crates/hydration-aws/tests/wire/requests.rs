@@ -1,0 +1,163 @@
+//! Every call, to the letter: an IAM policy is written for these, and for nothing more.
+
+use bytes::Bytes;
+use hydration::message::Fifo;
+use hydration::ports::{Outbox, Position};
+use hydration::sequence_number::SequenceNumber;
+use hydration::timestamp::Timestamp;
+use hydration_aws::QueueAndBucket;
+use serde_json::{Value, json};
+
+use crate::*;
+
+fn number(text: &str) -> SequenceNumber {
+    SequenceNumber::parse(text).unwrap()
+}
+
+fn without_null(mut value: Value) -> Value {
+    value.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    value
+}
+
+#[tokio::test]
+async fn a_kinesis_iterator_is_asked_of_the_stream_in_its_own_region() {
+    for (stream, position, kind, start, timestamp) in [
+        (STREAM, Position::At(number("496")), "AT_SEQUENCE_NUMBER", json!("496"), json!(null)),
+        (CONSUMER, Position::At(number("496")), "AT_SEQUENCE_NUMBER", json!("496"), json!(null)),
+        (STREAM, Position::After(number("497")), "AFTER_SEQUENCE_NUMBER", json!("497"), json!(null)),
+        (
+            STREAM,
+            Position::AtTimestamp(Timestamp::from_millis(1_789_779_944_662)),
+            "AT_TIMESTAMP",
+            json!(null),
+            json!(1789779944.662),
+        ),
+        (STREAM, Position::TrimHorizon, "TRIM_HORIZON", json!(null), json!(null)),
+    ] {
+        let (sent, answered) = get_iterator(stream, &position, answer(r#"{"ShardIterator":"AAAA"}"#)).await;
+        assert_eq!(answered, Ok(iterator("AAAA")));
+        // The endpoint of the stream's account, which the SDK takes from the ARN.
+        let endpoint = "https://123456789012.data-kinesis.eu-west-1.amazonaws.com/";
+        assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", endpoint));
+        assert_eq!(sent.target, "Kinesis_20131202.GetShardIterator");
+        let expected = json!({
+            "StreamARN": STREAM,
+            "ShardId": "shardId-000000000000",
+            "ShardIteratorType": kind,
+            "StartingSequenceNumber": start,
+            "Timestamp": timestamp,
+        });
+        assert_eq!(sent.json(), without_null(expected));
+    }
+}
+
+#[tokio::test]
+async fn a_dynamodb_iterator_is_asked_of_the_streams_endpoint() {
+    for (position, kind, start) in [
+        (Position::At(number("496")), "AT_SEQUENCE_NUMBER", json!("496")),
+        (Position::After(number("497")), "AFTER_SEQUENCE_NUMBER", json!("497")),
+        (Position::TrimHorizon, "TRIM_HORIZON", json!(null)),
+        // The service knows no AT_TIMESTAMP.
+        (Position::AtTimestamp(Timestamp::EPOCH), "TRIM_HORIZON", json!(null)),
+    ] {
+        let (sent, answered) = get_iterator(TABLE, &position, answer(r#"{"ShardIterator":"AAAA"}"#)).await;
+        assert_eq!(answered, Ok(iterator("AAAA")));
+        assert_eq!(sent.url, "https://streams.dynamodb.us-west-2.amazonaws.com/");
+        assert_eq!(sent.target, "DynamoDBStreams_20120810.GetShardIterator");
+        let expected = json!({
+            "StreamArn": TABLE,
+            "ShardId": "shardId-000000000000",
+            "ShardIteratorType": kind,
+            "SequenceNumber": start,
+        });
+        assert_eq!(sent.json(), without_null(expected));
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_asked_with_its_limit() {
+    for (stream, limit, target, expected) in [
+        (
+            CONSUMER,
+            10_000,
+            "Kinesis_20131202.GetRecords",
+            json!({"StreamARN": STREAM, "ShardIterator": "AAAA", "Limit": 10_000}),
+        ),
+        (TABLE, 1, "DynamoDBStreams_20120810.GetRecords", json!({"ShardIterator": "AAAA", "Limit": 1})),
+    ] {
+        let (sent, _) = get_page(stream, limit, answer(r#"{"Records":[]}"#)).await;
+        assert_eq!((sent.target.as_str(), sent.json()), (target, expected));
+    }
+}
+
+async fn send(message: &Message, response: http::Response<SdkBody>) -> (Sent, Result<String, SendError>) {
+    exchange(response, async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).send(message).await).await
+}
+
+const ACCEPTED: &str = r#"{"MessageId":"m-1","MD5OfMessageBody":"900150983cd24fb0d6963f7d28e17f72"}"#;
+
+#[tokio::test]
+async fn a_message_is_sent_with_its_attributes_and_their_types() {
+    let (sent, answered) = send(&message("abc"), answer(ACCEPTED)).await;
+    assert_eq!(answered, Ok("m-1".to_owned()));
+    assert_eq!(sent.target, "AmazonSQS.SendMessage");
+    let expected = json!({
+        "QueueUrl": QUEUE,
+        "MessageBody": "abc",
+        "MessageAttributes": {
+            "hydrationId": {"DataType": "String", "StringValue": "ab"},
+            "recordCount": {"DataType": "Number", "StringValue": "2"},
+        },
+    });
+    assert_eq!(sent.json(), expected);
+}
+
+#[tokio::test]
+async fn on_a_fifo_queue_a_message_has_its_group_and_its_deduplication_id() {
+    let fifo = Fifo { group: "orders/shardId-000000000000".to_owned(), deduplication_id: "ab".to_owned() };
+    let (sent, _) = send(&Message { fifo: Some(fifo), ..message("abc") }, answer(ACCEPTED)).await;
+    let body = sent.json();
+    assert_eq!(body["MessageGroupId"], "orders/shardId-000000000000");
+    assert_eq!(body["MessageDeduplicationId"], "ab");
+}
+
+#[tokio::test]
+async fn an_object_is_put_whole_under_its_key() {
+    let key = "hydrated/orders/2026/11/21/ab.json";
+    let body = Bytes::from_static(br#"{"Records":[]}"#);
+    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", key, &body).await;
+    let (sent, answered) = exchange(response(200, &[("etag", "\"x\"")], ""), call).await;
+    assert_eq!((answered, sent.method.as_str()), (Ok(()), "PUT"));
+    // A shell that points the SDK at a stand-in has one host for all buckets.
+    let is_emulated = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var_os(name).is_some());
+    let host = if is_emulated { "s3.us-east-1.amazonaws.com/overflow" } else { "overflow.s3.us-east-1.amazonaws.com" };
+    assert_eq!(sent.url, format!("https://{host}/{key}?x-id=PutObject"));
+    assert_eq!(sent.body, body);
+    let header = |name: &str| sent.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    assert_eq!(header("content-type"), Some("application/json"));
+    // The bucket's encryption and storage class are the bucket's business.
+    assert!(!sent.headers.iter().any(|(name, _)| name.starts_with("x-amz-server-side") || name == "x-amz-acl"));
+}
+
+/// Each call is paced and counted by the domain: one call, one request.
+#[tokio::test]
+async fn the_sdk_repeats_nothing_by_itself() {
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counter = calls.clone();
+    let client = aws_smithy_http_client::test_util::infallible_client_fn(move |_| {
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        response(500, &[], r#"{"__type":"InternalFailure"}"#)
+    });
+    let loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
+        .http_client(client);
+    let config = hydration_aws::tune(loader).load().await;
+    let shards = Shards::new(&config);
+    let outbox = QueueAndBucket::new(&config, QUEUE.to_owned());
+    assert!(shards.page(&arn(STREAM), &iterator("AAAA"), 1).await.is_err());
+    assert!(shards.page(&arn(TABLE), &iterator("AAAA"), 1).await.is_err());
+    assert!(outbox.send(&message("abc")).await.is_err());
+    assert!(outbox.put("overflow", "key", &Bytes::new()).await.is_err());
+    assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 4);
+}
