@@ -35,7 +35,7 @@ def main():
     terminal = Terminal(STEPS)
     terminal.step("Build the function")
     binary = build.binary()
-    terminal.claim(f"{binary.name}, {binary.stat().st_size / 1e6:.1f} MB", True)
+    terminal.done(f"{binary}, {binary.stat().st_size / 1e6:.1f} MB")
     compiled = terminal.seconds()
 
     terminal.step("Start the emulators and fill them")
@@ -43,9 +43,9 @@ def main():
     with emulators.running() as aws:
         batches = seed.seed(aws, lambda name: terminal.working(f"filling {name}"))
         mailbox = Mailbox(aws, "hydrated-batches")
-        terminal.claim("moto (SQS, SNS, S3, DynamoDB Streams) and kinesis-local (Kinesis)", True)
-        terminal.claim(f"{seed.ORDERS} orders on a stream, changes on a table, "
-                       "a catalogue feed, a stream that was recreated", True)
+        terminal.done("moto for SQS, S3 and DynamoDB Streams; kinesis-local for Kinesis")
+        terminal.done(f"{seed.ORDERS} orders on a stream, changes on a table, "
+                      "a catalogue feed, a stream that was recreated")
         with Function(binary, {**aws.environment(), **mailbox.environment()}) as function:
             shop = Shop(terminal, function, mailbox, batches)
             shop.pointer()
@@ -138,7 +138,7 @@ class Shop:
         self.terminal.claim(f"{hydration['status']}: {hydration['missingRecords']} records are missing",
                             hydration["status"] == "Gone" and hydration["missingRecords"] == 20)
         self.terminal.show(textwrap.fill(hydration["reason"], WIDTH), "yellow")
-        self.terminal.claim("it still lands on the queue: a loss that nobody hears of is the worst kind", True)
+        self.terminal.say("It lands on the queue all the same: the worst loss is one that nobody hears of.")
 
     def _hydrate(self, name, receive=True):
         """Sends the function what the topic would, and takes the message off the queue."""

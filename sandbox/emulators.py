@@ -36,6 +36,7 @@ class Emulators:
         self.aws_url = aws_url
         self.kinesis_url = kinesis_url
         self._session = None
+        self._clients = {}
 
     def environment(self, region=REGION):
         """The variables with which any AWS SDK talks to the emulators alone."""
@@ -57,7 +58,9 @@ class Emulators:
         if not self._session:
             from boto3.session import Session  # only there once the tools are installed
             self._session = Session()
-        return self._session.client(service, region_name=region)
+        if (service, region) not in self._clients:
+            self._clients[service, region] = self._session.client(service, region_name=region)
+        return self._clients[service, region]
 
 
 @contextlib.contextmanager

@@ -34,6 +34,9 @@ class Terminal:
         if self._passing:
             print(f"\r\033[K  {self.paint('dim', text + ' ...')}", end="\r", flush=True)
 
+    def done(self, text):
+        self.claim(text, True)
+
     def claim(self, text, holds):
         """Prints a claim that was checked, and gives up on one that does not hold."""
         if self._passing:
