@@ -35,7 +35,8 @@ pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, 
         }
         SdkError::ResponseError(context) => {
             let status = context.raw().status().as_u16();
-            (FaultKind::Unreadable, format!("HTTP {status} with a body that cannot be read"))
+            // Written by something in between, as like as not: its status is all there is to go by.
+            (kind("", status), format!("HTTP {status} with a body that cannot be read"))
         }
         _ => (FaultKind::Refused, "the request could not be built".to_owned()),
     };
