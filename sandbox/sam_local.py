@@ -17,6 +17,7 @@ setup.enter()
 
 import argparse
 import contextlib
+import ipaddress
 import json
 import os
 import platform
@@ -107,10 +108,11 @@ def docker_host():
         raise Problem(NO_DOCKER.format(reason=info.stderr.strip().splitlines()[-1]))
     if sys.platform != "linux":
         return "host.docker.internal"
-    found = subprocess.run(
-        ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"],
-        capture_output=True, text=True, check=True)
-    return found.stdout.strip()
+    found = subprocess.run(["docker", "network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"],
+                           capture_output=True, text=True, check=True)
+    bridge = json.loads(found.stdout)[0]
+    # Without a gateway of its own it is the network's first address.
+    return bridge.get("Gateway") or str(ipaddress.ip_network(bridge["Subnet"])[1])
 
 
 def build():
