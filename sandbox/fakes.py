@@ -72,8 +72,9 @@ class Call:
 
 
 class Fakes:
-    def __init__(self, aws):
-        self._aws = aws
+    def __init__(self, aws, swallow=False):
+        """With `swallow`, what is sent and stored is acknowledged and forgotten."""
+        self._aws, self._swallow = aws, swallow
         self._shards = {}
         self._faults = []
         self._log = []
@@ -127,8 +128,12 @@ class Fakes:
         if operation == "GetRecords":
             arn, shard_id, state = body["ShardIterator"].split("|")
             return self._shard(arn, shard_id).page(state, body.get("Limit"))
+        if self._swallow:
+            return {"MessageId": "swallowed"} if operation == "SendMessage" else {}
 
     def _models(self, body):
+        if not isinstance(body, dict):
+            return False
         arn = body.get("StreamARN") or body.get("StreamArn") or body.get("ShardIterator", "")
         return any(arn.split("|")[0] == known for known, _ in self._shards)
 
@@ -147,7 +152,7 @@ class _Handler(local_http.Handler):
         fakes = self.server.fakes
         fault = fakes._fault(operation)
         answer = None
-        if not fault and isinstance(parsed, dict) and fakes._models(parsed):
+        if not fault and (fakes._swallow or fakes._models(parsed)):
             try:
                 answer = fakes._answer(operation, parsed)
             except Refused as refused:

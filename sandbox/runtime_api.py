@@ -73,16 +73,17 @@ class Function:
         self._server.function = self
         self._stdout, self._stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self._read = {}
-        self._started = time.perf_counter()
         self.process = processes.start(
             [binary], {**self._lambda_variables(name, memory_mb, region), **environment},
             self._stdout, self._stderr)
+        # Popen returns as soon as the child has become the binary.
+        executed = time.perf_counter()
         try:
             self._until(["next"], START_PATIENCE_SECONDS)
         except BaseException:
             self.close()
             raise
-        self.start_seconds = time.perf_counter() - self._started
+        self.start_seconds = time.perf_counter() - executed
 
     def __enter__(self):
         return self
