@@ -130,3 +130,6 @@ fn deadline(context: &lambda_runtime::Context, now: Timestamp) -> Timestamp {
     let deadline = i64::try_from(context.deadline).ok().filter(|deadline| *deadline > 0);
     deadline.map_or(without_deadline, Timestamp::from_millis).plus_millis(-(ANSWER_RESERVE.as_millis() as i64))
 }
+
+#[cfg(test)]
+mod tests;

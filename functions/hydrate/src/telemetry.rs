@@ -31,8 +31,16 @@ impl Telemetry {
     /// Directs logs and metrics to standard output, once for the process.
     pub fn start(get: impl Fn(&str) -> Option<String>) -> Self {
         log::start(get("AWS_LAMBDA_LOG_LEVEL").as_deref());
-        metrics::start();
+        metrics::start(std::io::stdout());
         Self { function_name: get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(), cold: AtomicBool::new(true) }
+    }
+
+    /// Counts into the void, started once for all tests.
+    #[cfg(test)]
+    pub fn for_tests() -> Self {
+        static STARTED: std::sync::Once = std::sync::Once::new();
+        STARTED.call_once(|| metrics::start(std::io::sink()));
+        Self { function_name: "hydrate".to_owned(), cold: AtomicBool::new(true) }
     }
 
     pub fn invocation(&self, context: &Context) -> Invocation {

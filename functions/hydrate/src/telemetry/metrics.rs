@@ -58,8 +58,9 @@ struct BatchMetrics {
     duration: u64,
 }
 
-pub fn start() {
-    let output = Emf::no_validations(NAMESPACE.to_owned(), vec![vec![]]).output_to(std::io::stdout());
+/// Directs all metrics there, once for the process.
+pub fn start(output: impl std::io::Write + Send + Sync + 'static) {
+    let output = Emf::no_validations(NAMESPACE.to_owned(), vec![vec![]]).output_to(output);
     // The handle would detach the sink when dropped; it is to last as long as the process.
     std::mem::forget(ServiceMetrics::write_directly_to(output));
 }

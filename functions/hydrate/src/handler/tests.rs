@@ -1,0 +1,343 @@
+//! The handler on ports in memory, on a clock that runs only while everything waits.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hydration::arn::StreamArn;
+use hydration::error::{Fault, FaultKind};
+use hydration::hydrate::Settings;
+use hydration::message::{AttributeValue, Message};
+use hydration::ports::{Page, Position, ReadError, SendError, ShardIterator};
+use hydration::record::{KinesisRecord, StreamRecord};
+use hydration::sequence_number::SequenceNumber;
+use lambda_runtime::{Context, Diagnostic};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::*;
+
+/// 2026-11-21T00:00:00Z.
+const EPOCH: i64 = 1_795_219_200_000;
+
+/// What the invocation's time is, in seconds.
+const TIME: u64 = 60;
+
+/// Shards that behave as their names say, a queue and a bucket that keep everything.
+#[derive(Clone)]
+struct World {
+    start: Instant,
+    queue: Rc<RefCell<Vec<Message>>>,
+    bucket: Rc<RefCell<Vec<(String, Bytes)>>>,
+    reads: Rc<Cell<u32>>,
+}
+
+fn fault(kind: FaultKind) -> Fault {
+    Fault { kind, action: "kinesis:GetRecords", detail: "as the shard's name says".to_owned() }
+}
+
+impl ShardReader for World {
+    async fn iterator(&self, _: &StreamArn, shard: &str, _: &Position) -> Result<ShardIterator, ReadError> {
+        Ok(ShardIterator(shard.to_owned()))
+    }
+
+    async fn page(&self, _: &StreamArn, iterator: &ShardIterator, _: u32) -> Result<Page, ReadError> {
+        self.reads.set(self.reads.get() + 1);
+        let page = |records, behind| Page {
+            records,
+            next: Some(iterator.clone()),
+            millis_behind_latest: Some(behind),
+            bytes: 10,
+        };
+        let kind = iterator.0.split('-').next().unwrap_or_default();
+        match kind {
+            "good" => Ok(page(vec![record("1"), record("2")], 0)),
+            "hanging" => std::future::pending().await,
+            // It advances, and never arrives.
+            "endless" => Ok(page(vec![], 86_000_000 - u64::from(self.reads.get()))),
+            "denied" => Err(ReadError::Fault(fault(FaultKind::AccessDenied))),
+            "throttled" => Err(ReadError::Fault(fault(FaultKind::Throttled))),
+            _ => panic!("a shard of an unknown kind"),
+        }
+    }
+}
+
+fn record(number: &str) -> StreamRecord {
+    StreamRecord::Kinesis(KinesisRecord {
+        sequence_number: SequenceNumber::parse(number).unwrap(),
+        partition_key: "key".to_owned(),
+        data: b"{}".to_vec(),
+        approximate_arrival: Some(Timestamp::from_millis(EPOCH)),
+    })
+}
+
+impl Outbox for World {
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
+        self.queue.borrow_mut().push(message.clone());
+        Ok(format!("message-{}", self.queue.borrow().len()))
+    }
+
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
+        self.bucket.borrow_mut().push((format!("s3://{bucket}/{key}"), body.clone()));
+        Ok(())
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(EPOCH + i64::try_from(self.start.elapsed().as_millis()).unwrap())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn jitter(&self) -> f64 {
+        0.5
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self { start: Instant::now(), queue: Rc::default(), bucket: Rc::default(), reads: Rc::default() }
+    }
+
+    /// One invocation, which must be over before its time is.
+    async fn invoke(&self, event: &Value) -> Result<Value, Diagnostic> {
+        self.invoke_with(
+            event,
+            Settings {
+                max_message_bytes: 1_048_576,
+                decoded_view: true,
+                overflow_bucket: Some("overflow".to_owned()),
+                fifo: false,
+            },
+        )
+        .await
+    }
+
+    async fn invoke_with(&self, event: &Value, settings: Settings) -> Result<Value, Diagnostic> {
+        let hydrator = Hydrator { reader: self.clone(), outbox: self.clone(), clock: self.clone(), settings };
+        let handler = Handler { hydrator, telemetry: Telemetry::for_tests() };
+        let mut context = Context::default();
+        let started = Instant::now();
+        context.deadline = u64::try_from(self.now().millis()).unwrap() + TIME * 1000;
+        let payload = RawValue::from_string(event.to_string()).unwrap();
+        let answer = handler.handle(LambdaEvent::new(payload, context)).await;
+        assert!(started.elapsed() < Duration::from_secs(TIME), "the answer came too late: {:?}", started.elapsed());
+        answer.map(|answer| serde_json::to_value(answer).unwrap()).map_err(Diagnostic::from)
+    }
+
+    /// The shards of the messages on the queue, in order.
+    fn shards(&self) -> Vec<String> {
+        self.attributes("shardId")
+    }
+
+    fn attributes(&self, name: &str) -> Vec<String> {
+        let queue = self.queue.borrow();
+        let values = queue.iter().flat_map(|message| &message.attributes).filter(|attribute| attribute.name == name);
+        values
+            .map(|attribute| match &attribute.value {
+                AttributeValue::String(text) => text.clone(),
+                AttributeValue::Number(number) => number.to_string(),
+            })
+            .collect()
+    }
+}
+
+/// An invocation record of two records in a shard.
+fn failed(shard: &str) -> String {
+    json!({
+        "requestContext": {
+            "requestId": "5577e27b-0000-4000-8000-000000000000",
+            "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:orders",
+            "condition": "RetryAttemptsExhausted",
+        },
+        "version": "1.0",
+        "timestamp": "2026-11-21T00:00:00.000Z",
+        "KinesisBatchInfo": {
+            "shardId": shard,
+            "startSequenceNumber": "1",
+            "endSequenceNumber": "2",
+            "approximateArrivalOfFirstRecord": "2026-11-21T00:00:00.000Z",
+            "approximateArrivalOfLastRecord": "2026-11-21T00:00:00.000Z",
+            "batchSize": 2,
+            "streamArn": "arn:aws:kinesis:us-east-1:123456789012:stream/orders",
+        },
+    })
+    .to_string()
+}
+
+const HYDRATED: &str = r#"{"KinesisBatchInfo":{},"hydration":{"version":1,"id":"x"},"Records":[]}"#;
+
+fn sns(messages: &[&str]) -> Value {
+    let record = |message: &&str| json!({"EventSource": "aws:sns", "Sns": {"Message": message}});
+    json!({"Records": messages.iter().map(record).collect::<Vec<_>>()})
+}
+
+/// Messages are called 0, 1, 2, …
+fn sqs(bodies: &[&str]) -> Value {
+    let message =
+        |(index, body): (usize, &&str)| json!({"messageId": index.to_string(), "eventSource": "aws:sqs", "body": body});
+    json!({"Records": bodies.iter().enumerate().map(message).collect::<Vec<_>>()})
+}
+
+fn failures(answer: Result<Value, Diagnostic>) -> Vec<String> {
+    let answer = answer.expect("a queue's event is always answered");
+    let failures = answer["batchItemFailures"].as_array().expect("an array");
+    failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
+}
+
+fn error_type(answer: Result<Value, Diagnostic>) -> String {
+    answer.expect_err("it fails as a whole").error_type
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_names_every_message_that_was_sent() {
+    let world = World::new();
+    let answer = world.invoke(&sns(&[&failed("good-1"), &failed("good-2")])).await.unwrap();
+    let ids = world.attributes("hydrationId");
+    let batch = |index: usize| {
+        let message = format!("message-{}", index + 1);
+        json!({"id": ids[index], "status": "Complete", "recoveredRecords": 2, "messageId": message})
+    };
+    assert_eq!(answer, json!({"batches": [batch(0), batch(1)]}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_says_where_an_overflowing_message_lies() {
+    let world = World::new();
+    let settings =
+        Settings { max_message_bytes: 1024, decoded_view: true, overflow_bucket: Some("b".to_owned()), fifo: false };
+    let event: Value = serde_json::from_str(&failed("good-1")).unwrap();
+    let answer = world.invoke_with(&event, settings).await.unwrap();
+    let place = world.bucket.borrow()[0].0.clone();
+    assert_eq!(answer["batches"][0]["overflow"], json!(place));
+    assert!(place.starts_with("s3://b/hydrated/orders/2026/11/21/"), "{place}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_batch_fails_the_notification_and_not_its_neighbours() {
+    let world = World::new();
+    let event = sns(&[&failed("good-1"), &failed("denied-1"), &failed("good-2")]);
+    let error = world.invoke(&event).await.unwrap_err();
+    assert_eq!(error.error_type, "AccessDenied");
+    assert!(error.error_message.starts_with("1 of 3 batches failed"), "{}", error.error_message);
+    assert_eq!(world.shards(), ["good-1", "good-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_sends_the_same_ids_again() {
+    let world = World::new();
+    let event = sns(&[&failed("good-1"), &failed("denied-1"), &failed("good-2")]);
+    world.invoke(&event).await.unwrap_err();
+    world.invoke(&event).await.unwrap_err();
+    let ids = world.attributes("hydrationId");
+    assert_eq!(ids[..2], ids[2..]);
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_s_type_is_the_one_kind_of_error_there_was() {
+    for (shards, expected) in [
+        (&["denied-1"][..], "AccessDenied"),
+        (&["throttled-1"], "Throttled"),
+        (&["denied-1", "denied-2"], "AccessDenied"),
+        (&["denied-1", "throttled-1"], "SeveralBatchesFailed"),
+        (&["good-1", "throttled-1", "hanging-1"], "SeveralBatchesFailed"),
+    ] {
+        let records: Vec<String> = shards.iter().map(|shard| failed(shard)).collect();
+        let records: Vec<&str> = records.iter().map(String::as_str).collect();
+        assert_eq!(error_type(World::new().invoke(&sns(&records)).await), expected, "{shards:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_queue_s_messages_only_the_failed_are_named() {
+    let world = World::new();
+    let event = sqs(&[&failed("good-1"), &failed("denied-1"), &failed("good-2"), HYDRATED, "not a record"]);
+    assert_eq!(failures(world.invoke(&event).await), ["1", "3"]);
+    assert_eq!(world.attributes("hydrationStatus"), ["Complete", "Complete", "Unrecognized"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_stands_for_all_the_batches_in_it() {
+    let world = World::new();
+    let inner = sns(&[&failed("denied-1"), &failed("good-1")]);
+    let document = json!({"version": "1.0", "requestPayload": inner, "responsePayload": null}).to_string();
+    assert_eq!(failures(world.invoke(&sqs(&[&failed("good-2"), &document])).await), ["1"]);
+    assert_eq!(world.shards(), ["good-2", "good-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_hangs_takes_its_own_share_of_time_only() {
+    for hanging in ["hanging-1", "endless-1"] {
+        let world = World::new();
+        let started = Instant::now();
+        let event = sqs(&[&failed(hanging), &failed("good-1"), &failed("good-2")]);
+        assert_eq!(failures(world.invoke(&event).await), ["0"]);
+        assert_eq!(world.shards(), ["good-1", "good-2"]);
+        assert!(started.elapsed() <= Duration::from_secs(TIME) / 3, "{:?}", started.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_that_a_batch_leaves_is_there_for_those_after_it() {
+    let world = World::new();
+    let started = Instant::now();
+    let event = sns(&[&failed("good-1"), &failed("good-2"), &failed("hanging-1")]);
+    assert_eq!(error_type(world.invoke(&event).await), "DeadlineReached");
+    assert!(started.elapsed() > Duration::from_secs(TIME - 2), "{:?}", started.elapsed());
+    assert_eq!(world.shards(), ["good-1", "good-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_run_out_of_time_are_named_in_time() {
+    let world = World::new();
+    let event = sqs(&[&failed("hanging-1"), &failed("endless-1"), &failed("hanging-2")]);
+    assert_eq!(failures(world.invoke(&event).await), ["0", "1", "2"]);
+    assert_eq!(world.shards(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_range_that_is_not_read_in_time_is_an_error_and_no_message() {
+    let world = World::new();
+    assert_eq!(error_type(world.invoke(&sns(&[&failed("endless-1")])).await), "DeadlineReached");
+    assert_eq!(world.shards(), [""; 0]);
+    // Paced all the while, and with time kept back for delivery.
+    assert!((50..=100).contains(&world.reads.get()), "{} reads", world.reads.get());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_hydrated_already_is_refused() {
+    let world = World::new();
+    let direct: Value = serde_json::from_str(HYDRATED).unwrap();
+    assert_eq!(error_type(world.invoke(&direct).await), "AlreadyHydrated");
+    assert_eq!(error_type(world.invoke(&sns(&[HYDRATED, &failed("good-1")])).await), "AlreadyHydrated");
+    assert_eq!(world.shards(), ["good-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_invokes_by_hand_hears_that_the_event_is_none() {
+    for event in [json!({}), json!({"KinesisBatchInfo": {"shardId": "a"}}), json!({"Records": []}), json!("text")] {
+        let world = World::new();
+        assert_eq!(error_type(world.invoke(&event).await), "NotRecognized", "{event}");
+        assert!(world.queue.borrow().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_topic_brings_is_delivered_whatever_it_is() {
+    let world = World::new();
+    let messages = ["not JSON", r#"{"AlarmName":"orders","n":1.10}"#, r#"{"KinesisBatchInfo":{"shardId":"a"}}"#];
+    let answer = world.invoke(&sns(&messages)).await.unwrap();
+    for batch in answer["batches"].as_array().unwrap() {
+        assert_eq!((&batch["status"], &batch["recoveredRecords"]), (&json!("Unrecognized"), &json!(0)));
+    }
+    let queue = world.queue.borrow();
+    let kept: Vec<Value> = queue.iter().map(|message| serde_json::from_str(&message.body).unwrap()).collect();
+    assert_eq!(kept[0]["unrecognized"], "not JSON");
+    assert!(queue[1].body.contains(r#""unrecognized":{"AlarmName":"orders","n":1.10}"#), "{}", queue[1].body);
+    assert_eq!(kept[2]["unrecognized"]["KinesisBatchInfo"]["shardId"], "a");
+    assert_eq!(world.reads.get(), 0);
+}
