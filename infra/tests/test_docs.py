@@ -48,7 +48,7 @@ def test_parameters_and_outputs_are_called_by_their_names(file):
         known |= template["Parameters"].keys() | template["Outputs"].keys()
     text = (ROOT / file).read_text()
     # Name=value, and out NAME: the two ways in which commands use them.
-    named = set(re.findall(r"\b([A-Z][a-z]+[A-Z]\w+)=[\w…]", text)) | set(re.findall(r"out ([A-Z]\w+)", text))
+    named = set(re.findall(r"\b([A-Z][a-z]+[A-Z]\w+)=[\w…]", text)) | set(re.findall(r"\(out ([A-Z]\w+)\)", text))
     assert len(named) > 3 and named <= known, named - known
 
 
