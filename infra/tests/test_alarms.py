@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from known_metrics import METRICS
 from templates import ROOT, core, dynamodb_source, kinesis_source
 
 CORE = core()
@@ -14,29 +15,6 @@ ALARMS = {
 }
 RUNBOOK = ROOT / "docs" / "RUNBOOK.md"
 each_alarm = pytest.mark.parametrize("key", ALARMS, ids="-".join)
-
-# What the function emits (docs/SEMANTICS.md), and what AWS does, with the dimensions each is found under.
-METRICS = {
-    ("FailedBatchHydrator", "Batches"): {"FunctionName", "Status"},
-    ("FailedBatchHydrator", "OldestRecordAge"): {"FunctionName"},
-    ("FailedBatchHydrator", "RecordsRecovered"): {"FunctionName"},
-    ("FailedBatchHydrator", "RecordsMissing"): {"FunctionName"},
-    ("FailedBatchHydrator", "ReadCalls"): {"FunctionName"},
-    ("FailedBatchHydrator", "Throttles"): {"FunctionName"},
-    ("FailedBatchHydrator", "OverflowBytes"): {"FunctionName"},
-    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
-    ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible"): {"QueueName"},
-    ("AWS/SNS", "NumberOfNotificationsRedrivenToDlq"): {"TopicName"},
-    ("AWS/SNS", "NumberOfNotificationsFailedToRedriveToDlq"): {"TopicName"},
-    ("AWS/Lambda", "Invocations"): {"FunctionName"},
-    ("AWS/Lambda", "Duration"): {"FunctionName"},
-    ("AWS/Lambda", "Errors"): {"FunctionName"},
-    ("AWS/Lambda", "Throttles"): {"FunctionName"},
-    ("AWS/Lambda", "DestinationDeliveryFailures"): {"FunctionName"},
-    ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
-    ("AWS/Lambda", "DroppedEventCount"): {"EventSourceMappingUUID"},
-}
-
 
 def metrics(alarm):
     """Every (namespace, name, dimensions) that an alarm looks at."""

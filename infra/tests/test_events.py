@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timezone
 
 import pytest
+from known_metrics import METRICS
 from runtime_api import Function
 from templates import ROOT
 
@@ -135,3 +136,19 @@ def test_the_function_answers_as_the_list_says(sandbox, path):
             bodies.append(json.loads(message["Body"]))
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
     assert sorted(body["hydration"]["status"] for body in bodies) == sorted(statuses)
+
+
+def test_the_metrics_that_alarms_look_at_are_those_that_it_emits(sandbox, aws, binary):
+    function, _, queue = sandbox
+    emitted = {}
+    hydrated = function.invoke(event(ROOT / "events" / "direct-kinesis.json"))
+    with Function(binary, {**aws.environment(), "QUEUE_URL": queue + "-gone"}) as without_queue:
+        failed = without_queue.invoke(event(ROOT / "events" / "direct-payload-string.json"))
+    assert failed.error["errorType"] == "RequestRefused"
+    for line in hydrated.metrics + failed.metrics:
+        for directive in line["_aws"]["CloudWatchMetrics"]:
+            dimensions, = directive["Dimensions"]
+            assert set(dimensions) <= line.keys()
+            for metric in directive["Metrics"]:
+                emitted[directive["Namespace"], metric["Name"]] = set(dimensions)
+    assert emitted == {key: value for key, value in METRICS.items() if key[0] == "FailedBatchHydrator"}

@@ -1,0 +1,27 @@
+"""The metrics that alarms and dashboard may look at: what the function emits, and what AWS does, each with its dimensions.
+
+test_events.py holds the first part to what the function really emits.
+"""
+
+METRICS = {
+    ("FailedBatchHydrator", "Batches"): {"FunctionName", "Status"},
+    ("FailedBatchHydrator", "OldestRecordAge"): {"FunctionName"},
+    ("FailedBatchHydrator", "RecordsRecovered"): {"FunctionName"},
+    ("FailedBatchHydrator", "RecordsMissing"): {"FunctionName"},
+    ("FailedBatchHydrator", "ReadCalls"): {"FunctionName"},
+    ("FailedBatchHydrator", "Throttles"): {"FunctionName"},
+    ("FailedBatchHydrator", "OverflowBytes"): {"FunctionName"},
+    ("FailedBatchHydrator", "Duration"): {"FunctionName"},
+    ("FailedBatchHydrator", "BatchesFailed"): {"FunctionName", "ErrorType"},
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
+    ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible"): {"QueueName"},
+    ("AWS/SNS", "NumberOfNotificationsRedrivenToDlq"): {"TopicName"},
+    ("AWS/SNS", "NumberOfNotificationsFailedToRedriveToDlq"): {"TopicName"},
+    ("AWS/Lambda", "Invocations"): {"FunctionName"},
+    ("AWS/Lambda", "Duration"): {"FunctionName"},
+    ("AWS/Lambda", "Errors"): {"FunctionName"},
+    ("AWS/Lambda", "Throttles"): {"FunctionName"},
+    ("AWS/Lambda", "DestinationDeliveryFailures"): {"FunctionName"},
+    ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
+    ("AWS/Lambda", "DroppedEventCount"): {"EventSourceMappingUUID"},
+}
