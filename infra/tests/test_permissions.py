@@ -5,7 +5,7 @@ import re
 import botocore.session
 import pytest
 from botocore import xform_name
-from policies import grants, inline_size, role_documents, statements
+from policies import grants, inline_size, listed, role_documents, statements
 from templates import KINESIS_STREAM, ROOT, TABLE_STREAM, core, dynamodb_source, kinesis_source
 
 # Every AWS operation that the adapters call, by the SDK crate it is in, and the action that authorises it.
@@ -159,5 +159,5 @@ def via_services(documents):
     return {
         statement["Condition"]["StringLike"]["kms:ViaService"]
         for document in documents for statement in statements(document)
-        if any(action.startswith("kms:") for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]))
+        if any(action.startswith("kms:") for action in listed(statement["Action"]))
     }

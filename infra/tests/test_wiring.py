@@ -193,3 +193,14 @@ def test_the_retry_queue_feeds_the_function_a_message_at_a_time(account):
 def test_the_hydrator_can_be_deployed_twice(account):
     second = account.deploy("template.yaml", f"hydrator-{uuid.uuid4().hex[:8]}")
     assert not set(second.values()) & set(account.outputs.values())
+
+
+def test_granting_alone_makes_no_mapping_and_prints_the_command(account, orders):
+    stream, _, _ = orders
+    source = account.source_function(f"by-hand-{uuid.uuid4().hex[:8]}")
+    outputs = account.deploy("infra/kinesis-source.yaml", source["FunctionName"], HydratorStackName=account.hydrator,
+                             StreamArn=stream.arn, CreateMapping="no", **source)
+    assert outputs.keys() == {"UpdateMappingCommand"}
+    assert account.outputs["FailedBatchTopicArn"] in outputs["UpdateMappingCommand"]
+    assert f"--function-name {source['FunctionName']} --event-source-arn {stream.arn}" in outputs["UpdateMappingCommand"]
+    assert account.awslambda.list_event_source_mappings(FunctionName=source["FunctionName"])["EventSourceMappings"] == []
