@@ -3,13 +3,23 @@
 use bytes::Bytes;
 
 use crate::error::HydrateError;
-use crate::hydrate::Hydrator;
 use crate::invocation_record::FailedBatch;
 use crate::message::{Body, Fifo, Message, attributes, pointer};
-use crate::ports::{Clock, Outbox, SendError, ShardReader};
+use crate::ports::{Clock, Outbox, SendError};
 use crate::retry::{Attempts, Tally};
 use crate::timestamp::Timestamp;
 use crate::verdict::Status;
+
+/// What the environment decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of body and attributes above which a message goes to the overflow bucket.
+    pub max_message_bytes: usize,
+    pub decoded_view: bool,
+    pub overflow_bucket: Option<String>,
+    /// Whether the queue is a FIFO queue.
+    pub fifo: bool,
+}
 
 /// A message about to be delivered, its form not yet decided.
 pub(crate) struct Letter<'a> {
@@ -61,13 +71,16 @@ fn key_safe(c: char) -> char {
     if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }
 }
 
-impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
-    pub(crate) async fn deliver(
-        &self,
-        letter: Letter<'_>,
-        deadline: Timestamp,
-        tally: &mut Tally,
-    ) -> Result<Sent, HydrateError> {
+/// Where messages go, and until when.
+pub(crate) struct Delivery<'a, O, C> {
+    pub outbox: &'a O,
+    pub clock: &'a C,
+    pub settings: &'a Settings,
+    pub deadline: Timestamp,
+}
+
+impl<O: Outbox, C: Clock> Delivery<'_, O, C> {
+    pub(crate) async fn deliver(&self, letter: Letter<'_>, tally: &mut Tally) -> Result<Sent, HydrateError> {
         let mut attributes = attributes::attributes(&letter.id, letter.status.as_str(), letter.batch, letter.records);
         let limit = self.settings.max_message_bytes.saturating_sub(attributes::size(&attributes));
         let fifo = self.settings.fifo.then(|| Fifo::new(letter.group(), &letter.id));
@@ -89,7 +102,7 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
             let body = letter.body.build(with_view);
             let bytes = body.len();
             let message = Message { body, attributes: attributes.clone(), fifo: fifo.clone() };
-            match self.send(&message, deadline, tally).await {
+            match self.send(&message, tally).await {
                 Ok(message_id) => return Ok(sent(message_id, None, bytes)),
                 Err(SendFailure::Error(error)) => return Err(error),
                 // The pointer will pass, whatever the queue's limit; without a bucket, the message without its view may.
@@ -108,18 +121,18 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
         let key = letter.key();
         let whole = Bytes::from(letter.body.build(letter.body.has_view()));
         // The object before the pointer: a pointer to nothing would be worse than no message.
-        self.put(bucket, &key, &whole, deadline, tally).await?;
+        self.put(bucket, &key, &whole, tally).await?;
         attributes.push(attributes::overflow_size(whole.len()));
         let message = Message { body: pointer(bucket, &key), attributes, fifo };
-        match self.send(&message, deadline, tally).await {
+        match self.send(&message, tally).await {
             Ok(message_id) => Ok(sent(message_id, Some(format!("s3://{bucket}/{key}")), whole.len())),
             Err(SendFailure::TooLarge(detail)) => Err(HydrateError::RequestRefused(detail)),
             Err(SendFailure::Error(error)) => Err(error),
         }
     }
 
-    async fn send(&self, message: &Message, deadline: Timestamp, tally: &mut Tally) -> Result<String, SendFailure> {
-        let mut attempts = Attempts::new(&self.clock, deadline);
+    async fn send(&self, message: &Message, tally: &mut Tally) -> Result<String, SendFailure> {
+        let mut attempts = Attempts::new(self.clock, self.deadline);
         loop {
             match self.outbox.send(message).await {
                 Ok(message_id) => return Ok(message_id),
@@ -131,15 +144,8 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
         }
     }
 
-    async fn put(
-        &self,
-        bucket: &str,
-        key: &str,
-        body: &Bytes,
-        deadline: Timestamp,
-        tally: &mut Tally,
-    ) -> Result<(), HydrateError> {
-        let mut attempts = Attempts::new(&self.clock, deadline);
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes, tally: &mut Tally) -> Result<(), HydrateError> {
+        let mut attempts = Attempts::new(self.clock, self.deadline);
         while let Err(fault) = self.outbox.put(bucket, key, body).await {
             attempts.after(fault, tally).await?;
         }

@@ -2,33 +2,24 @@
 
 use serde_json::value::RawValue;
 
-use crate::deliver::{Letter, Sent};
+use crate::deliver::{Delivery, Letter};
+pub use crate::deliver::{Sent, Settings};
 use crate::error::HydrateError;
 use crate::intake::{Intake, Unrecognized};
 use crate::invocation_record::{InvocationRecord, Range, sha256_hex};
 use crate::kpl;
 use crate::message::body::{DecodedView, Subject};
 use crate::message::{Body, Collector, Hydration, Origin, Part, PartNumber};
-use crate::ports::{Clock, Outbox, Page, Position, ReadError, Refusal, ShardIterator, ShardReader};
+use crate::ports::{Clock, Outbox, ShardReader};
+use crate::read::Reading;
 use crate::record::event::EventRecord;
 use crate::record::{KinesisRecord, StreamRecord};
-use crate::retry::{Attempts, Tally, wait};
+use crate::retry::{Tally, wait};
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 use crate::verdict::{Status, Verdict, judge};
 use crate::view;
 use crate::walk::{Ending, Seen, Step, Walk};
-
-/// What the environment decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Bytes of body and attributes above which a message goes to the overflow bucket.
-    pub max_message_bytes: usize,
-    pub decoded_view: bool,
-    pub overflow_bucket: Option<String>,
-    /// Whether the queue is a FIFO queue.
-    pub fifo: bool,
-}
 
 /// When to stop: reading first, so that what was read can still be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +87,13 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
             batch: None,
             records: 0,
         };
-        let sent = self.deliver(letter, deadline.deliver, tally).await?;
+        let sent = self.delivery(deadline).deliver(letter, tally).await?;
         Ok(Hydrated { id, verdict, origin: None, recovered_records: 0, sent: vec![sent], oldest_record_age: None })
+    }
+
+    fn delivery(&self, deadline: Deadline) -> Delivery<'_, O, C> {
+        let deadline = deadline.deliver;
+        Delivery { outbox: &self.outbox, clock: &self.clock, settings: &self.settings, deadline }
     }
 
     fn hydration(&self, id: String, verdict: &Verdict, part: &Part) -> Hydration {
@@ -191,6 +187,12 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
 
     async fn read_stream(mut self, range: Range) -> Result<Hydrated, HydrateError> {
         let hydrator = self.hydrator;
+        let reading = Reading {
+            reader: &hydrator.reader,
+            clock: &hydrator.clock,
+            batch: &self.record.batch,
+            deadline: self.deadline.read,
+        };
         let mut walk = Walk::new(&self.record.batch, range);
         let mut iterator = None;
         let mut earliest_read = hydrator.clock.now();
@@ -198,7 +200,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
             match (walk.next(), &iterator) {
                 (Step::Finish(ending), _) => break ending,
                 (Step::Page { .. }, None) => break Ending::ShardClosed,
-                (Step::Iterator(position), _) => match self.iterator(&position).await? {
+                (Step::Iterator(position), _) => match reading.iterator(&position, self.tally).await? {
                     Ok(answer) => {
                         iterator = Some(answer);
                         walk.positioned();
@@ -208,7 +210,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
                 (Step::Page { limit }, Some(current)) => {
                     let pause = earliest_read.millis_since(hydrator.clock.now()).max(0).unsigned_abs();
                     wait(&hydrator.clock, std::time::Duration::from_millis(pause), self.deadline.read).await?;
-                    let answer = self.page(current, limit).await?;
+                    let answer = reading.page(current, limit, self.tally).await?;
                     let now = hydrator.clock.now();
                     let kept = match answer {
                         Ok(page) => {
@@ -233,31 +235,6 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
         let verdict = judge(&self.record.batch, ending, walk.seen(), self.collector.total(), now)
             .map_err(HydrateError::RangeNotReached)?;
         self.conclude(verdict, Origin::Stream).await
-    }
-
-    async fn iterator(&mut self, position: &Position) -> Result<Result<ShardIterator, Refusal>, HydrateError> {
-        let mut attempts = Attempts::new(&self.hydrator.clock, self.deadline.read);
-        let batch = &self.record.batch;
-        loop {
-            self.tally.iterators += 1;
-            match self.hydrator.reader.iterator(&batch.stream, &batch.shard_id, position).await {
-                Ok(iterator) => return Ok(Ok(iterator)),
-                Err(ReadError::Refusal(refusal)) => return Ok(Err(refusal)),
-                Err(ReadError::Fault(fault)) => attempts.after(fault, self.tally).await?,
-            }
-        }
-    }
-
-    async fn page(&mut self, iterator: &ShardIterator, limit: u32) -> Result<Result<Page, Refusal>, HydrateError> {
-        let mut attempts = Attempts::new(&self.hydrator.clock, self.deadline.read);
-        loop {
-            self.tally.read_calls += 1;
-            match self.hydrator.reader.page(&self.record.batch.stream, iterator, limit).await {
-                Ok(page) => return Ok(Ok(page)),
-                Err(ReadError::Refusal(refusal)) => return Ok(Err(refusal)),
-                Err(ReadError::Fault(fault)) => attempts.after(fault, self.tally).await?,
-            }
-        }
     }
 
     /// Turns a stored record into what Lambda would have delivered of it.
@@ -359,7 +336,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
             batch: Some(batch),
             records: part.count,
         };
-        self.sent.push(self.hydrator.deliver(letter, self.deadline.deliver, self.tally).await?);
+        self.sent.push(self.hydrator.delivery(self.deadline).deliver(letter, self.tally).await?);
         Ok(())
     }
 }

@@ -105,3 +105,6 @@ fn is_overflow_pointer(text: &str) -> bool {
         fields.first().and_then(|class| json::string_value(class)).as_deref() == Some(crate::message::POINTER_CLASS)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,3 +205,6 @@ fn is_shard_id(text: &str) -> bool {
         && text.len() <= 128
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! has no clock of its own; what it needs of the world it asks for through [`ports`].
 
 pub mod arn;
-pub mod deliver;
+mod deliver;
 pub mod error;
 pub mod hydrate;
 pub mod intake;
@@ -13,6 +13,7 @@ pub mod json;
 pub mod kpl;
 pub mod message;
 pub mod ports;
+mod read;
 pub mod record;
 pub mod retry;
 pub mod sequence_number;

@@ -61,7 +61,8 @@ pub fn judge(
 ) -> Result<Verdict, &'static str> {
     let expected = batch.batch_size;
     let missing = expected.map(|expected| expected.saturating_sub(recovered)).filter(|missing| *missing > 0);
-    let is_old = batch.latest_possible_arrival().is_some_and(|arrival| is_past_retention(arrival, now));
+    let arrival = batch.latest_possible_arrival();
+    let is_old = arrival.is_some_and(|arrival| is_past_retention(arrival, now));
     let verdict = |status, reason: String| Ok(Verdict { status, reason: Some(reason), missing });
 
     if seen.start && seen.end {
@@ -105,6 +106,8 @@ pub fn judge(
             Status::Gone,
             "The stream does not know the range's sequence numbers: it was deleted and created again since.".to_owned(),
         ),
+        // No stream trims a record before it is a day old: where it is not seen, the fault is not with its age.
+        _ if arrival.is_some() && !is_old => Err("the shard shows none of them"),
         _ => verdict(
             Status::Expired,
             "Nothing of the range is left in the stream: it was read after the stream's retention had passed."

@@ -1,8 +1,8 @@
 //! What the function answers, and how it fails.
 
 use aws_lambda_events::sqs::SqsBatchResponse;
-use hydration::deliver::Sent;
 use hydration::error::HydrateError;
+use hydration::hydrate::Sent;
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
-use hydration::deliver::Sent;
 use hydration::error::HydrateError;
-use hydration::hydrate::{Deadline, Hydrator};
+use hydration::hydrate::{Deadline, Hydrator, Sent};
 use hydration::ports::{Clock, Outbox, ShardReader};
 use hydration::retry::Tally;
 use hydration::timestamp::Timestamp;

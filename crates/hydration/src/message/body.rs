@@ -167,3 +167,6 @@ impl<'a> Body<'a> {
         (head, view_key)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,3 +135,6 @@ fn make_safe(buffer: &mut String, start: usize) {
         buffer.push_str(&tail);
     }
 }
+
+#[cfg(test)]
+mod tests;
