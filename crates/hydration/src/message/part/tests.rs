@@ -1,0 +1,162 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn number(index: usize) -> SequenceNumber {
+    SequenceNumber::parse(&(index + 1).to_string()).unwrap()
+}
+
+/// A JSON string of so many bytes, that tells which record it is.
+fn text(index: usize, size: usize) -> String {
+    let name = format!("{index}:");
+    format!("\"{name}{}\"", "x".repeat(size.saturating_sub(2 + name.len())))
+}
+
+fn collect(sizes: &[usize], batch_size: Option<u64>, wants_view: bool) -> Vec<Part> {
+    let mut collector = Collector::new(batch_size, wants_view);
+    let mut parts = Vec::new();
+    for (index, size) in sizes.iter().enumerate() {
+        collector.push(&number(index), |records, view| {
+            records.push_str(&text(index, *size));
+            if let Some(view) = view {
+                view.push_str(&index.to_string());
+            }
+        });
+        while let Some(part) = collector.full() {
+            parts.push(part);
+        }
+        assert_eq!(collector.total(), index as u64 + 1);
+    }
+    parts.push(collector.finish());
+    parts
+}
+
+fn event_size(part: &Part) -> usize {
+    format!(r#"{{"Records":[{}]}}"#, part.records).len()
+}
+
+/// A batch of so many records whose event has exactly so many bytes.
+fn filling(bytes: usize, records: usize) -> Vec<usize> {
+    let each = (bytes - EVENT_FRAME - (records - 1)) / records;
+    let mut sizes = vec![each; records];
+    sizes[0] += bytes - EVENT_FRAME - (records - 1) - each * records;
+    sizes
+}
+
+#[test]
+fn nothing_makes_one_empty_part() {
+    let parts = collect(&[], Some(3), true);
+    let empty = Part { view: Some(String::new()), ..Part::default() };
+    assert_eq!(parts, [empty]);
+}
+
+#[test]
+fn what_lambda_may_have_delivered_is_never_cut() {
+    for records in [2, 3, 1000] {
+        let sizes = filling(EVENT_LIMIT, records);
+        let parts = collect(&sizes, Some(records as u64), false);
+        assert_eq!(parts.iter().map(event_size).collect::<Vec<_>>(), [EVENT_LIMIT]);
+        // One byte more was never one event.
+        let sizes = filling(EVENT_LIMIT + 1, records);
+        assert_eq!(collect(&sizes, Some(records as u64), false).len(), 2);
+        // Nor were more records than the batch had.
+        let sizes = filling(EVENT_LIMIT, records);
+        assert_eq!(collect(&sizes, Some(records as u64 - 1), false).len(), 2);
+        assert_eq!(collect(&sizes, None, false).len(), 2);
+    }
+}
+
+#[test]
+fn a_part_s_event_ends_below_the_limit_to_the_byte() {
+    assert_eq!(collect(&filling(PART_LIMIT - 1, 2), None, false).len(), 1);
+    assert_eq!(collect(&filling(PART_LIMIT, 2), None, false).len(), 2);
+}
+
+#[test]
+fn a_record_too_large_for_any_event_is_a_part_by_itself() {
+    let parts = collect(&[10, PART_LIMIT + 5, 10, 10], None, true);
+    assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [1, 1, 2]);
+    assert_eq!(parts.iter().map(|part| part.view.clone().unwrap()).collect::<Vec<_>>(), ["0", "1", "2,3"]);
+    assert_eq!(collect(&[PART_LIMIT + 5], None, false).len(), 1);
+}
+
+#[test]
+fn a_view_that_unpacks_beyond_reason_is_left_out_and_the_records_are_not() {
+    let mut collector = Collector::new(Some(2), true);
+    for index in 0..2 {
+        collector.push(&number(index), |records, view| {
+            records.push_str("{}");
+            view.unwrap().push_str(&" ".repeat(VIEW_LIMIT / 2));
+        });
+    }
+    let part = collector.finish();
+    assert_eq!((part.records.as_str(), part.view, part.count), ("{},{}", None, 2));
+}
+
+#[test]
+fn what_sqs_refuses_is_escaped_in_records_and_view_alike() {
+    let mut collector = Collector::new(None, true);
+    for index in 0..2 {
+        collector.push(&number(index), |records, view| {
+            records.push_str("\"\u{FFFF}\"");
+            view.unwrap().push_str("\"a\u{FFFE}\"");
+        });
+    }
+    let part = collector.finish();
+    assert_eq!(part.records, r#""\uffff","\uffff""#);
+    assert_eq!(part.view.as_deref(), Some(r#""a\ufffe","a\ufffe""#));
+}
+
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    let size = prop_oneof![
+        8 => 8..200_usize,
+        4 => 1_450_000..1_550_000_usize,
+        2 => 2_999_900..3_000_100_usize,
+        1 => 5_999_900..6_000_100_usize,
+    ];
+    prop::collection::vec(size, 0..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 50, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parts_hold_every_record_in_order_and_each_can_be_invoked(
+        sizes in sizes(),
+        batch_size in prop::option::of(0..10_u64),
+        wants_view in any::<bool>(),
+    ) {
+        let parts = collect(&sizes, batch_size, wants_view);
+        let texts: Vec<String> = sizes.iter().enumerate().map(|(index, size)| text(index, *size)).collect();
+
+        let mut start = 0;
+        for part in &parts {
+            let end = start + part.count as usize;
+            prop_assert!(part.records == texts[start..end].join(","), "records {start} to {end} are others");
+            prop_assert_eq!((&part.first, &part.last), (
+                &(start < end).then(|| number(start)), &(start < end).then(|| number(end - 1))));
+            let view = (start..end).map(|index| index.to_string()).collect::<Vec<_>>().join(",");
+            prop_assert_eq!(part.view.clone(), wants_view.then_some(view));
+            start = end;
+        }
+        prop_assert_eq!(start, sizes.len());
+
+        let whole = texts.iter().map(String::len).sum::<usize>() + sizes.len().saturating_sub(1) + EVENT_FRAME;
+        let was_one_event = batch_size.is_some_and(|size| sizes.len() as u64 <= size) && whole <= EVENT_LIMIT;
+        if was_one_event {
+            prop_assert_eq!(parts.len(), 1);
+        } else {
+            prop_assert!(parts.iter().all(|part| event_size(part) < PART_LIMIT || part.count == 1));
+        }
+        // None is cut short: the first record of the next would not have fitted.
+        let mut next = 0;
+        for part in &parts[..parts.len() - 1] {
+            next += part.count as usize;
+            prop_assert!(part.count > 0);
+            prop_assert!(event_size(part) + 1 + texts[next].len() >= PART_LIMIT);
+        }
+        // The retry cuts alike, whatever became of the view.
+        let again = collect(&sizes, batch_size, !wants_view);
+        prop_assert!(again.iter().map(|part| &part.records).eq(parts.iter().map(|part| &part.records)));
+    }
+}
