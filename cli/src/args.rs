@@ -73,4 +73,5 @@ pub enum Command {
     Status(commands::status::Arguments),
     List(commands::list::Arguments),
     Show(commands::show::Arguments),
+    Replay(commands::replay::Arguments),
 }

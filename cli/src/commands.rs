@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub mod list;
+pub mod replay;
 pub mod show;
 pub mod status;
 
@@ -15,6 +16,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Status(arguments) => status::run(&session, arguments).await,
         Command::List(arguments) => list::run(&session, arguments).await,
+        Command::Replay(arguments) => replay::run(&session, arguments).await,
         Command::Show(arguments) => show::run(&session, arguments).await,
     }
 }

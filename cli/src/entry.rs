@@ -90,6 +90,9 @@ impl Letter {
             sent: self.sent,
             pointer: self.pointer.clone(),
             body: self.body.clone(),
+            records: None,
+            first: None,
+            last: None,
         };
         match &self.head {
             Ok(head) => Ok(self.read(head, copy)),
@@ -106,6 +109,9 @@ impl Letter {
     fn read(&self, head: &Head, copy: Copy) -> Entry {
         let (hydration, batch) = (&head.hydration, head.batch.as_ref());
         let number = |text: &Option<String>| text.as_deref().and_then(|text| SequenceNumber::parse(text).ok());
+        let (first, last) = (number(&hydration.first_sequence_number), number(&hydration.last_sequence_number));
+        let records = hydration.recovered_records;
+        let copy = Copy { records: Some(records), first: first.clone(), last: last.clone(), ..copy };
         Entry {
             id: hydration.id.clone(),
             batch_id: head.batch_id().to_owned(),
@@ -119,11 +125,11 @@ impl Letter {
             response: head.response.clone(),
             stream: batch.map(|batch| batch.stream.as_str().to_owned()),
             shard: batch.map(|batch| batch.shard_id.clone()),
-            records: hydration.recovered_records,
+            records,
             expected: hydration.expected_records,
             missing: hydration.missing_records,
-            first: number(&hydration.first_sequence_number),
-            last: number(&hydration.last_sequence_number),
+            first,
+            last,
             failed_at: batch.and_then(|batch| batch.timestamp),
             bytes: self.bytes,
             receives: self.receives,
@@ -171,6 +177,10 @@ pub struct Copy {
     pub sent: Option<Timestamp>,
     pub pointer: Option<Pointer>,
     pub body: Option<String>,
+    /// What this copy itself holds; `None` when it could not be read.
+    pub records: Option<u64>,
+    pub first: Option<SequenceNumber>,
+    pub last: Option<SequenceNumber>,
 }
 
 /// A hydrated message, however often it lies on the queue.

@@ -79,7 +79,7 @@ impl Filter {
     }
 
     pub fn takes_id(&self, entry: &Entry) -> bool {
-        self.ids.is_empty() || self.ids.iter().any(|id| entry.id.starts_with(id))
+        self.ids.is_empty() || self.ids.iter().any(|id| is_named(entry, id))
     }
 
     /// Each id that was typed must mean one batch, all of its parts included.
@@ -87,7 +87,7 @@ impl Filter {
         for id in &self.ids {
             let mut batches: Vec<&str> = entries
                 .iter()
-                .filter(|entry| entry.id.starts_with(id.as_str()))
+                .filter(|entry| is_named(entry, id))
                 .map(|entry| entry.batch_id.as_str())
                 .collect();
             batches.sort_unstable();
@@ -102,5 +102,16 @@ impl Filter {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the id means the entry: the beginning of its batch's id, and perhaps the number of its part.
+fn is_named(entry: &Entry, id: &str) -> bool {
+    match id.split_once('-') {
+        None => entry.batch_id.starts_with(id),
+        Some((batch, part)) => {
+            let number = entry.part.map(|part| part.number.to_string());
+            entry.batch_id.starts_with(batch) && (number.as_deref() == Some(part) || entry.id == id)
+        }
     }
 }

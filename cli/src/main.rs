@@ -13,6 +13,7 @@ mod interrupt;
 mod look;
 mod ports;
 mod print;
+mod replay;
 mod session;
 mod show;
 

@@ -68,3 +68,22 @@ pub trait Bucket {
     /// The object, or its first bytes.
     async fn get(&self, pointer: &Pointer, first: Option<usize>) -> Result<Vec<u8>, NotFetched>;
 }
+
+/// What became of an invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invoked {
+    /// The function returned; this is its answer.
+    Answered(Vec<u8>),
+    /// The function threw, timed out or ran out of memory, in its own words.
+    Failed { kind: String, message: String },
+    /// Lambda did not run it.
+    NotRun(Fault),
+    /// Nobody knows: the connection broke, or Lambda failed, after the event was on its way.
+    Unknown(String),
+}
+
+#[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
+pub trait Function {
+    /// Invokes once and waits for the answer. Never repeats by itself what may have run.
+    async fn invoke(&self, function: &str, event: String) -> Invoked;
+}

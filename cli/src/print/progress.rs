@@ -40,9 +40,9 @@ impl Progress {
         }
     }
 
-    /// Prints a line above the bar, or where there is none on stderr.
-    pub fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+    /// Prints with the bar out of the way.
+    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
     }
 
     pub fn done(&self) {

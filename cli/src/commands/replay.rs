@@ -1,0 +1,408 @@
+//! `dlq replay`: run failed batches again, and delete what has succeeded.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use hydration::message::part::EVENT_LIMIT;
+use hydration::message::received::Received;
+use hydration_aws::SystemClock;
+use serde::Serialize;
+
+use crate::aws::lambda::Lambda;
+use crate::commands::list::warn;
+use crate::entry::Entry;
+use crate::exit::{Exit, Interrupted};
+use crate::filter::{Filter, FilterArguments};
+use crate::gather::{gather, text_of};
+use crate::hold::{Hold, holding};
+use crate::ports::{Bucket, Queue};
+use crate::print::progress::Progress;
+use crate::print::table::Columns;
+use crate::print::{Output, Paint, count, printable, short_id, thousands};
+use crate::replay::audit::Audit;
+use crate::replay::pace::Pace;
+use crate::replay::plan::{InDoubt, Plan, Refusal, Unit, Wishes, plan};
+use crate::replay::run::{Limits, Outcome, Runner};
+use crate::session::Session;
+
+/// Run failed batches again on their function, and delete each message whose records have all succeeded
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  dlq replay --all                                what would be run; nothing is invoked
+  dlq replay 4f1c --execute                       one batch
+  dlq replay --all --failed-function orders --execute --rate 2
+  dlq replay --all --execute --function orders:fixed
+
+The function is invoked with exactly the Records that Lambda delivered. A shard's batches run in its order, one after
+the other; when one fails, those behind it are held back (--keep-going runs them). An answer with batchItemFailures is
+honoured: only what remains is run the next time. Each step is on record in the audit file before the next is taken, so
+that a second run never repeats what is done, whatever ended the first. Ctrl-C lets running invocations finish and puts
+everything else back; a second one leaves them, in doubt.
+
+Exit code 3 means that something was left undone; what, and why, is listed.")]
+pub struct Arguments {
+    /// Ids, or the beginnings of some
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<String>,
+    /// Every message that the filters let pass
+    #[arg(long)]
+    all: bool,
+    /// Invoke; without it, only say what would be done
+    #[arg(long)]
+    execute: bool,
+    #[command(flatten)]
+    filter: FilterArguments,
+    /// Only batches that this function failed on, by name or ARN
+    #[arg(long, value_name = "NAME", help_heading = "Filters")]
+    failed_function: Option<String>,
+    /// Invoke this function instead of the one that failed: a name, name:alias, or an ARN
+    #[arg(long, value_name = "NAME", help_heading = "How")]
+    function: Option<String>,
+    /// Run supersets too, with the records between that may have succeeded before
+    #[arg(long, help_heading = "How")]
+    include_superset: bool,
+    /// Run the batches behind a failed one of the same shard too
+    #[arg(long, help_heading = "How")]
+    keep_going: bool,
+    /// What to do with a batch whose invocation may or may not have run
+    #[arg(long, value_enum, default_value = "keep", value_name = "WHAT", help_heading = "How")]
+    in_doubt: InDoubt,
+    /// Invocations a second, at most
+    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = rate, help_heading = "How")]
+    rate: f64,
+    /// Shards side by side
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100), help_heading = "How")]
+    concurrency: u16,
+    /// Stop when so many batches have failed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), help_heading = "How")]
+    max_failures: u32,
+    /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
+    #[arg(long, value_name = "FILE", help_heading = "How")]
+    audit: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
+    rate.ok_or_else(|| "a rate is a number from 0.001 to 1000".to_owned())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    id: &'a str,
+    action: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
+    status: &'static str,
+    records: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
+    let filter = Filter::new(arguments.filter.clone(), arguments.failed_function.clone(), arguments.ids.clone())?;
+    let url = session.queue_url().await?;
+    let path = match &arguments.audit {
+        Some(path) => path.clone(),
+        None => audit_path(&url)?,
+    };
+    let wishes = Wishes {
+        function: arguments.function.clone(),
+        include_superset: arguments.include_superset,
+        in_doubt: arguments.in_doubt,
+    };
+    let replay = Replay { session, arguments, filter, wishes, path, left: Cell::new(0), done: Cell::new(0) };
+    if replay.arguments.execute { replay.execute().await } else { replay.dry_run().await }
+}
+
+struct Replay<'a> {
+    session: &'a Session,
+    arguments: Arguments,
+    filter: Filter,
+    wishes: Wishes,
+    path: PathBuf,
+    /// Messages that were left undone, and those that are done.
+    left: Cell<u64>,
+    done: Cell<u64>,
+}
+
+impl Replay<'_> {
+    async fn plan<Q: Queue, B: Bucket>(
+        &self,
+        hold: &Hold<'_, Q>,
+        bucket: &B,
+        known: &HashMap<(String, String), crate::replay::audit::Progress>,
+    ) -> Result<(Plan, bool)> {
+        let gathered = gather(hold, bucket, |entry| self.filter.takes(entry)).await?;
+        self.filter.check_ids(&gathered.entries)?;
+        warn(self.session, &gathered);
+        let has_more = gathered.pass.facts.fifo && gathered.pass.facts.visible > gathered.pass.seen;
+        let (chosen, others): (Vec<Entry>, Vec<Entry>) =
+            gathered.entries.into_iter().partition(|entry| self.filter.takes(entry));
+        let ids = |entries: &[Entry]| -> Vec<String> {
+            entries.iter().flat_map(|entry| &entry.copies).map(|copy| copy.message_id.clone()).collect()
+        };
+        let foreign = gathered.foreign.iter().map(|foreign| foreign.message_id.clone());
+        let unchosen: Vec<String> = ids(&others).into_iter().chain(foreign).collect();
+        hold.put_back(unchosen.iter().map(String::as_str)).await;
+        let mut event_bytes = HashMap::new();
+        for entry in chosen.iter().filter(|entry| entry.bytes > EVENT_LIMIT as u64 && entry.trouble.is_none()) {
+            if let Ok(received) = Received::read(&text_of(entry, bucket).await?) {
+                let event = Received::event(received.records.iter().map(AsRef::as_ref));
+                event_bytes.insert(entry.id.clone(), event.len());
+            }
+        }
+        let plan = plan(chosen, &self.wishes, known, &event_bytes);
+        let refused: Vec<Entry> = plan.refused.iter().map(|(entry, _)| entry.clone()).collect();
+        hold.put_back(ids(&refused).iter().map(String::as_str)).await;
+        Ok((plan, has_more))
+    }
+
+    async fn dry_run(&self) -> Result<Exit> {
+        let (queue, bucket) = (self.session.queue().await?, self.session.bucket());
+        let known = Audit::look(&self.path);
+        let (plan, _) = holding(&queue, &self.session.interrupt, async |hold| self.plan(hold, &bucket, &known).await).await?;
+        let output = &self.session.output;
+        if output.json {
+            for unit in plan.units() {
+                output.json(&line(&unit.entry, "wouldInvoke", Some(&unit.function)))?;
+            }
+            for (entry, refusal) in &plan.refused {
+                output.json(&Line { reason: Some(refusal.as_str()), ..line(entry, "wouldRefuse", None) })?;
+            }
+            return Ok(Exit::Fine);
+        }
+        self.print(&plan)?;
+        Ok(Exit::Fine)
+    }
+
+    fn print(&self, plan: &Plan) -> Result<()> {
+        let output = &self.session.output;
+        let units = plan.units().count();
+        if units == 0 {
+            output.line("Nothing to run.")?;
+        } else {
+            output.line(output.paint(Paint::Bold, "Dry run: nothing was invoked, nothing deleted. With --execute:"))?;
+            output.line("")?;
+            let mut table = Columns::new(output, &["FUNCTION", "INVOCATIONS", "RECORDS", "SHARDS"]);
+            table.right(&[1, 2, 3]);
+            let mut functions: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
+            for lane in &plan.lanes {
+                if let Some(first) = lane.first() {
+                    functions.entry(&first.function).or_default().2 += 1;
+                }
+                for unit in lane {
+                    let sums = functions.entry(&unit.function).or_default();
+                    *sums = (sums.0 + 1, sums.1 + unit.entry.records, sums.2);
+                }
+            }
+            for (function, (invocations, records, shards)) in functions {
+                let numbers = [invocations, records, shards].map(|number| (thousands(number), None));
+                table.row(std::iter::once((function.to_owned(), None)).chain(numbers));
+            }
+            output.line(table.text())?;
+            let seconds = units as f64 / self.arguments.rate;
+            output.line(format!(
+                "\nAt {} a second it takes {seconds:.0} s, or as long as the function does.",
+                self.arguments.rate
+            ))?;
+            if plan.done > 0 {
+                output.line(format!("{} in an earlier run and would only be deleted.", count(plan.done as u64, "ran", "ran")))?;
+            }
+            output.line(format!("Audit: {}", self.path.display()))?;
+        }
+        self.print_refused(&plan.refused)?;
+        if units > 0 {
+            let words: Vec<String> = std::env::args().skip(1).collect();
+            output.line(format!("\n{}", output.paint(Paint::Cyan, format!("dlq {} --execute", words.join(" ")))))?;
+        }
+        Ok(())
+    }
+
+    fn print_refused(&self, refused: &[(Entry, Refusal)]) -> Result<()> {
+        let output = &self.session.output;
+        let mut groups: BTreeMap<Refusal, Vec<&Entry>> = BTreeMap::new();
+        for (entry, refusal) in refused {
+            groups.entry(*refusal).or_default().push(entry);
+        }
+        if !groups.is_empty() {
+            output.line(format!("\n{}", output.paint(Paint::Bold, "Not run")))?;
+        }
+        for (refusal, entries) in groups {
+            let mut ids: Vec<String> = entries.iter().take(3).map(|entry| short_id(&entry.id)).collect();
+            if entries.len() > ids.len() {
+                ids.push("…".to_owned());
+            }
+            output.line(format!("  {} {}", output.paint(Paint::Yellow, entries.len().to_string()), refusal.advice()))?;
+            output.line(output.paint(Paint::Dim, format!("    {}", ids.join(" "))))?;
+        }
+        Ok(())
+    }
+
+    async fn execute(&self) -> Result<Exit> {
+        let (queue, bucket) = (self.session.queue().await?, self.session.bucket());
+        let function = Lambda::new(&self.session.config);
+        let audit = RefCell::new(Audit::open(&self.path)?);
+        let failures = Cell::new(0);
+        let passes = async {
+            loop {
+                let before = self.done.get();
+                self.left.set(0);
+                let has_more = holding(&queue, &self.session.interrupt, async |hold| {
+                    let known = audit.borrow().known().clone();
+                    let (plan, has_more) = self.plan(hold, &bucket, &known).await?;
+                    let runner = Runner {
+                        hold,
+                        bucket: &bucket,
+                        function: &function,
+                        clock: &SystemClock,
+                        audit: &audit,
+                        pace: Pace::new(self.arguments.rate),
+                        limits: self.limits(),
+                        failures: Cell::new(failures.get()),
+                    };
+                    self.run(&runner, plan).await?;
+                    failures.set(runner.failures.get());
+                    Ok(has_more)
+                })
+                .await?;
+                // Of a FIFO queue the next ten of a shard can be seen when these are deleted.
+                let advanced = self.done.get() > before && failures.get() < self.limits().max_failures;
+                if !(has_more && self.arguments.all && advanced) || self.session.interrupt.is_asked() {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        let told = async {
+            self.session.interrupt.asked().await;
+            eprintln!("dlq: stopping after the invocations that are running now; Ctrl-C again leaves them, in doubt");
+            std::future::pending::<Result<()>>().await
+        };
+        tokio::select! {
+            outcome = passes => outcome?,
+            outcome = told => outcome?,
+        }
+        if self.session.interrupt.is_asked() {
+            return Err(Interrupted.into());
+        }
+        self.summary()?;
+        Ok(if self.left.get() > 0 { Exit::Attention } else { Exit::Fine })
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            concurrency: usize::from(self.arguments.concurrency),
+            max_failures: self.arguments.max_failures as usize,
+            keep_going: self.arguments.keep_going,
+            in_doubt: self.arguments.in_doubt,
+        }
+    }
+
+    async fn run<Q: Queue, B: Bucket>(
+        &self,
+        runner: &Runner<'_, Q, B, Lambda, SystemClock>,
+        plan: Plan,
+    ) -> Result<()> {
+        let output = &self.session.output;
+        self.left.set(self.left.get() + plan.refused.len() as u64);
+        if output.json {
+            for (entry, refusal) in &plan.refused {
+                output.json(&Line { reason: Some(refusal.as_str()), ..line(entry, "refused", None) })?;
+            }
+        }
+        let progress = Progress::new("replaying");
+        progress.expect(plan.units().count() as u64);
+        let tell = |unit: &Unit, outcome: &Outcome| {
+            match outcome {
+                Outcome::Done { .. } => self.done.set(self.done.get() + 1),
+                _ => self.left.set(self.left.get() + 1),
+            }
+            progress.add(1);
+            progress.aside(|| tell(output, unit, outcome))
+        };
+        runner.run(plan.lanes, tell).await?;
+        progress.done();
+        if !output.json {
+            self.print_refused(&plan.refused)?;
+        }
+        Ok(())
+    }
+
+    fn summary(&self) -> Result<()> {
+        let output = &self.session.output;
+        if output.json {
+            return Ok(());
+        }
+        let (done, left) = (self.done.get(), self.left.get());
+        let done = count(done, "message is done and deleted", "messages are done and deleted");
+        let left = if left == 0 { String::new() } else { format!(", {} left", thousands(left)) };
+        output.line(output.paint(Paint::Bold, format!("\n{done}{left}")))?;
+        output.line(output.paint(Paint::Dim, format!("Audit: {}", self.path.display())))
+    }
+}
+
+fn line<'a>(entry: &'a Entry, action: &'a str, function: Option<&'a str>) -> Line<'a> {
+    Line {
+        id: &entry.id,
+        action,
+        function,
+        status: entry.status.as_str(),
+        records: entry.records,
+        remaining: None,
+        reason: None,
+        error: None,
+    }
+}
+
+fn tell(output: &Output, unit: &Unit, outcome: &Outcome) -> Result<()> {
+    let entry = &unit.entry;
+    let base = |action| line(entry, action, Some(&unit.function));
+    if output.json {
+        return output.json(&match outcome {
+            Outcome::Done { invoked: true } => base("replayed"),
+            Outcome::Done { invoked: false } => base("deleted"),
+            Outcome::NotDeleted(why) => Line { error: Some(why), ..base("notDeleted") },
+            Outcome::Failed { remaining, kind, message } => {
+                Line { remaining: Some(*remaining), reason: Some(kind), error: Some(message), ..base("failed") }
+            }
+            Outcome::Refused(refusal, why) => Line { reason: Some(refusal.as_str()), error: Some(why), ..base("refused") },
+            Outcome::Unknown(why) => Line { error: Some(why), ..base("inDoubt") },
+            Outcome::HeldBack { behind } => Line { reason: Some(behind), ..base("heldBack") },
+            Outcome::Stopped => base("stopped"),
+        });
+    }
+    let records = count(entry.records, "record", "records");
+    let (paint, word, rest) = match outcome {
+        Outcome::Done { invoked: true } => (Paint::Green, "done", format!("{records}, deleted")),
+        Outcome::Done { invoked: false } => (Paint::Green, "deleted", "it had succeeded in an earlier run".to_owned()),
+        Outcome::NotDeleted(why) => (Paint::Yellow, "kept", format!("{records} have succeeded, but: {why}")),
+        Outcome::Failed { remaining, kind, message } => {
+            (Paint::Red, "failed", format!("{remaining} of {records} remain: {kind}: {}", printable(message)))
+        }
+        Outcome::Refused(_, why) => (Paint::Yellow, "refused", why.clone()),
+        Outcome::Unknown(why) => {
+            (Paint::Red, "in doubt", format!("nobody knows whether it ran ({why}): {}", Refusal::InDoubt.advice()))
+        }
+        Outcome::HeldBack { behind } => (Paint::Yellow, "held", format!("behind {} of the same shard", short_id(behind))),
+        Outcome::Stopped => (Paint::Yellow, "stopped", "not begun".to_owned()),
+    };
+    output.line(format!("{} {:<8} {rest}", short_id(&entry.id), output.paint(paint, word)))
+}
+
+/// A file for each queue. The name holds what its URL ends in, the account and the queue.
+fn audit_path(url: &str) -> Result<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let folder = state.or_else(home).context("neither XDG_STATE_HOME nor HOME is set\n  → give --audit FILE")?;
+    let mut parts = url.rsplit('/');
+    let (queue, account) = (parts.next().unwrap_or("queue"), parts.next().unwrap_or("account"));
+    Ok(folder.join("dlq").join(format!("audit-{account}-{queue}.jsonl")))
+}
