@@ -97,7 +97,7 @@ class Shop:
                             not isinstance(poison["total"], float))
         line, = [line for line in answer.logs if line["message"] == "batch hydrated"]
         self.terminal.say("the function's own line on it, without a word of the data:")
-        self.terminal.show(textwrap.fill(as_lambda.text(line), WIDTH, break_on_hyphens=False))
+        self.terminal.show(paragraph(cut(line)))
         self.terminal.claim(f"{line['read_calls']} read of the shard, not one record too many",
                             line["read_calls"] == 1 and line["recovered_records"] == 100
                             and "ORD-" not in "".join(answer.stdout))
@@ -112,7 +112,8 @@ class Shop:
         change = next(entry for entry in message.body["DDBStreamBatch"]
                       if entry["eventName"] == "MODIFY")
         for image in ("oldImage", "newImage"):
-            self.terminal.show(f"{'MUG-BLUE ' + image:>18}  {clipped(change[image])}")
+            shown = {key: change[image][key] for key in ("id", "price", "count", "tags", "ledger")}
+            self.terminal.show(f"{image:>13}  {clipped(shown)}")
         self.terminal.claim("a price of 9.9 became 10.9; a 38-digit number kept every digit",
                             (change["oldImage"]["price"], change["newImage"]["price"]) == (9.9, 10.9)
                             and "12345678901234567890123456789012345678" in message.text)
@@ -121,8 +122,9 @@ class Shop:
         self.terminal.step("A batch larger than an SQS message")
         answer, message = self._hydrate("catalogue", receive=False)
         overflow = answer.payload["batches"][0].get("overflow")
-        self.terminal.claim(f"kept in {overflow}, the message points to it",
+        self.terminal.claim("kept in the bucket, the message points to it:",
                             overflow and overflow.startswith(f"s3://{self.mailbox.bucket}/hydrated/"))
+        self.terminal.show(overflow)
         text, = self.mailbox.receive_with_stock_client()
         records = json.loads(text)["Records"]
         self.terminal.claim(
@@ -137,7 +139,7 @@ class Shop:
         hydration = message.hydration
         self.terminal.claim(f"{hydration['status']}: {hydration['missingRecords']} records are missing",
                             hydration["status"] == "Gone" and hydration["missingRecords"] == 20)
-        self.terminal.show(textwrap.fill(hydration["reason"], WIDTH), "yellow")
+        self.terminal.show(hydration["reason"], "yellow")
         self.terminal.say("It lands on the queue all the same: the worst loss is one that nobody hears of.")
 
     def _hydrate(self, name, receive=True):
@@ -155,18 +157,21 @@ class Shop:
 
 
 def shortened(document):
-    """A document on a few lines: one for each key, long numbers cut in the middle."""
-    def cut(value):
-        if isinstance(value, dict):
-            return {key: cut(item) for key, item in value.items()}
-        if isinstance(value, str) and value.isdigit() and len(value) > 24:
-            return f"{value[:8]}…{value[-8:]}"
-        return f"{value[:12]}…{value[-4:]}" if isinstance(value, str) and len(value) == 64 else value
-    lines = []
-    for key, value in cut(document).items():
-        lines += textwrap.wrap(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}", WIDTH,
-                               subsequent_indent="    ", break_on_hyphens=False)
-    return "\n".join(lines)
+    """A document, one key on a line."""
+    return "\n".join(paragraph({key: value})[1:-1] for key, value in cut(document).items())
+
+
+def cut(value):
+    """The value with long numbers and digests cut in the middle."""
+    if isinstance(value, dict):
+        return {key: cut(item) for key, item in value.items()}
+    is_long = isinstance(value, str) and len(value) > 24 and (value.isdigit() or len(value) == 64)
+    return f"{value[:8]}…{value[-8:]}" if is_long else value
+
+
+def paragraph(value):
+    return textwrap.fill(json.dumps(value, ensure_ascii=False), WIDTH, subsequent_indent="  ",
+                         break_long_words=False, break_on_hyphens=False)
 
 
 def clipped(value, width=WIDTH - 16):

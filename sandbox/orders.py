@@ -28,10 +28,10 @@ def order(number):
     who = chance.randrange(len(PEOPLE))
     return {
         "orderId": f"ORD-{number:05}",
-        "customer": {"name": PEOPLE[who], "city": CITIES[who]},
-        "lines": lines,
         "total": round(total, 2),
         "currency": "EUR",
+        "customer": {"name": PEOPLE[who], "city": CITIES[who]},
+        "lines": lines,
     }
 
 
