@@ -22,14 +22,9 @@ def start(command, environment, output, errors=subprocess.STDOUT, folder=None):
     )
 
 
-def stop(process, patience=3):
-    """Asks the child to end, and makes it after `patience` seconds."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            process.kill()
+def stop(process):
+    """Ends the child at once: nothing we start has anything to save."""
+    process.kill()
     process.wait()
 
 
