@@ -95,8 +95,11 @@ class Function:
         processes.stop(self.process)
         self._server.close()
 
-    def invoke(self, event, timeout=None):
-        """Gives the function one event: text or bytes as they are, else as JSON."""
+    def invoke(self, event, timeout=None, deadline_ms=None):
+        """Gives the function one event: text or bytes as they are, else as JSON.
+
+        `deadline_ms` is the header's, where it is not to be the true deadline.
+        """
         if isinstance(event, str):
             event = event.encode()
         elif not isinstance(event, bytes):
@@ -105,7 +108,7 @@ class Function:
         with self._lock:
             self._drain()
             started = time.perf_counter()
-            self._events.put((event, time.time() + timeout))
+            self._events.put((event, deadline_ms or int((time.time() + timeout) * 1000)))
             kind, raw = self._until(["response", "error"], timeout + GRACE_SECONDS)
             seconds = time.perf_counter() - started
             # Only when it asks for its next event has it written its last line.
@@ -177,7 +180,7 @@ class _Handler(local_http.Handler):
         function._reports.put(("next", b""))
         while not self.server.closing.is_set():
             try:
-                event, deadline = function._events.get(timeout=0.2)
+                event, deadline_ms = function._events.get(timeout=0.2)
                 break
             except queue.Empty:
                 if function.process.poll() is not None:
@@ -187,7 +190,7 @@ class _Handler(local_http.Handler):
         request = str(uuid.uuid4())
         self.answer(200, event, {
             "Lambda-Runtime-Aws-Request-Id": request,
-            "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
+            "Lambda-Runtime-Deadline-Ms": str(deadline_ms),
             "Lambda-Runtime-Invoked-Function-Arn": function.arn,
             "Lambda-Runtime-Trace-Id":
                 "Root=1-%08x-%s;Sampled=0" % (int(time.time()), request.replace("-", "")[:24]),

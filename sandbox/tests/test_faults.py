@@ -114,6 +114,14 @@ def test_a_call_that_hangs_does_not_outlast_the_invocation(faked, fakes):
     assert answer.seconds < 4
 
 
+def test_a_stand_in_s_deadline_is_not_a_moment_in_1970(hydrator, stream):
+    """`cargo lambda watch` says 600000, for ten minutes from now."""
+    shop, records = stream(items(3))
+    answer = hydrator.invoke(as_lambda.sns_event(shop.failure(records)), deadline_ms=600_000)
+    assert answer.error is None, answer.error
+    assert len(hydrator.mailbox.receive()) == 1
+
+
 def test_a_hanging_batch_leaves_the_others_their_time(faked, fakes):
     shop, stock = shards(fakes)
     fakes.fail("GetRecords", Fault("", 200, raw="{}", delay=60))
