@@ -1,0 +1,258 @@
+//! What the queue and the bucket are given, and in which order.
+
+use hydration::message::AttributeValue;
+
+use crate::Answer::{Fault, Iterator, Page, Taken, TooLarge};
+use crate::*;
+
+/// Delivers the batch of three and gives back the world and the result.
+fn deliver(record: &Value, settings: Settings, outbox: &[Answer]) -> (World, Result<Hydrated, HydrateError>) {
+    let source = if record.get("DDBStreamBatchInfo").is_some() { Source::DynamoDb } else { Source::Kinesis };
+    let records = (10..=12).map(|number| crate::record(source, number)).collect();
+    let world = World::new([&[Iterator, Page(records, None)], outbox].concat());
+    let result = world.hydrate(record, settings);
+    (world, result)
+}
+
+/// The calls after the range was read.
+fn calls(world: &World) -> Vec<String> {
+    world.log.borrow()[2..].to_vec()
+}
+
+fn message(world: &World) -> Message {
+    world.queue.borrow().last().unwrap().clone()
+}
+
+fn attribute(message: &Message, name: &str) -> Option<AttributeValue> {
+    message.attributes.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.value.clone())
+}
+
+fn limited(bytes: usize) -> Settings {
+    Settings { max_message_bytes: bytes, ..settings() }
+}
+
+fn without_bucket(bytes: usize) -> Settings {
+    Settings { overflow_bucket: None, ..limited(bytes) }
+}
+
+/// The message whole, and without its view.
+fn whole_and_bare() -> (Message, Message) {
+    let whole = message(&deliver(&failed(STREAM, HOUR), settings(), &[Taken]).0);
+    let bare = message(&deliver(&failed(STREAM, HOUR), limited(whole.size() - 1), &[Taken]).0);
+    (whole, bare)
+}
+
+const KEY: &str = "hydrated/orders/2026/11/20/";
+
+#[test]
+fn a_message_is_sent_with_its_view_down_to_the_last_byte_that_fits() {
+    let (whole, bare) = whole_and_bare();
+    assert!(whole.body.contains(r#""decodedView":"included"},"KinesisBatch":[{"n":10},"#));
+    assert!(bare.body.contains(r#""decodedView":"omitted"},"Records":[{"#));
+    for (limit, expected) in [(whole.size(), &whole), (whole.size() - 1, &bare), (bare.size(), &bare)] {
+        let (world, result) = deliver(&failed(STREAM, HOUR), limited(limit), &[Taken]);
+        assert_eq!(calls(&world), ["send"]);
+        assert_eq!(&message(&world), expected);
+        let sent = result.unwrap().sent;
+        assert_eq!((sent[0].overflow.as_ref(), sent[0].bytes), (None, expected.body.len()));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_put_into_the_bucket_whole_before_its_pointer_is_sent() {
+    let (whole, bare) = whole_and_bare();
+    let (world, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[Taken, Taken]);
+    let sent = result.unwrap().sent.pop().unwrap();
+    let place = sent.overflow.unwrap();
+    assert_eq!(place, format!("s3://overflow/{KEY}{}.json", sent.id));
+    assert_eq!(calls(&world), [format!("put {place}"), "send".to_owned()]);
+    assert_eq!(world.objects.borrow()[0], whole.body);
+
+    let pointer = message(&world);
+    let key = place.strip_prefix("s3://overflow/").unwrap();
+    let expected =
+        json!(["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "overflow", "s3Key": key}]);
+    assert_eq!(serde_json::from_str::<Value>(&pointer.body).unwrap(), expected);
+    // What the extended clients look for, beside what can be filtered on without them.
+    let size = AttributeValue::Number(whole.body.len() as u64);
+    assert_eq!(attribute(&pointer, "ExtendedPayloadSize"), Some(size));
+    assert_eq!(pointer.attributes[..pointer.attributes.len() - 1], whole.attributes);
+    assert!(pointer.attributes.len() <= 10);
+}
+
+#[test]
+fn a_view_that_is_off_is_in_the_bucket_neither() {
+    let settings = Settings { decoded_view: false, ..limited(1024) };
+    let (world, _) = deliver(&failed(STREAM, HOUR), settings, &[Taken, Taken]);
+    let body: Value = serde_json::from_slice(&world.objects.borrow()[0]).unwrap();
+    assert_eq!((&body["hydration"]["decodedView"], body.get("KinesisBatch")), (&json!("off"), None));
+}
+
+#[test]
+fn without_a_bucket_what_does_not_fit_is_an_error_and_nothing_is_sent() {
+    let (_, bare) = whole_and_bare();
+    let (world, result) = deliver(&failed(STREAM, HOUR), without_bucket(bare.size()), &[Taken]);
+    assert!(result.is_ok());
+    assert_eq!(message(&world), bare);
+    let (world, result) = deliver(&failed(STREAM, HOUR), without_bucket(bare.size() - 1), &[]);
+    assert_eq!(result.unwrap_err().kind(), "MessageTooLarge");
+    assert_eq!(calls(&world), [""; 0]);
+}
+
+#[test]
+fn a_queue_with_a_lower_limit_of_its_own_gets_the_pointer() {
+    let (world, result) = deliver(&failed(STREAM, HOUR), settings(), &[TooLarge, Taken, Taken]);
+    let place = result.unwrap().sent[0].overflow.clone().unwrap();
+    assert_eq!(calls(&world), ["send".to_owned(), format!("put {place}"), "send".to_owned()]);
+}
+
+#[test]
+fn without_a_bucket_a_queue_with_a_lower_limit_may_take_the_message_without_its_view() {
+    let (_, bare) = whole_and_bare();
+    let (world, result) = deliver(&failed(STREAM, HOUR), without_bucket(1_048_576), &[TooLarge, Taken]);
+    assert!(result.is_ok());
+    assert_eq!((calls(&world).len(), message(&world)), (2, bare));
+    let (_, result) = deliver(&failed(STREAM, HOUR), without_bucket(1_048_576), &[TooLarge, TooLarge]);
+    assert_eq!(result.unwrap_err().kind(), "MessageTooLarge");
+}
+
+#[test]
+fn short_faults_of_the_bucket_and_the_queue_are_waited_out() {
+    let throttled = || Fault(FaultKind::Throttled);
+    let script = [throttled(), Taken, Fault(FaultKind::Unavailable), throttled(), Taken];
+    let (world, result) = deliver(&failed(STREAM, HOUR), limited(1024), &script);
+    let place = format!("put {}", result.unwrap().sent[0].overflow.clone().unwrap());
+    assert_eq!(
+        calls(&world),
+        [place.as_str(), "wait 187", place.as_str(), "send", "wait 187", "send", "wait 375", "send"]
+    );
+}
+
+#[test]
+fn no_pointer_is_sent_to_an_object_that_was_refused() {
+    let (world, result) = deliver(&failed(STREAM, HOUR), limited(1024), &[Fault(FaultKind::AccessDenied)]);
+    assert_eq!(result.unwrap_err().kind(), "AccessDenied");
+    assert_eq!(calls(&world).len(), 1);
+}
+
+/// The object's key for a record that was changed so.
+fn key(change: impl FnOnce(&mut Value)) -> String {
+    let mut record = failed(STREAM, HOUR);
+    change(&mut record);
+    let (_, result) = deliver(&record, limited(700), &[Taken, Taken]);
+    let sent = result.unwrap().sent.pop().unwrap();
+    let key = sent.overflow.unwrap().strip_prefix("s3://overflow/").unwrap().to_owned();
+    key.strip_suffix(&format!("/{}.json", sent.id)).unwrap().to_owned()
+}
+
+#[test]
+fn an_object_lies_under_the_function_s_name_and_the_day_of_the_failure() {
+    let function = |arn: &'static str| key(|record| record["requestContext"]["functionArn"] = json!(arn));
+    assert_eq!(function("arn:aws:lambda:us-east-1:123456789012:function:orders:7"), "hydrated/orders/2026/11/20");
+    assert_eq!(function("arn:aws:lambda:us-east-1:123456789012:function:../a b/ü?"), "hydrated/.._a_b___/2026/11/20");
+    assert_eq!(function("nonsense"), "hydrated/unknown/2026/11/20");
+    let pipe = key(|record| {
+        record.as_object_mut().unwrap().remove("requestContext");
+        record["context"] = json!({"partnerResourceArn": "arn:aws:pipes:us-east-1:123456789012:pipe/to-orders"});
+    });
+    assert_eq!(pipe, "hydrated/to-orders/2026/11/20");
+
+    assert_eq!(key(|record| record["timestamp"] = json!("2026-02-03T23:59:59.999Z")), "hydrated/orders/2026/02/03");
+    let untimed = |record: &mut Value| drop(record.as_object_mut().unwrap().remove("timestamp"));
+    assert_eq!(key(untimed), "hydrated/orders/2026/11/20");
+    let timeless = |record: &mut Value| {
+        untimed(record);
+        record["KinesisBatchInfo"]["approximateArrivalOfLastRecord"] = json!("soon");
+    };
+    // The same, whenever it is tried again.
+    assert_eq!(key(timeless), "hydrated/orders/1970/01/01");
+}
+
+#[test]
+fn on_a_fifo_queue_a_shard_is_a_group_and_the_id_deduplicates() {
+    let fifo = || Settings { fifo: true, ..settings() };
+    for (arn, group) in [(STREAM, "orders/shardId-000000000000"), (TABLE, "Orders/shardId-000000000000")] {
+        let (world, result) = deliver(&failed(arn, HOUR), fifo(), &[Taken]);
+        let fifo = message(&world).fifo.unwrap();
+        assert_eq!((fifo.group.as_str(), fifo.deduplication_id), (group, result.unwrap().id));
+    }
+    // SQS takes 128 characters.
+    let mut record = failed(STREAM, HOUR);
+    record["KinesisBatchInfo"]["shardId"] = json!("s".repeat(122));
+    let group = message(&deliver(&record, fifo(), &[Taken]).0).fifo.unwrap().group;
+    assert_eq!(group, hydration::invocation_record::sha256_hex(&format!("orders/{}", "s".repeat(122))));
+    let (world, _) = deliver(&failed(STREAM, HOUR), Settings { fifo: true, ..limited(1024) }, &[Taken, Taken]);
+    assert!(message(&world).fifo.is_some(), "a pointer too");
+    assert_eq!(message(&deliver(&failed(STREAM, HOUR), settings(), &[Taken]).0).fifo, None);
+}
+
+#[test]
+fn what_can_be_filtered_on_stands_in_the_attributes() {
+    let (world, result) = deliver(&failed(STREAM, HOUR), settings(), &[Taken]);
+    let text = |text: &str| AttributeValue::String(text.to_owned());
+    let expected = [
+        ("hydrationId", text(&result.unwrap().id)),
+        ("hydrationStatus", text("Complete")),
+        ("source", text("kinesis")),
+        ("functionArn", text("arn:aws:lambda:us-east-1:123456789012:function:orders:live")),
+        ("condition", text("RetryAttemptsExhausted")),
+        ("streamArn", text(STREAM)),
+        ("shardId", text("shardId-000000000000")),
+        ("recordCount", AttributeValue::Number(3)),
+    ];
+    let message = message(&world);
+    let attributes: Vec<_> =
+        message.attributes.iter().map(|attribute| (attribute.name, attribute.value.clone())).collect();
+    assert_eq!(attributes, expected);
+}
+
+#[test]
+fn an_attribute_that_sqs_would_refuse_is_left_out_or_cleaned() {
+    let mut record = failed(STREAM, HOUR);
+    record["requestContext"]["functionArn"] = json!("");
+    record["requestContext"]["condition"] = json!("a\u{0}\u{FFFE}b");
+    let (world, _) = deliver(&record, settings(), &[Taken]);
+    assert_eq!(attribute(&message(&world), "functionArn"), None);
+    assert_eq!(attribute(&message(&world), "condition"), Some(AttributeValue::String("ab".to_owned())));
+    record["requestContext"]["condition"] = json!("ü".repeat(10_000));
+    let (world, _) = deliver(&record, settings(), &[Taken]);
+    let condition = attribute(&message(&world), "condition").unwrap().text();
+    assert!(condition.len() <= 512 && condition.chars().all(|c| c == 'ü'));
+}
+
+#[test]
+fn a_payload_is_delivered_without_a_call_to_the_stream() {
+    let event = |number: u64| json!({"eventSource": "aws:kinesis", "kinesis": {"partitionKey": "k", "sequenceNumber": number.to_string(), "data": "e30="}});
+    let mut record = failed(STREAM, HOUR);
+    record["payload"] = json!(json!({"Records": [event(10), event(11), event(12)]}).to_string());
+    let world = World::new([Taken]);
+    let hydrated = world.hydrate(&record, settings()).unwrap();
+    assert_eq!(*world.log.borrow(), ["send"]);
+    let body: Value = serde_json::from_str(&message(&world).body).unwrap();
+    assert_eq!(body["Records"], json!([event(10), event(11), event(12)]));
+    assert_eq!((&body["hydration"]["origin"], body.get("payload")), (&json!("payload"), None));
+    assert_eq!(hydrated.verdict.status.as_str(), "Complete");
+
+    // Cut short, it is not the batch; and it may hold more than the range.
+    record["payload"] = json!({"Records": [event(9), event(10), event(11)]});
+    let world = World::new([Taken]);
+    assert_eq!(world.hydrate(&record, settings()).unwrap().verdict.status.as_str(), "Partial");
+    let body: Value = serde_json::from_str(&message(&world).body).unwrap();
+    assert_eq!(body["Records"], json!([event(10), event(11)]));
+}
+
+#[test]
+fn a_payload_that_is_no_event_of_the_stream_is_passed_over_and_the_stream_read() {
+    for payload in [
+        json!("text"),
+        json!({"Records": []}),
+        json!({"Records": [{"eventSource": "aws:sqs"}]}),
+        json!({"Records": [{"eventSource": "aws:kinesis", "kinesis": {"partitionKey": "k", "sequenceNumber": "10", "data": "?"}}]}),
+    ] {
+        let mut record = failed(STREAM, HOUR);
+        record["payload"] = payload;
+        let (world, result) = deliver(&record, settings(), &[Taken]);
+        assert_eq!(world.log.borrow()[0], "iterator at 10");
+        assert_eq!(result.unwrap().recovered_records, 3);
+    }
+}

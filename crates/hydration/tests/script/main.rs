@@ -1,0 +1,241 @@
+//! Every call that a hydration makes, in order, where the answers are known: what AWS shows in each case is written
+//! down here, and so is what it is asked.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod delivery;
+mod reading;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hydration::arn::{Source, StreamArn};
+use hydration::error::{Fault, FaultKind, HydrateError};
+use hydration::hydrate::{Deadline, Hydrated, Hydrator, Settings};
+use hydration::intake::{Intake, recognize};
+use hydration::message::Message;
+use hydration::ports::{Clock, Outbox, Page, Position, ReadError, Refusal, SendError, ShardIterator, ShardReader};
+use hydration::record::{DynamoDbRecord, KinesisRecord, StreamRecord};
+use hydration::retry::Tally;
+use hydration::sequence_number::SequenceNumber;
+use hydration::timestamp::Timestamp;
+use serde_json::{Value, json};
+
+/// 2026-11-21T00:00:00Z, the moment of every hydration.
+const NOW: i64 = 1_795_219_200_000;
+const MINUTE: i64 = 60 * 1000;
+const HOUR: i64 = 60 * MINUTE;
+const STREAM: &str = "arn:aws:kinesis:us-east-1:123456789012:stream/orders";
+const TABLE: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/Orders/stream/2026-11-20T00:00:00.000";
+
+/// What the world does at one call.
+#[derive(Debug, Clone)]
+enum Answer {
+    Iterator,
+    /// Records, and how many milliseconds the page is behind the tip.
+    Page(Vec<StreamRecord>, Option<u64>),
+    /// The same, and the shard ends.
+    LastPage(Vec<StreamRecord>),
+    /// A page of so many bytes.
+    HeavyPage(Vec<StreamRecord>, u64),
+    Refused(Refusal),
+    Fault(FaultKind),
+    /// The queue, or the bucket, takes it.
+    Taken,
+    TooLarge,
+}
+
+/// Answers as the script says, and writes down what it was asked.
+struct World {
+    script: RefCell<VecDeque<Answer>>,
+    log: RefCell<Vec<String>>,
+    now: Cell<i64>,
+    queue: RefCell<Vec<Message>>,
+    objects: RefCell<Vec<Bytes>>,
+}
+
+fn fault(kind: FaultKind) -> Fault {
+    Fault { kind, action: "test:Call", detail: "as the script says".to_owned() }
+}
+
+impl World {
+    fn new(script: impl IntoIterator<Item = Answer>) -> Self {
+        Self {
+            script: RefCell::new(script.into_iter().collect()),
+            log: RefCell::default(),
+            now: Cell::new(NOW),
+            queue: RefCell::default(),
+            objects: RefCell::default(),
+        }
+    }
+
+    fn answer(&self, call: String) -> Answer {
+        self.log.borrow_mut().push(call);
+        let answer = self.script.borrow_mut().pop_front();
+        answer.unwrap_or_else(|| panic!("the script ends before {:?}", self.log.borrow()))
+    }
+
+    fn unfit(&self, answer: &Answer) -> ! {
+        panic!("{answer:?} answers no {:?}", self.log.borrow().last())
+    }
+
+    fn hydrate(&self, record: &Value, settings: Settings) -> Result<Hydrated, HydrateError> {
+        let intake = recognize(&record.to_string()).pop().unwrap().unwrap();
+        assert!(matches!(intake, Intake::Batch(_)), "{record}");
+        let hydrator = Hydrator { reader: self, outbox: self, clock: self, settings };
+        let deadline = Deadline {
+            read: Timestamp::from_millis(NOW + 5 * MINUTE),
+            deliver: Timestamp::from_millis(NOW + 6 * MINUTE),
+        };
+        let result = now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default()));
+        assert!(self.script.borrow().is_empty(), "not asked for: {:?}", self.script.borrow());
+        result
+    }
+}
+
+/// No future of the script ever waits.
+fn now_or_never<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the script never waits"),
+    }
+}
+
+impl ShardReader for &World {
+    async fn iterator(&self, _: &StreamArn, _: &str, position: &Position) -> Result<ShardIterator, ReadError> {
+        let position = match position {
+            Position::At(number) => format!("at {number}"),
+            Position::After(number) => format!("after {number}"),
+            Position::AtTimestamp(moment) => format!("from {} min ago", (NOW - moment.millis()) / MINUTE),
+            Position::TrimHorizon => "at the horizon".to_owned(),
+        };
+        match self.answer(format!("iterator {position}")) {
+            Answer::Iterator => Ok(ShardIterator(self.log.borrow().len().to_string())),
+            Answer::Refused(refusal) => Err(ReadError::Refusal(refusal)),
+            Answer::Fault(kind) => Err(ReadError::Fault(fault(kind))),
+            answer => self.unfit(&answer),
+        }
+    }
+
+    async fn page(&self, _: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError> {
+        let page = |records, millis_behind_latest, bytes| {
+            let next = Some(ShardIterator(format!("{}+", iterator.0)));
+            Ok(Page { records, next, millis_behind_latest, bytes })
+        };
+        match self.answer(format!("page of {limit}")) {
+            Answer::Page(records, behind) => page(records, behind, 10),
+            Answer::HeavyPage(records, bytes) => page(records, Some(0), bytes),
+            Answer::LastPage(records) => page(records, Some(0), 10).map(|page| Page { next: None, ..page }),
+            Answer::Refused(refusal) => Err(ReadError::Refusal(refusal)),
+            Answer::Fault(kind) => Err(ReadError::Fault(fault(kind))),
+            answer => self.unfit(&answer),
+        }
+    }
+}
+
+impl Outbox for &World {
+    async fn send(&self, message: &Message) -> Result<String, SendError> {
+        match self.answer("send".to_owned()) {
+            Answer::Taken => {
+                self.queue.borrow_mut().push(message.clone());
+                Ok(format!("message-{}", self.queue.borrow().len()))
+            }
+            Answer::TooLarge => Err(SendError::TooLarge(fault(FaultKind::Refused))),
+            Answer::Fault(kind) => Err(SendError::Fault(fault(kind))),
+            answer => self.unfit(&answer),
+        }
+    }
+
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
+        match self.answer(format!("put s3://{bucket}/{key}")) {
+            Answer::Taken => {
+                self.objects.borrow_mut().push(body.clone());
+                Ok(())
+            }
+            Answer::Fault(kind) => Err(fault(kind)),
+            answer => self.unfit(&answer),
+        }
+    }
+}
+
+impl Clock for &World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.get())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        if !duration.is_zero() {
+            self.log.borrow_mut().push(format!("wait {}", duration.as_millis()));
+            self.now.set(self.now.get() + duration.as_millis() as i64);
+        }
+    }
+
+    fn jitter(&self) -> f64 {
+        0.5
+    }
+}
+
+fn record(source: Source, number: u64) -> StreamRecord {
+    let sequence_number = SequenceNumber::parse(&number.to_string()).unwrap();
+    match source {
+        Source::Kinesis => StreamRecord::Kinesis(KinesisRecord {
+            sequence_number,
+            partition_key: "key".to_owned(),
+            data: format!(r#"{{"n":{number}}}"#).into_bytes(),
+            approximate_arrival: Some(Timestamp::from_millis(NOW)),
+        }),
+        Source::DynamoDb => StreamRecord::DynamoDb(Box::new(DynamoDbRecord {
+            sequence_number,
+            event_id: None,
+            event_name: None,
+            event_version: None,
+            event_source: None,
+            aws_region: None,
+            approximate_creation: None,
+            keys: None,
+            new_image: None,
+            old_image: None,
+            size_bytes: None,
+            stream_view_type: None,
+            user_identity: None,
+        })),
+    }
+}
+
+/// The failure of a batch of three, 10 to 12, that arrived so long ago.
+fn failed(arn: &str, age: i64) -> Value {
+    let key = if arn == TABLE { "DDBStreamBatchInfo" } else { "KinesisBatchInfo" };
+    let arrival = Timestamp::from_millis(NOW - age).rfc3339();
+    json!({
+        "requestContext": {
+            "requestId": "5577e27b-0000-4000-8000-000000000000",
+            "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:orders:live",
+            "condition": "RetryAttemptsExhausted",
+        },
+        "version": "1.0",
+        "timestamp": arrival,
+        key: {
+            "shardId": "shardId-000000000000",
+            "startSequenceNumber": "10",
+            "endSequenceNumber": "12",
+            "approximateArrivalOfFirstRecord": arrival,
+            "approximateArrivalOfLastRecord": arrival,
+            "batchSize": 3,
+            "streamArn": arn,
+        },
+    })
+}
+
+fn settings() -> Settings {
+    Settings {
+        max_message_bytes: 1_048_576,
+        decoded_view: true,
+        overflow_bucket: Some("overflow".to_owned()),
+        fifo: false,
+    }
+}
