@@ -74,4 +74,9 @@ pub enum Command {
     List(commands::list::Arguments),
     Show(commands::show::Arguments),
     Replay(commands::replay::Arguments),
+    Isolate(commands::isolate::Arguments),
+    Export(commands::export::Arguments),
+    Hydrate(commands::hydrate::Arguments),
+    Doctor(commands::doctor::Arguments),
+    Completions(commands::completions::Arguments),
 }

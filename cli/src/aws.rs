@@ -1,5 +1,6 @@
 //! The ports on the AWS SDK, a file per service.
 
+pub mod deployment;
 pub mod lambda;
 pub mod logs;
 pub mod s3;

@@ -76,7 +76,9 @@ impl Letter {
             // A range may end within a character; what comes before it is all that is needed.
             let text = match str::from_utf8(&bytes) {
                 Ok(text) => text,
-                Err(error) => bytes.get(..error.valid_up_to()).and_then(|valid| str::from_utf8(valid).ok()).unwrap_or(""),
+                Err(error) => {
+                    bytes.get(..error.valid_up_to()).and_then(|valid| str::from_utf8(valid).ok()).unwrap_or("")
+                }
             };
             Head::read(text).map_err(|why| format!("of the object in the bucket: {why}"))
         });
@@ -141,7 +143,8 @@ impl Letter {
     fn by_attributes(&self, trouble: Option<String>, copy: Copy) -> Option<Entry> {
         let text = |name: &str| self.attributes.get(name).cloned();
         let id = text("hydrationId")?;
-        let status = Status::ALL.into_iter().find(|status| Some(status.as_str()) == text("hydrationStatus").as_deref())?;
+        let status =
+            Status::ALL.into_iter().find(|status| Some(status.as_str()) == text("hydrationStatus").as_deref())?;
         let source = text("source");
         Some(Entry {
             batch_id: id.split('-').next().unwrap_or(&id).to_owned(),
@@ -149,7 +152,9 @@ impl Letter {
             part: None,
             status,
             reason: None,
-            source: [Source::Kinesis, Source::DynamoDb].into_iter().find(|known| Some(known.as_str()) == source.as_deref()),
+            source: [Source::Kinesis, Source::DynamoDb]
+                .into_iter()
+                .find(|known| Some(known.as_str()) == source.as_deref()),
             request_id: None,
             function_arn: text("functionArn"),
             condition: text("condition"),

@@ -85,11 +85,8 @@ impl Filter {
     /// Each id that was typed must mean one batch, all of its parts included.
     pub fn check_ids(&self, entries: &[Entry]) -> Result<()> {
         for id in &self.ids {
-            let mut batches: Vec<&str> = entries
-                .iter()
-                .filter(|entry| is_named(entry, id))
-                .map(|entry| entry.batch_id.as_str())
-                .collect();
+            let mut batches: Vec<&str> =
+                entries.iter().filter(|entry| is_named(entry, id)).map(|entry| entry.batch_id.as_str()).collect();
             batches.sort_unstable();
             batches.dedup();
             match batches.as_slice() {

@@ -57,11 +57,7 @@ impl Pass {
 }
 
 /// Hands each visible message to `take`, once, and holds it.
-pub async fn look<Q: Queue>(
-    hold: &Hold<'_, Q>,
-    progress: &Progress,
-    take: impl Fn(Delivery),
-) -> Result<Pass> {
+pub async fn look<Q: Queue>(hold: &Hold<'_, Q>, progress: &Progress, take: impl Fn(Delivery)) -> Result<Pass> {
     let facts = hold.queue.describe().await.map_err(|fault| explain(&fault))?;
     progress.expect(facts.visible);
     let (seen, most_receives) = (Cell::new(0), Cell::new(0));

@@ -3,6 +3,8 @@
 mod args;
 mod aws;
 mod commands;
+mod ddmin;
+mod doctor;
 mod entry;
 mod exit;
 mod filter;

@@ -113,7 +113,10 @@ mod tests {
 
     #[test]
     fn numbers_and_ids_are_short_and_readable() {
-        assert_eq!((thousands(0), thousands(999), thousands(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
+        assert_eq!(
+            (thousands(0), thousands(999), thousands(1_234_567)),
+            ("0".into(), "999".into(), "1,234,567".into())
+        );
         assert_eq!(short_id(&format!("{}-12", "ab".repeat(32))), "abababababab-12");
         assert_eq!(count(1, "batch", "batches"), "1 batch");
     }

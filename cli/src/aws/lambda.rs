@@ -63,7 +63,8 @@ impl Function for Lambda {
         match answer.function_error {
             None => Invoked::Answered(payload),
             Some(kind) => {
-                let told = str::from_utf8(&payload).ok().and_then(|text| Object::from_str(text).ok()).unwrap_or_default();
+                let told =
+                    str::from_utf8(&payload).ok().and_then(|text| Object::from_str(text).ok()).unwrap_or_default();
                 Invoked::Failed {
                     kind: told.string("errorType").unwrap_or(kind),
                     message: told.string("errorMessage").unwrap_or_default(),

@@ -48,7 +48,8 @@ impl Queue for Sqs {
         let count = |name| text(name).and_then(|text| text.parse().ok()).unwrap_or(0);
         let redrive = text(QueueAttributeName::RedrivePolicy).and_then(|policy| Object::from_str(policy).ok());
         // The API takes the count as a number and as a string, and gives back what it took.
-        let max_receives = redrive.and_then(|policy| policy.get("maxReceiveCount")?.get().trim_matches('"').parse().ok());
+        let max_receives =
+            redrive.and_then(|policy| policy.get("maxReceiveCount")?.get().trim_matches('"').parse().ok());
         Ok(QueueFacts {
             visible: count(QueueAttributeName::ApproximateNumberOfMessages),
             in_flight: count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),

@@ -91,8 +91,7 @@ struct ForeignLine<'a> {
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
     let filter = Filter::new(arguments.filter, arguments.function, Vec::new())?;
     let (queue, bucket) = (session.queue().await?, session.bucket());
-    let gathered =
-        holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |_| false).await).await?;
+    let gathered = holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |_| false).await).await?;
     print(&session.output, &gathered, &filter)?;
     warn(session, &gathered);
     Ok(Exit::Fine)
@@ -116,7 +115,8 @@ fn print(output: &Output, gathered: &Gathered, filter: &Filter) -> Result<()> {
     }
     let records = entries().map(|entry| entry.records).sum();
     let of = if shown == all { String::new() } else { format!(" of {all}") };
-    let summary = format!("{}{of}, {}", count(shown as u64, "message", "messages"), count(records, "record", "records"));
+    let summary =
+        format!("{}{of}, {}", count(shown as u64, "message", "messages"), count(records, "record", "records"));
     output.line(output.paint(Paint::Dim, summary))
 }
 
@@ -167,7 +167,11 @@ pub fn line(entry: &Entry) -> Line<'_> {
         failed_at: entry.failed_at.map(Timestamp::rfc3339),
         sent_at: entry.sent().map(Timestamp::rfc3339),
         bytes: entry.bytes,
-        overflow: entry.copies.iter().find_map(|copy| copy.pointer.as_ref()).map(|p| format!("s3://{}/{}", p.bucket, p.key)),
+        overflow: entry
+            .copies
+            .iter()
+            .find_map(|copy| copy.pointer.as_ref())
+            .map(|p| format!("s3://{}/{}", p.bucket, p.key)),
         copies: entry.copies.len(),
         receives: entry.receives,
         message_ids: entry.copies.iter().map(|copy| copy.message_id.as_str()).collect(),

@@ -85,7 +85,7 @@ pub struct Arguments {
     audit: Option<PathBuf>,
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
     rate.ok_or_else(|| "a rate is a number from 0.001 to 1000".to_owned())
 }
@@ -169,7 +169,8 @@ impl Replay<'_> {
     async fn dry_run(&self) -> Result<Exit> {
         let (queue, bucket) = (self.session.queue().await?, self.session.bucket());
         let known = Audit::look(&self.path);
-        let (plan, _) = holding(&queue, &self.session.interrupt, async |hold| self.plan(hold, &bucket, &known).await).await?;
+        let (plan, _) =
+            holding(&queue, &self.session.interrupt, async |hold| self.plan(hold, &bucket, &known).await).await?;
         let output = &self.session.output;
         if output.json {
             for unit in plan.units() {
@@ -215,7 +216,10 @@ impl Replay<'_> {
                 self.arguments.rate
             ))?;
             if plan.done > 0 {
-                output.line(format!("{} in an earlier run and would only be deleted.", count(plan.done as u64, "ran", "ran")))?;
+                output.line(format!(
+                    "{} in an earlier run and would only be deleted.",
+                    count(plan.done as u64, "ran", "ran")
+                ))?;
             }
             output.line(format!("Audit: {}", self.path.display()))?;
         }
@@ -241,7 +245,11 @@ impl Replay<'_> {
             if entries.len() > ids.len() {
                 ids.push("…".to_owned());
             }
-            output.line(format!("  {} {}", output.paint(Paint::Yellow, entries.len().to_string()), refusal.advice()))?;
+            output.line(format!(
+                "  {} {}",
+                output.paint(Paint::Yellow, entries.len().to_string()),
+                refusal.advice()
+            ))?;
             output.line(output.paint(Paint::Dim, format!("    {}", ids.join(" "))))?;
         }
         Ok(())
@@ -306,11 +314,7 @@ impl Replay<'_> {
         }
     }
 
-    async fn run<Q: Queue, B: Bucket>(
-        &self,
-        runner: &Runner<'_, Q, B, Lambda, SystemClock>,
-        plan: Plan,
-    ) -> Result<()> {
+    async fn run<Q: Queue, B: Bucket>(&self, runner: &Runner<'_, Q, B, Lambda, SystemClock>, plan: Plan) -> Result<()> {
         let output = &self.session.output;
         self.left.set(self.left.get() + plan.refused.len() as u64);
         if output.json {
@@ -373,7 +377,9 @@ fn tell(output: &Output, unit: &Unit, outcome: &Outcome) -> Result<()> {
             Outcome::Failed { remaining, kind, message } => {
                 Line { remaining: Some(*remaining), reason: Some(kind), error: Some(message), ..base("failed") }
             }
-            Outcome::Refused(refusal, why) => Line { reason: Some(refusal.as_str()), error: Some(why), ..base("refused") },
+            Outcome::Refused(refusal, why) => {
+                Line { reason: Some(refusal.as_str()), error: Some(why), ..base("refused") }
+            }
             Outcome::Unknown(why) => Line { error: Some(why), ..base("inDoubt") },
             Outcome::HeldBack { behind } => Line { reason: Some(behind), ..base("heldBack") },
             Outcome::Stopped => base("stopped"),
@@ -391,7 +397,9 @@ fn tell(output: &Output, unit: &Unit, outcome: &Outcome) -> Result<()> {
         Outcome::Unknown(why) => {
             (Paint::Red, "in doubt", format!("nobody knows whether it ran ({why}): {}", Refusal::InDoubt.advice()))
         }
-        Outcome::HeldBack { behind } => (Paint::Yellow, "held", format!("behind {} of the same shard", short_id(behind))),
+        Outcome::HeldBack { behind } => {
+            (Paint::Yellow, "held", format!("behind {} of the same shard", short_id(behind)))
+        }
         Outcome::Stopped => (Paint::Yellow, "stopped", "not begun".to_owned()),
     };
     output.line(format!("{} {:<8} {rest}", short_id(&entry.id), output.paint(paint, word)))

@@ -61,10 +61,9 @@ struct Shown<'a> {
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
     let filter = Filter::new(FilterArguments::default(), None, arguments.ids.clone())?;
     let (queue, bucket) = (session.queue().await?, session.bucket());
-    let gathered = holding(&queue, &session.interrupt, async |hold| {
-        gather(hold, &bucket, |entry| filter.takes_id(entry)).await
-    })
-    .await?;
+    let gathered =
+        holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |entry| filter.takes_id(entry)).await)
+            .await?;
     filter.check_ids(&gathered.entries)?;
     let mut first = true;
     for entry in gathered.entries.iter().filter(|entry| filter.takes_id(entry)) {

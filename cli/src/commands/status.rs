@@ -56,8 +56,7 @@ struct Side {
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
     let filter = Filter::new(arguments.filter, arguments.function, Vec::new())?;
     let (queue, bucket) = (session.queue().await?, session.bucket());
-    let mut gathered =
-        holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |_| false).await).await?;
+    let mut gathered = holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |_| false).await).await?;
     gathered.entries.retain(|entry| filter.takes(entry));
     let mut sides = Vec::new();
     if let Some(stack) = session.stack() {
@@ -212,7 +211,13 @@ fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
 }
 
 /// What to do, the most urgent first.
-fn next_steps(session: &Session, gathered: &Gathered, found: &[Incident], sides: &[Side], now: Timestamp) -> Vec<String> {
+fn next_steps(
+    session: &Session,
+    gathered: &Gathered,
+    found: &[Incident],
+    sides: &[Side],
+    now: Timestamp,
+) -> Vec<String> {
     let (here, output) = (session.here(), &session.output);
     let command = |text: String| output.paint(Paint::Cyan, format!("dlq {text}{here}"));
     let mut steps = Vec::new();
@@ -224,7 +229,10 @@ fn next_steps(session: &Session, gathered: &Gathered, found: &[Incident], sides:
     }
     let with_records = found.iter().find(|incident| incident.records > 0);
     if let Some(incident) = with_records.or(found.first()) {
-        steps.push(format!("{}   the latest batch: its facts, its records", command(format!("show {} --logs", short_id(&incident.example)))));
+        steps.push(format!(
+            "{}   the latest batch: its facts, its records",
+            command(format!("show {} --logs", short_id(&incident.example)))
+        ));
     }
     if with_records.is_some() {
         steps.push(format!("{}   what a replay would do; nothing is invoked yet", command("replay --all".to_owned())));

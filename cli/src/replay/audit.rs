@@ -89,10 +89,11 @@ impl Progress {
 
     fn learn(&mut self, line: &Line) {
         let number = |text: &Option<String>| text.as_deref().and_then(|text| SequenceNumber::parse(text).ok());
-        let done = number(&line.first)
-            .zip(number(&line.last))
-            .zip(line.records)
-            .map(|((first, last), records)| Done { first, last, records });
+        let done = number(&line.first).zip(number(&line.last)).zip(line.records).map(|((first, last), records)| Done {
+            first,
+            last,
+            records,
+        });
         match line.step {
             Step::Started | Step::Unknown => self.in_doubt = Some((line.at.clone(), done)),
             Step::Failed | Step::Settled => self.in_doubt = None,
@@ -120,7 +121,8 @@ impl Audit {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(told)?;
         }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).with_context(told)?;
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).with_context(told)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {

@@ -124,7 +124,9 @@ pub fn plan(
     plan.lanes = lanes.into_values().collect();
     for lane in &mut plan.lanes {
         // Parts of one batch follow each other by their sequence numbers too.
-        lane.sort_by(|a, b| (&a.entry.first, &a.entry.last, &a.entry.id).cmp(&(&b.entry.first, &b.entry.last, &b.entry.id)));
+        lane.sort_by(|a, b| {
+            (&a.entry.first, &a.entry.last, &a.entry.id).cmp(&(&b.entry.first, &b.entry.last, &b.entry.id))
+        });
     }
     plan
 }

@@ -31,15 +31,23 @@ const FIRST_DELAY: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Every record has succeeded, and the message is off the queue. `invoked`: in this run.
-    Done { invoked: bool },
+    Done {
+        invoked: bool,
+    },
     /// Every record has succeeded, but the message, or a copy of it with other records, is still there.
     NotDeleted(String),
     /// So many records remain.
-    Failed { remaining: usize, kind: String, message: String },
+    Failed {
+        remaining: usize,
+        kind: String,
+        message: String,
+    },
     Refused(Refusal, String),
     Unknown(String),
     /// Not begun: an earlier batch of the shard has not succeeded.
-    HeldBack { behind: String },
+    HeldBack {
+        behind: String,
+    },
     /// Not begun: too many had failed, or it was interrupted.
     Stopped,
 }
@@ -189,7 +197,8 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Runner<'_, Q, B, F, C> {
                 if left.is_empty() {
                     None
                 } else {
-                    let message = format!("the function named {} as failed", left.first().map_or("", |record| record.0.as_str()));
+                    let message =
+                        format!("the function named {} as failed", left.first().map_or("", |record| record.0.as_str()));
                     failed(left.len(), "batchItemFailures".to_owned(), message)
                 }
             }
@@ -244,7 +253,8 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Runner<'_, Q, B, F, C> {
     fn write(&self, unit: &Unit, step: Step, records: &[Record<'_>], error: Option<&str>) -> Result<()> {
         let number = |record: Option<&Record<'_>>| record.map(|record| record.0.as_str().to_owned());
         // A function chooses the name of its error; it is cut to what a name can be.
-        let name = |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || ".:_$".contains(*c)).take(100).collect();
+        let name =
+            |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || ".:_$".contains(*c)).take(100).collect();
         self.audit.borrow_mut().write(&Line {
             records: Some(records.len() as u64),
             first: number(records.first()),

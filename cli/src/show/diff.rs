@@ -56,8 +56,11 @@ fn values(path: &str, old: &AttributeValue, new: &AttributeValue, diff: &mut Dif
             let (before, after) = (value(old), value(new));
             // 9.9 and "9.9" read alike without their types.
             let differ = before != after;
-            let (before, after) =
-                if differ { (before, after) } else { (format!("{before} ({})", kind(old)), format!("{after} ({})", kind(new))) };
+            let (before, after) = if differ {
+                (before, after)
+            } else {
+                (format!("{before} ({})", kind(old)), format!("{after} ({})", kind(new)))
+            };
             diff.changes.push(Change::Changed(path.to_owned(), before, after));
         }
     }
@@ -88,8 +91,12 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_told() {
-        let old = item(r#"{"id":{"S":"a"},"price":{"N":"9.9"},"at":{"M":{"x":{"N":"1"},"y":{"N":"2"}}},"gone":{"BOOL":true},"tags":{"L":[{"S":"a"},{"S":"b"}]},"raw":{"S":"aGk="}}"#);
-        let new = item(r#"{"id":{"S":"a"},"price":{"N":"10.9"},"at":{"M":{"x":{"N":"1"},"y":{"N":"3"}}},"new":{"NULL":true},"tags":{"L":[{"S":"a"},{"S":"c"}]},"raw":{"B":"aGk="}}"#);
+        let old = item(
+            r#"{"id":{"S":"a"},"price":{"N":"9.9"},"at":{"M":{"x":{"N":"1"},"y":{"N":"2"}}},"gone":{"BOOL":true},"tags":{"L":[{"S":"a"},{"S":"b"}]},"raw":{"S":"aGk="}}"#,
+        );
+        let new = item(
+            r#"{"id":{"S":"a"},"price":{"N":"10.9"},"at":{"M":{"x":{"N":"1"},"y":{"N":"3"}}},"new":{"NULL":true},"tags":{"L":[{"S":"a"},{"S":"c"}]},"raw":{"B":"aGk="}}"#,
+        );
         let diff = diff(&old, &new);
         let changed = |path: &str, old: &str, new: &str| Change::Changed(path.into(), old.into(), new.into());
         let expected = [

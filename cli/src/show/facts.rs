@@ -33,7 +33,9 @@ fn meaning(status: Status) -> &'static str {
         Status::NoRange => {
             "Lambda named no records, as for the last invocation of a tumbling window. There is nothing to replay."
         }
-        Status::Unrecognized => "This is no stream failure: something else was sent to the topic. Find out who sent it.",
+        Status::Unrecognized => {
+            "This is no stream failure: something else was sent to the topic. Find out who sent it."
+        }
     }
 }
 
@@ -78,7 +80,10 @@ fn facts(entry: &Entry, received: &Received, now: Timestamp) -> Vec<(&'static st
     let tries = response.invoke_count.map(|tries| format!(" after {}", count(tries, "invocation", "invocations")));
     fact(
         "because",
-        entry.condition.as_ref().map(|condition| format!("{condition}{}: {}", tries.unwrap_or_default(), entry.error())),
+        entry
+            .condition
+            .as_ref()
+            .map(|condition| format!("{condition}{}: {}", tries.unwrap_or_default(), entry.error())),
     );
     fact("request", entry.request_id.clone());
     fact("stream", entry.stream.clone());
@@ -87,7 +92,10 @@ fn facts(entry: &Entry, received: &Received, now: Timestamp) -> Vec<(&'static st
         fact("range", Some(format!("{start} to {end}")));
     }
     if let Some((first, last)) = batch.and_then(|batch| Some((batch.first_arrival?, batch.last_arrival?))) {
-        fact("arrived", Some(format!("{} to {} ({} ago)", first.rfc3339(), last.rfc3339(), when::age(now.millis_since(first)))));
+        fact(
+            "arrived",
+            Some(format!("{} to {} ({} ago)", first.rfc3339(), last.rfc3339(), when::age(now.millis_since(first)))),
+        );
     }
     if let Some(part) = entry.part {
         let last = if part.last { ", the last" } else { ", not the last" };
@@ -104,7 +112,11 @@ fn facts(entry: &Entry, received: &Received, now: Timestamp) -> Vec<(&'static st
         "on queue",
         entry.sent().map(|sent| {
             let copies = count(entry.copies.len() as u64, "copy", "copies");
-            format!("{copies}, since {} ({} ago), received {received}", sent.rfc3339(), when::age(now.millis_since(sent)))
+            format!(
+                "{copies}, since {} ({} ago), received {received}",
+                sent.rfc3339(),
+                when::age(now.millis_since(sent))
+            )
         }),
     );
     facts

@@ -39,12 +39,17 @@ fn is_deaggregated(received: &Received) -> bool {
 }
 
 pub fn lines(received: &Received, most: usize) -> Vec<Line> {
-    let read = |(index, raw): (usize, &Box<RawValue>)| {
-        let event = EventRecord::parse(source(received), raw)?;
+    let places: Vec<usize> = (0..received.records.len().min(most)).collect();
+    pick(received, &places)
+}
+
+pub fn pick(received: &Received, places: &[usize]) -> Vec<Line> {
+    let read = |place: &usize| {
+        let event = EventRecord::parse(source(received), received.records.get(*place)?)?;
         let mut view = String::new();
         event.write_view(is_deaggregated(received), &mut view);
         Some(Line {
-            number: index + 1,
+            number: place + 1,
             sequence_number: event.sequence_number().as_str().to_owned(),
             partition_key: match event.record {
                 StreamRecord::Kinesis(record) => Some(record.partition_key),
@@ -53,7 +58,7 @@ pub fn lines(received: &Received, most: usize) -> Vec<Line> {
             view: RawValue::from_string(view).ok()?,
         })
     };
-    received.records.iter().enumerate().take(most).filter_map(read).collect()
+    places.iter().filter_map(read).collect()
 }
 
 pub fn print(output: &Output, received: &Received, most: usize, whole: bool) -> Result<()> {
@@ -67,8 +72,15 @@ pub fn print(output: &Output, received: &Received, most: usize, whole: bool) -> 
         _ => format!("Records ({all}, the first {shown} shown; --all shows every one)"),
     };
     output.line(format!("\n{}", output.paint(Paint::Bold, title)))?;
-    let width = all.to_string().len();
-    for (index, raw) in received.records.iter().enumerate().take(most) {
+    let places: Vec<usize> = (0..shown).collect();
+    print_places(output, received, &places, whole)
+}
+
+/// Some of the records, by their places; shortened unless `whole`.
+pub fn print_places(output: &Output, received: &Received, places: &[usize], whole: bool) -> Result<()> {
+    let width = received.records.len().to_string().len();
+    let picked = places.iter().filter_map(|place| Some((*place, received.records.get(*place)?)));
+    for (index, raw) in picked {
         let number = format!("{:>width$}", index + 1);
         let (head, body) = match EventRecord::parse(source(received), raw) {
             Some(event) => match event.record {
@@ -167,7 +179,11 @@ fn dynamodb(output: &Output, record: &DynamoDbRecord) -> (String, Vec<String>) {
         (None, None) => body.push(output.paint(Paint::Dim, "the stream's view type keeps no image")),
         // Without the other image nobody can say what changed.
         (None, Some(image)) | (Some(image), None) if name == "MODIFY" => {
-            let which = if new.is_some() { "the new image; the stream keeps no old one" } else { "the old image; the stream keeps no new one" };
+            let which = if new.is_some() {
+                "the new image; the stream keeps no old one"
+            } else {
+                "the old image; the stream keeps no new one"
+            };
             body.push(output.paint(Paint::Dim, which));
             body.extend(image.iter().map(|(name, attribute)| format!("  {}: {}", printable(name), value(attribute))));
         }

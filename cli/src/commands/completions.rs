@@ -1,0 +1,31 @@
+//! `dlq completions`: what a shell needs to complete the rest.
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::exit::Exit;
+
+/// Print the completions for a shell
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  dlq completions bash > ~/.local/share/bash-completion/completions/dlq
+  dlq completions zsh > ~/.zfunc/_dlq
+  dlq completions fish > ~/.config/fish/completions/dlq.fish")]
+pub struct Arguments {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+pub fn run(arguments: &Arguments) -> Result<Exit> {
+    // Composed first: a reader that has gone must not end in a panic.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "dlq", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(Exit::Fine)
+}

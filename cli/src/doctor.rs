@@ -1,0 +1,237 @@
+//! What `dlq doctor` knows of a sound deployment: the rules, apart from where the facts come from.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::print::when;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// Records will be lost, or are being lost.
+    Problem,
+    /// It works, until something else goes wrong.
+    Warning,
+    /// The credentials may not look.
+    Unchecked,
+    Fine,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub grade: Grade,
+    /// What was looked at.
+    pub subject: String,
+    pub finding: String,
+    /// What to change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+}
+
+impl Finding {
+    pub fn new(grade: Grade, subject: impl Into<String>, finding: impl Into<String>, change: &str) -> Self {
+        let change = (!change.is_empty()).then(|| change.to_owned());
+        Self { grade, subject: subject.into(), finding: finding.into(), change }
+    }
+
+    pub fn fine(subject: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self::new(Grade::Fine, subject, finding, "")
+    }
+}
+
+/// An event source mapping of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mapping {
+    pub uuid: String,
+    pub function: String,
+    pub source: String,
+    pub state: String,
+    pub last_result: Option<String>,
+    pub destination: Option<String>,
+    /// -1: for ever.
+    pub retries: Option<i32>,
+    pub record_age: Option<i32>,
+    pub bisects: bool,
+}
+
+/// DynamoDB keeps a stream for a day, and so does Kinesis unless told otherwise.
+const SHORTEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A long weekend, in which nobody looks at an alarm: until then a message must stay.
+const WEEKEND: Duration = Duration::from_secs(4 * 24 * 60 * 60);
+
+pub fn mapping(mapping: &Mapping, retention: Option<Duration>, topic: Option<&str>) -> Vec<Finding> {
+    let subject = format!("mapping {} of {}", mapping.uuid, mapping.function);
+    let mut findings = Vec::new();
+    let mut find = |grade, finding: String, change: &str| findings.push(Finding::new(grade, &subject, finding, change));
+    let update = |options: &str| format!("aws lambda update-event-source-mapping --uuid {} {options}", mapping.uuid);
+    match (&mapping.destination, topic) {
+        (None, _) => find(
+            Grade::Problem,
+            "it has no on-failure destination: what it gives up on is lost, and nobody hears of it".to_owned(),
+            &update(&format!("--destination-config OnFailure={{Destination={}}}", topic.unwrap_or("TOPIC"))),
+        ),
+        (Some(destination), Some(topic)) if destination != topic => find(
+            Grade::Warning,
+            format!("its on-failure destination is {destination}, not the hydrator's topic"),
+            &update(&format!("--destination-config OnFailure={{Destination={topic}}}")),
+        ),
+        _ => {}
+    }
+    let is_unbounded = |value: Option<i32>| value.is_none_or(|value| value < 0);
+    let retention = retention.unwrap_or(SHORTEST);
+    if is_unbounded(mapping.retries) && is_unbounded(mapping.record_age) {
+        find(
+            Grade::Problem,
+            "it retries for ever: a poison record blocks its shard until the records behind it expire, unreported"
+                .to_owned(),
+            &update("--maximum-retry-attempts 3 --maximum-record-age-in-seconds 3600"),
+        );
+    } else if let Some(age) = mapping.record_age.filter(|age| *age > 0)
+        && Duration::from_secs(age.unsigned_abs().into()) * 2 > retention
+    {
+        find(
+            Grade::Warning,
+            format!(
+                "it gives up when records are {} old, and the stream keeps them {}: little time is left to read them back",
+                when::duration(Duration::from_secs(age.unsigned_abs().into())),
+                when::duration(retention)
+            ),
+            &update("--maximum-record-age-in-seconds 3600"),
+        );
+    }
+    if !mapping.bisects {
+        find(
+            Grade::Warning,
+            "it does not bisect: one poison record fails its whole batch".to_owned(),
+            &update("--bisect-batch-on-function-error"),
+        );
+    }
+    if let Some(problem) = mapping.last_result.as_ref().filter(|result| result.starts_with("PROBLEM")) {
+        find(Grade::Problem, format!("Lambda says: {problem}"), "mend what it names; often the role's permissions");
+    }
+    if mapping.state.starts_with("Disabl") {
+        find(Grade::Warning, "it is disabled: its records wait, and expire".to_owned(), &update("--enabled"));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::fine(subject, format!("{}: bounded, and its failures are reported", mapping.source)));
+    }
+    findings
+}
+
+pub fn queue(name: &str, retention: Option<Duration>, max_receives: Option<u32>) -> Vec<Finding> {
+    let subject = format!("{name} queue");
+    let mut findings = Vec::new();
+    if let Some(retention) = retention.filter(|retention| *retention < WEEKEND) {
+        findings.push(Finding::new(
+            Grade::Problem,
+            &subject,
+            format!(
+                "SQS deletes its messages after {}: a weekend without anybody at the alarm loses them",
+                when::duration(retention)
+            ),
+            "set MessageRetentionPeriod to 1209600, fourteen days",
+        ));
+    }
+    if let Some(max) = max_receives.filter(|_| name == "hydrated") {
+        findings.push(Finding::new(
+            Grade::Warning,
+            &subject,
+            format!("its redrive policy moves a message after {max} receives, and looking at it is one"),
+            "remove the redrive policy, or look seldom",
+        ));
+    }
+    if findings.is_empty() {
+        let kept = retention.map_or_else(|| "?".to_owned(), when::duration);
+        findings.push(Finding::fine(subject, format!("keeps messages {kept}")));
+    }
+    findings
+}
+
+/// `expires`: the days after which the bucket's lifecycle deletes hydrated messages; `None` where no rule does.
+pub fn bucket(name: &str, expires: Option<i32>, queue_retention: Option<Duration>) -> Finding {
+    let subject = format!("bucket {name}");
+    match (expires, queue_retention) {
+        (Some(days), Some(retention)) if u64::try_from(days).unwrap_or(0) * 86_400 < retention.as_secs() => {
+            Finding::new(
+                Grade::Problem,
+                subject,
+                format!(
+                    "its lifecycle deletes objects after {days} days, and the queue keeps the messages that point to them {}",
+                    when::duration(retention)
+                ),
+                "lengthen the expiration to more than the queue's retention",
+            )
+        }
+        (Some(days), _) => Finding::fine(subject, format!("keeps objects {days} days")),
+        (None, _) => Finding::new(
+            Grade::Warning,
+            subject,
+            "no lifecycle rule deletes what was dealt with: the records' data stays for ever",
+            "expire hydrated/ after some days more than the queue's retention",
+        ),
+    }
+}
+
+/// What a role may not do of what it must; `None` where it could not be asked.
+pub fn role(subject: String, denied: &[(String, String)]) -> Finding {
+    if denied.is_empty() {
+        return Finding::fine(subject, "may do what it must");
+    }
+    let lacks: Vec<String> = denied.iter().map(|(action, resource)| format!("{action} on {resource}")).collect();
+    let finding = format!("it may not {}", lacks.join(", nor "));
+    Finding::new(
+        Grade::Problem,
+        subject,
+        finding,
+        "allow it in the role's policy; a KMS key's and a resource's policy count too",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound() -> Mapping {
+        Mapping {
+            uuid: "u".into(),
+            function: "f".into(),
+            source: "stream/s".into(),
+            state: "Enabled".into(),
+            last_result: Some("OK".into()),
+            destination: Some("topic".into()),
+            retries: Some(3),
+            record_age: Some(3600),
+            bisects: true,
+        }
+    }
+
+    fn grades(mapping: &Mapping) -> Vec<Grade> {
+        super::mapping(mapping, None, Some("topic")).iter().map(|finding| finding.grade).collect()
+    }
+
+    #[test]
+    fn each_weakness_of_a_mapping_is_told() {
+        assert_eq!(grades(&sound()), [Grade::Fine]);
+        assert_eq!(grades(&Mapping { destination: None, ..sound() }), [Grade::Problem]);
+        assert_eq!(grades(&Mapping { destination: Some("other".into()), ..sound() }), [Grade::Warning]);
+        assert_eq!(grades(&Mapping { retries: Some(-1), record_age: Some(-1), ..sound() }), [Grade::Problem]);
+        assert_eq!(grades(&Mapping { retries: None, record_age: None, ..sound() }), [Grade::Problem]);
+        assert_eq!(grades(&Mapping { retries: Some(-1), ..sound() }), [Grade::Fine]);
+        assert_eq!(grades(&Mapping { record_age: Some(80_000), ..sound() }), [Grade::Warning]);
+        assert_eq!(grades(&Mapping { bisects: false, state: "Disabled".into(), ..sound() }), [Grade::Warning; 2]);
+        assert_eq!(grades(&Mapping { last_result: Some("PROBLEM: no".into()), ..sound() }), [Grade::Problem]);
+    }
+
+    #[test]
+    fn retentions_are_held_against_each_other() {
+        let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+        assert_eq!(queue("hydrated", days(14), None)[0].grade, Grade::Fine);
+        assert_eq!(queue("hydrated", days(1), None)[0].grade, Grade::Problem);
+        assert_eq!(queue("hydrated", days(14), Some(3))[0].grade, Grade::Warning);
+        assert_eq!(queue("retry", days(14), Some(3))[0].grade, Grade::Fine);
+        assert_eq!(bucket("b", Some(7), days(14)).grade, Grade::Problem);
+        assert_eq!(bucket("b", Some(30), days(14)).grade, Grade::Fine);
+        assert_eq!(bucket("b", None, days(14)).grade, Grade::Warning);
+    }
+}

@@ -1,0 +1,33 @@
+"""Fixtures for the tests of the dlq tool."""
+
+import pytest
+
+import dlq
+
+
+@pytest.fixture(scope="session")
+def tool_binary():
+    return dlq.binary()
+
+
+@pytest.fixture
+def queue(aws):
+    return dlq.Queue(aws)
+
+
+@pytest.fixture
+def fifo(aws):
+    return dlq.Queue(aws, fifo=True)
+
+
+@pytest.fixture
+def function():
+    stand_in = dlq.Lambda()
+    yield stand_in
+    stand_in.close()
+
+
+@pytest.fixture
+def tool(aws, tool_binary, tmp_path, queue, function):
+    environment = {**aws.environment(), **function.environment(), "DLQ_QUEUE": queue.url}
+    return dlq.Dlq(tool_binary, environment, tmp_path)
