@@ -79,17 +79,45 @@ pub fn is_number(text: &str) -> bool {
     starts_like_one && ends_like_one && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// Appends the text as a JSON string, safe for SQS.
+/// Appends the text as a JSON string, safe for SQS. Nothing is copied in between: a text may have 10 MiB, and six
+/// times that when it is escaped.
 pub fn write_string(text: &str, out: &mut String) {
-    let needs_escape = |character| character < ' ' || matches!(character, '"' | '\\' | '\u{FFFE}' | '\u{FFFF}');
-    if text.contains(needs_escape) {
-        // A string cannot fail to serialise.
-        out.push_str(&sqs_safe(serde_json::to_string(text).unwrap_or_default()));
-    } else {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
+    out.push('"');
+    let mut rest = text;
+    while let Some((plain, character, after)) = next_escape(rest) {
+        out.push_str(plain);
+        match character {
+            '"' => out.push_str(r#"\""#),
+            '\\' => out.push_str(r"\\"),
+            '\n' => out.push_str(r"\n"),
+            '\r' => out.push_str(r"\r"),
+            '\t' => out.push_str(r"\t"),
+            other => out.push_str(&format!(r"\u{:04x}", u32::from(other))),
+        }
+        rest = after;
     }
+    out.push_str(rest);
+    out.push('"');
+}
+
+/// Bytes of what [`write_string`] appends.
+pub fn string_length(text: &str) -> usize {
+    let escaped = text.chars().map(|character| match character {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        other if needs_escape(other) => 6,
+        other => other.len_utf8(),
+    });
+    escaped.sum::<usize>() + r#""""#.len()
+}
+
+fn next_escape(text: &str) -> Option<(&str, char, &str)> {
+    let (plain, rest) = text.split_at(text.find(needs_escape)?);
+    let mut characters = rest.chars();
+    Some((plain, characters.next()?, characters.as_str()))
+}
+
+fn needs_escape(character: char) -> bool {
+    character < ' ' || matches!(character, '"' | '\\' | '\u{FFFE}' | '\u{FFFF}')
 }
 
 /// Escapes the two characters that JSON allows and SQS refuses, U+FFFE and U+FFFF

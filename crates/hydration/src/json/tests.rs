@@ -106,6 +106,7 @@ proptest! {
         let written = string(&text);
         let is_safe = !written.contains(|character| character < ' ' || matches!(character, '\u{FFFE}' | '\u{FFFF}'));
         prop_assert!(is_safe);
+        prop_assert_eq!(string_length(&text), written.len());
         prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
         prop_assert!(is_sound(&written));
     }

@@ -86,9 +86,17 @@ fn write(decoded: &Decoded<'_>, stored: usize, out: &mut String) {
             }
         }
         Decoded::Json { text, .. } => out.push_str(text),
+        Decoded::Text { text, .. } if grows_too_large(text, stored) => write_binary(stored, out),
         Decoded::Text { text, .. } => json::write_string(text, out),
         Decoded::Binary { bytes } => write_binary(*bytes, out),
     }
+}
+
+/// Escapes make six bytes of one: ten kilobytes of gzip may hold ten megabytes of control characters, and their view
+/// would have sixty.
+fn grows_too_large(text: &str, stored: usize) -> bool {
+    let limit = stored.saturating_add(UNPACKING_LIMIT);
+    text.len().saturating_mul(6) > limit && json::string_length(text) > limit
 }
 
 /// `false` when the list grows too large: a key that stands in the table once may be told by every record, and each

@@ -89,6 +89,16 @@ fn unpacking_stops_at_its_limit() {
 }
 
 #[test]
+fn text_that_escapes_would_swell_is_counted() {
+    let packed = gzip(&vec![0; 4 * MIB]);
+    assert_eq!(view(&packed), binary(packed.len()));
+    assert_eq!(view(&gzip(&vec![0; MIB])).len(), 6 * MIB + 2);
+    // Escaped by a few characters only.
+    let quoted = gzip("x\"".repeat(3 * MIB).as_bytes());
+    assert_eq!(view(&quoted).len(), 9 * MIB + 2);
+}
+
+#[test]
 fn an_aggregate_is_a_list_of_what_it_holds() {
     let data = aggregate(&[("a", br#"{"n":1.50}"#), ("b\"", b"text"), ("a", &gzip(b"[2]")), ("a", &[0xFF])]);
     let expected = concat!(
