@@ -30,11 +30,11 @@ pub struct Cli {
 /// Where things are, and how to show them.
 #[derive(Debug, Clone, Args)]
 pub struct Place {
-    /// The hydrator's CloudFormation stack; its outputs name the queues and the bucket
-    #[arg(long, global = true, env = "DLQ_STACK", value_name = "NAME", help_heading = "Where")]
+    /// The hydrator's CloudFormation stack; its outputs name the queues and the bucket [env: DLQ_STACK]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]
     pub stack: Option<String>,
-    /// The queue of hydrated messages, by URL or by name; stands above the stack's own. Without it and --stack, $QUEUE_URL
-    #[arg(long, global = true, env = "DLQ_QUEUE", value_name = "URL|NAME", help_heading = "Where")]
+    /// The queue of hydrated messages, instead of the stack's own [env: DLQ_QUEUE, QUEUE_URL]
+    #[arg(long, global = true, value_name = "URL|NAME", help_heading = "Where")]
     pub queue: Option<String>,
     /// A profile of the AWS configuration
     #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]

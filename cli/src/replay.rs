@@ -5,3 +5,6 @@ pub mod audit;
 pub mod pace;
 pub mod plan;
 pub mod run;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What was typed, resolved once into what is meant.
 
+use std::ffi::OsString;
+
 use anyhow::{Result, bail};
 use aws_config::SdkConfig;
 
@@ -23,7 +25,15 @@ pub struct Session {
 impl Session {
     pub async fn start(place: &Place) -> Result<Self> {
         let interrupt = Interrupt::listen();
+        let place = &resolved(place, |name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         let output = Output::new(place);
+        // The SDK panics over one.
+        let is_empty_endpoint = |(name, value): &(OsString, OsString)| {
+            name.to_string_lossy().starts_with("AWS_ENDPOINT_URL") && value.is_empty()
+        };
+        if let Some((name, _)) = std::env::vars_os().find(is_empty_endpoint) {
+            bail!("{} is set and empty\n  → unset it", name.display());
+        }
         let config = crate::aws::config(place).await;
         if config.region().is_none() {
             bail!("no region is set\n  → give --region, set AWS_REGION, or choose a --profile that has one");
@@ -47,13 +57,10 @@ impl Session {
         if let Some(url) = self.stack().and_then(Stack::hydrated_queue) {
             return Ok(url.to_owned());
         }
-        match std::env::var("QUEUE_URL") {
-            Ok(url) if !url.is_empty() => Ok(url),
-            _ => bail!(
-                "which queue? give --stack NAME, the hydrator's CloudFormation stack, or --queue URL, or set DLQ_STACK \
-                 or DLQ_QUEUE"
-            ),
-        }
+        bail!(
+            "which queue? give --stack NAME, the hydrator's CloudFormation stack, or --queue URL, or set DLQ_STACK or \
+             DLQ_QUEUE"
+        )
     }
 
     pub async fn queue(&self) -> Result<Sqs> {
@@ -82,5 +89,43 @@ impl Session {
             .filter(|(flag, _)| is_typed(flag))
             .filter_map(|(flag, value)| Some(format!(" {flag} {}", value.as_ref()?)))
             .collect()
+    }
+}
+
+/// What was typed stands above what the environment says.
+fn resolved(typed: &Place, get: impl Fn(&str) -> Option<String>) -> Place {
+    let is_typed = typed.queue.is_some() || typed.stack.is_some();
+    let stack = typed.stack.clone().or_else(|| get("DLQ_STACK"));
+    let queue = match is_typed {
+        true => typed.queue.clone(),
+        false => get("DLQ_QUEUE").or_else(|| get("QUEUE_URL").filter(|_| stack.is_none())),
+    };
+    Place { stack, queue, ..typed.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    fn place(typed: &[&str], variables: &[(&str, &str)]) -> (Option<String>, Option<String>) {
+        let words = ["dlq"].iter().chain(typed).chain(&["list"]);
+        let get = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let place = resolved(&Cli::parse_from(words).place, get);
+        (place.stack, place.queue)
+    }
+
+    #[test]
+    fn a_flag_stands_above_the_environment() {
+        let all = [("DLQ_STACK", "s"), ("DLQ_QUEUE", "q"), ("QUEUE_URL", "u")];
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(place(&["--stack", "t"], &all), (some("t"), None));
+        assert_eq!(place(&["--queue", "r"], &all), (some("s"), some("r")));
+        assert_eq!(place(&[], &all), (some("s"), some("q")));
+        assert_eq!(place(&[], &[all[0], all[2]]), (some("s"), None));
+        assert_eq!(place(&[], &[all[2]]), (None, some("u")));
+        assert_eq!(place(&[], &[]), (None, None));
     }
 }

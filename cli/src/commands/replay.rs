@@ -174,7 +174,9 @@ impl Replay<'_> {
         let output = &self.session.output;
         if output.json {
             for unit in plan.units() {
-                output.json(&line(&unit.entry, "wouldInvoke", Some(&unit.function)))?;
+                let in_doubt = unit.is_in_doubt.then_some(Refusal::InDoubt.as_str());
+                let action = if unit.is_in_doubt { "wouldRefuse" } else { "wouldInvoke" };
+                output.json(&Line { reason: in_doubt, ..line(&unit.entry, action, Some(&unit.function)) })?;
             }
             for (entry, refusal) in &plan.refused {
                 output.json(&Line { reason: Some(refusal.as_str()), ..line(entry, "wouldRefuse", None) })?;
@@ -187,7 +189,7 @@ impl Replay<'_> {
 
     fn print(&self, plan: &Plan) -> Result<()> {
         let output = &self.session.output;
-        let units = plan.units().count();
+        let units = plan.units().filter(|unit| !unit.is_in_doubt).count();
         if units == 0 {
             output.line("Nothing to run.")?;
         } else {
@@ -200,7 +202,7 @@ impl Replay<'_> {
                 if let Some(first) = lane.first() {
                     functions.entry(&first.function).or_default().2 += 1;
                 }
-                for unit in lane {
+                for unit in lane.iter().filter(|unit| !unit.is_in_doubt) {
                     let sums = functions.entry(&unit.function).or_default();
                     *sums = (sums.0 + 1, sums.1 + unit.entry.records, sums.2);
                 }
@@ -223,7 +225,9 @@ impl Replay<'_> {
             }
             output.line(format!("Audit: {}", self.path.display()))?;
         }
-        self.print_refused(&plan.refused)?;
+        let in_doubt = plan.units().filter(|unit| unit.is_in_doubt).map(|unit| (unit.entry.clone(), Refusal::InDoubt));
+        let refused: Vec<_> = plan.refused.iter().cloned().chain(in_doubt).collect();
+        self.print_refused(&refused)?;
         if units > 0 {
             let words: Vec<String> = std::env::args().skip(1).collect();
             output.line(format!("\n{}", output.paint(Paint::Cyan, format!("dlq {} --execute", words.join(" ")))))?;

@@ -80,6 +80,8 @@ impl Refusal {
 pub struct Unit {
     pub entry: Entry,
     pub function: String,
+    /// It keeps its place in the shard's order, and is not run: what is behind it must not overtake it.
+    pub is_in_doubt: bool,
 }
 
 /// The messages of one function and shard, in the shard's order.
@@ -90,7 +92,7 @@ pub struct Plan {
     pub lanes: Vec<Lane>,
     pub refused: Vec<(Entry, Refusal)>,
     /// Ran in an earlier run, and only wait for their deletion; they are in the lanes too.
-    pub done: usize,
+    pub done: u64,
 }
 
 impl Plan {
@@ -111,13 +113,15 @@ pub fn plan(
     for entry in entries {
         let function = wishes.function.clone().or_else(|| invocable(&entry));
         let progress = function.as_ref().and_then(|function| known.get(&key(&entry.id, function)));
-        match (refusal(&entry, wishes, progress, event_bytes), function) {
+        match (refusal(&entry, wishes, event_bytes), function) {
             (Some(refusal), _) => plan.refused.push((entry, refusal)),
             (None, None) => plan.refused.push((entry, Refusal::NoFunction)),
             (None, Some(function)) => {
-                plan.done += usize::from(progress.is_some_and(|progress| is_done(&entry, progress)));
+                plan.done += u64::from(progress.is_some_and(|progress| is_done(&entry, progress)));
+                let is_in_doubt =
+                    wishes.in_doubt == InDoubt::Keep && progress.is_some_and(|progress| progress.in_doubt.is_some());
                 let lane = (key("", &function).1, entry.stream.clone(), entry.shard.clone());
-                lanes.entry(lane).or_default().push(Unit { entry, function });
+                lanes.entry(lane).or_default().push(Unit { entry, function, is_in_doubt });
             }
         }
     }
@@ -136,21 +140,12 @@ fn invocable(entry: &Entry) -> Option<String> {
     entry.function_arn.clone().filter(|arn| arn.contains(":lambda:"))
 }
 
-fn refusal(
-    entry: &Entry,
-    wishes: &Wishes,
-    progress: Option<&Progress>,
-    event_bytes: &HashMap<String, usize>,
-) -> Option<Refusal> {
+fn refusal(entry: &Entry, wishes: &Wishes, event_bytes: &HashMap<String, usize>) -> Option<Refusal> {
     if entry.trouble.is_some() {
         return Some(Refusal::Unreadable);
     }
     if entry.records == 0 {
         return Some(Refusal::NothingToRun);
-    }
-    let is_in_doubt = progress.is_some_and(|progress| progress.in_doubt.is_some());
-    if is_in_doubt && wishes.in_doubt == InDoubt::Keep {
-        return Some(Refusal::InDoubt);
     }
     if entry.status == Status::Superset && !wishes.include_superset {
         return Some(Refusal::Superset);
