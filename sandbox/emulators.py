@@ -82,7 +82,8 @@ def running():
 
 
 def _moto(port):
-    return [setup.tool("venv", "moto_server"), "-H", "127.0.0.1", "-p", port], {}, None
+    server = Path(__file__).with_name("moto_server.py")
+    return [setup.tool("venv"), server, "-H", "127.0.0.1", "-p", port], {}, None
 
 
 def _kinesis(port):
