@@ -1,4 +1,4 @@
-"""Builds the function with cargo and says where the binary is."""
+"""Builds the function, or the tool, with cargo and says where the binary is."""
 
 import json
 import os
@@ -8,39 +8,40 @@ from pathlib import Path
 
 import setup
 
-PACKAGE = "hydrate"
-BUILD = ["cargo", "build", "--release", "--locked", "-p", PACKAGE,
-         "--message-format=json-render-diagnostics"]
+# The function as it is deployed; the tool as it is built soonest.
+OPTIONS = {"hydrate": ["--release"], "dlq": []}
 
 
 class BuildError(Exception):
     pass
 
 
-def binary():
-    """The release binary, up to date; cargo shows its own progress meanwhile.
+def binary(package="hydrate"):
+    """The package's binary, up to date; cargo shows its own progress meanwhile.
 
-    HYDRATE_BINARY names one that is built already.
+    HYDRATE_BINARY and DLQ_BINARY name one that is built already.
     """
-    if given := os.environ.get("HYDRATE_BINARY"):
+    if given := os.environ.get(f"{package.upper()}_BINARY"):
         return Path(given).resolve()
+    command = ["cargo", "build", "--locked", "-p", package, *OPTIONS[package],
+               "--message-format=json-render-diagnostics"]
     try:
-        build = subprocess.Popen(BUILD, cwd=setup.ROOT, stdout=subprocess.PIPE, text=True)
+        build = subprocess.Popen(command, cwd=setup.ROOT, stdout=subprocess.PIPE, text=True)
     except FileNotFoundError:
-        raise BuildError("cargo is not on PATH: install Rust to build the function") from None
+        raise BuildError(f"cargo is not on PATH: install Rust to build {package}") from None
     found = None
     with build:
         for line in build.stdout:
             message = json.loads(line)
-            if message.get("executable") and message["target"]["name"] == PACKAGE:
+            if message.get("executable") and message["target"]["name"] == package:
                 found = Path(message["executable"])
     if build.returncode or not found:
-        raise BuildError("cargo could not build the function; its own words are above")
+        raise BuildError(f"cargo could not build {package}; its own words are above")
     return found
 
 
 if __name__ == "__main__":
     try:
-        print(binary())
+        print(binary(*sys.argv[1:]))
     except BuildError as error:
         sys.exit(f"build: {error}")

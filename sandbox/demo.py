@@ -14,7 +14,9 @@ import setup
 setup.enter()
 
 import json
+import subprocess
 import sys
+import tempfile
 import textwrap
 
 import as_lambda
@@ -26,16 +28,17 @@ from mailbox import Mailbox
 from runtime_api import Function, FunctionExited
 from terminal import Terminal, Unexpected
 
-STEPS = 7
+STEPS = 8
 WIDTH = 100
 
 
 def main():
     processes.exit_on_sigterm()
     terminal = Terminal(STEPS)
-    terminal.step("Build the function")
-    binary = build.binary()
+    terminal.step("Build the function and the tool")
+    binary, tool = build.binary("hydrate"), build.binary("dlq")
     terminal.done(f"{binary}, {binary.stat().st_size / 1e6:.1f} MB")
+    terminal.done(f"{tool}")
     compiled = terminal.seconds()
 
     terminal.step("Start the emulators and fill them")
@@ -46,13 +49,15 @@ def main():
         terminal.done("moto for SQS, S3 and DynamoDB Streams; kinesis-local for Kinesis")
         terminal.done(f"{seed.ORDERS} orders on a stream, changes on a table, "
                       "a catalogue feed, a stream that was recreated")
-        with Function(binary, {**aws.environment(), **mailbox.environment()}) as function:
+        environment = {**aws.environment(), **mailbox.environment()}
+        with Function(binary, environment) as function:
             shop = Shop(terminal, function, mailbox, batches)
             shop.pointer()
             shop.orders()
             shop.stock()
             shop.catalogue()
             shop.returns()
+            shop.tool(tool, environment)
     seconds = terminal.seconds() - compiled
     terminal.say()
     terminal.say(terminal.paint("bold", f"Done in {seconds:.1f} s") + " after compiling. "
@@ -66,6 +71,7 @@ class Shop:
     def __init__(self, terminal, function, mailbox, batches):
         self.terminal, self.function = terminal, function
         self.mailbox, self.batches = mailbox, batches
+        self.ids = []
 
     def pointer(self):
         self.terminal.step("What Lambda sends when it gives a batch up")
@@ -142,12 +148,33 @@ class Shop:
         self.terminal.show(hydration["reason"], "yellow")
         self.terminal.say("It lands on the queue all the same: the worst loss is one that nobody hears of.")
 
+    def tool(self, tool, environment):
+        self.terminal.step("What a person does about it: the dlq tool")
+        answer = self.function.invoke(as_lambda.sns_event(
+            *(batch.message for batch in self.batches.values())))
+        ids = [batch["id"] for batch in answer.payload["batches"]]
+        self.terminal.claim("the same four failures, delivered again, have the same ids", ids == self.ids)
+        poison = ids[0][:12]
+        with tempfile.TemporaryDirectory() as home:
+            environment = {**environment, "HOME": home, "PATH": "/usr/bin:/bin"}
+            for arguments, expected in (
+                    (["status"], "order-projector"),
+                    (["show", poison, "--records", "1"], "ORD-00100"),
+                    (["replay", poison], "nothing was invoked")):
+                self.terminal.say(self.terminal.paint("bold", f"$ dlq {' '.join(arguments)}"))
+                done = subprocess.run([tool, "--output", "text", *arguments], env=environment,
+                                      capture_output=True, text=True, timeout=60)
+                self.terminal.show(done.stdout.strip() or done.stderr.strip())
+                if done.returncode or expected not in done.stdout:
+                    raise Unexpected(f"dlq {arguments[0]} ended with {done.returncode}: {done.stderr}")
+
     def _hydrate(self, name, receive=True):
         """Sends the function what the topic would, and takes the message off the queue."""
         self.terminal.working(f"hydrating {name}")
         answer = self.function.invoke(as_lambda.sns_event(self.batches[name].message))
         if answer.error:
             raise Unexpected(f"the function failed: {answer.error}")
+        self.ids += [batch["id"] for batch in answer.payload["batches"]]
         if not receive:
             return answer, None
         message, = self.mailbox.receive()

@@ -126,7 +126,8 @@ and in a third:
 
     source {folder}/env.sh
     cargo lambda invoke hydrate --data-file {folder}/events/sns-kinesis.json
-    cargo run --release -p dlq -- --help
+    cargo run -q -p dlq -- status
+    cargo run -q -p dlq -- replay --all
 
 Ctrl-C here stops everything."""
 

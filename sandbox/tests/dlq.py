@@ -7,7 +7,6 @@ test, so that each checks the other.
 import base64
 import hashlib
 import json
-import os
 import subprocess
 import threading
 import time
@@ -17,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 import as_lambda
+import build
 import local_http
-import setup
 
 FIRST_NUMBER = 49647238774018758449143791361301066723689190929215782914
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
@@ -26,15 +25,8 @@ TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/Stock/stream/2026-11-01T0
 
 
 def binary():
-    """The tool, built. DLQ_BINARY names one that is built already."""
-    if given := os.environ.get("DLQ_BINARY"):
-        return given
-    build = subprocess.run(
-        ["cargo", "build", "--locked", "-p", "dlq", "--message-format=json-render-diagnostics"],
-        cwd=setup.ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    messages = map(json.loads, build.stdout.splitlines())
-    return next(message["executable"] for message in messages
-                if message.get("executable") and message["target"]["name"] == "dlq")
+    """The tool, built."""
+    return build.binary("dlq")
 
 
 # Messages.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import build
 import pytest
 import setup
 from runtime_api import Function
@@ -40,10 +41,15 @@ def is_alive(pid):
         return False
 
 
-def start(binary, script, *arguments):
+@pytest.fixture(scope="module")
+def tool():
+    return build.binary("dlq")
+
+
+def start(script, *arguments, **binaries):
     return subprocess.Popen(
         [*PYTHON, setup.SANDBOX / script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env={**os.environ, "HYDRATE_BINARY": str(binary)}, start_new_session=True,
+        text=True, env={**os.environ, **{name: str(path) for name, path in binaries.items()}}, start_new_session=True,
         # A shell starts background jobs deaf to Ctrl-C, and that is inherited.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
 
@@ -64,17 +70,17 @@ def assert_all_gone(pids, seconds=5):
         time.sleep(0.05)
 
 
-def test_the_demo_shows_what_it_says(binary):
-    demo = start(binary, "demo.py")
+def test_the_demo_shows_what_it_says(binary, tool):
+    demo = start("demo.py", HYDRATE_BINARY=binary, DLQ_BINARY=tool)
     output, _ = demo.communicate(timeout=110)
     assert demo.returncode == 0, output
-    assert "[7/7]" in output and "✗" not in output and "\033" not in output
+    assert "[8/8]" in output and "✗" not in output and "\033" not in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, number):
-    demo = start(binary, "demo.py")
-    read_until(demo, "[3/7]")
+def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, tool, number):
+    demo = start("demo.py", HYDRATE_BINARY=binary, DLQ_BINARY=tool)
+    read_until(demo, "[3/8]")
     started = children(demo.pid)
     assert len(started) >= 3
     demo.send_signal(number)
@@ -85,7 +91,7 @@ def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, number):
 
 def test_the_sandbox_s_events_hydrate(binary, tmp_path):
     folder = tmp_path / "sandbox"
-    sandbox = start(binary, "sandbox.py", folder)
+    sandbox = start("sandbox.py", folder)
     try:
         read_until(sandbox, "Ctrl-C here")
         sourced = subprocess.run(
