@@ -41,7 +41,7 @@ impl Pass {
         }
         if facts.fifo && facts.visible > self.seen {
             warnings.push(format!(
-                "about {} more wait behind these: of each shard a FIFO queue shows the first ten until they are deleted",
+                "about {} more wait behind these: of each shard a FIFO queue shows ten at most, until they are deleted",
                 facts.visible - self.seen
             ));
         }

@@ -35,7 +35,7 @@ impl Session {
             bail!("{} is set and empty\n  → unset it", name.display());
         }
         let config = crate::aws::config(place).await;
-        if config.region().is_none() {
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             bail!("no region is set\n  → give --region, set AWS_REGION, or choose a --profile that has one");
         }
         let stack = match &place.stack {

@@ -218,10 +218,7 @@ impl Replay<'_> {
                 self.arguments.rate
             ))?;
             if plan.done > 0 {
-                output.line(format!(
-                    "{} in an earlier run and would only be deleted.",
-                    count(plan.done as u64, "ran", "ran")
-                ))?;
+                output.line(format!("{} of them succeeded in an earlier run and would only be deleted.", plan.done))?;
             }
             output.line(format!("Audit: {}", self.path.display()))?;
         }

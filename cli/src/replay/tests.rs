@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use hydration::error::{Fault, FaultKind};
@@ -142,7 +142,7 @@ impl Function for World {
 }
 
 /// One run of the tool, which may die on the way.
-async fn run(world: &World, path: &PathBuf, keep_going: bool) {
+async fn run(world: &World, path: &Path, keep_going: bool) {
     let (_sender, interrupt) = Interrupt::by_hand();
     let work = holding(world, &interrupt, async |hold| {
         let audit = RefCell::new(Audit::open(path)?);
