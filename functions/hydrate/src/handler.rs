@@ -123,12 +123,12 @@ impl Time {
     }
 }
 
-/// When the answer must be ready. A stand-in for Lambda may set no deadline at all.
+/// When the answer must be ready. Lambda never hands over an event past its deadline, but a stand-in for it may:
+/// `cargo lambda watch` writes a duration where a moment belongs.
 fn deadline(context: &lambda_runtime::Context, now: Timestamp) -> Timestamp {
     let without_deadline = now.plus_millis(Duration::from_secs(300).as_millis() as i64);
-    let deadline = i64::try_from(context.deadline).ok().filter(|deadline| *deadline > 0);
+    let deadline = i64::try_from(context.deadline).ok().filter(|deadline| *deadline > now.millis());
     deadline.map_or(without_deadline, Timestamp::from_millis).plus_millis(-(ANSWER_RESERVE.as_millis() as i64))
 }
-
 #[cfg(test)]
 mod tests;

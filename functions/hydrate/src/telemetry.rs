@@ -47,7 +47,7 @@ impl Telemetry {
         Invocation {
             function_name: self.function_name.clone(),
             request_id: context.request_id.clone(),
-            xray_trace_id: context.xray_trace_id.clone(),
+            xray_trace_id: context.xray_trace_id.as_deref().and_then(trace_id),
             cold_start: self.cold.swap(false, Ordering::Relaxed),
         }
     }
@@ -84,6 +84,11 @@ impl Telemetry {
         log::failed(invocation, batch(intake), error, tally, duration);
         metrics::failed(&self.function_name, error, tally, duration);
     }
+}
+
+/// The trace itself, of a header such as `Root=1-6b0118ce-683f39b37ecc4ff3adf9be95;Sampled=0`.
+fn trace_id(header: &str) -> Option<String> {
+    header.split(';').find_map(|field| field.strip_prefix("Root=")).map(str::to_owned)
 }
 
 fn batch(intake: Option<&Intake>) -> Option<&hydration::invocation_record::FailedBatch> {
