@@ -124,10 +124,16 @@ fn needs_escape(character: char) -> bool {
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>). In JSON text they
 /// stand only inside strings, where the escape means the same.
 pub fn sqs_safe(json: String) -> String {
-    if !json.contains(['\u{FFFE}', '\u{FFFF}']) {
+    if is_sqs_safe(&json) {
         return json;
     }
     json.replace('\u{FFFE}', r"\ufffe").replace('\u{FFFF}', r"\uffff")
+}
+
+/// Whether there is nothing to escape. Both characters begin with a byte that hardly any text has, and one byte is
+/// found many times faster than a character.
+pub fn is_sqs_safe(json: &str) -> bool {
+    !json.as_bytes().contains(&0xEF) || !json.contains(['\u{FFFE}', '\u{FFFF}'])
 }
 
 /// The text that a JSON string stands for; `None` for any other value.

@@ -83,6 +83,14 @@ fn what_sqs_refuses_is_escaped() {
 }
 
 #[test]
+fn the_neighbours_of_what_sqs_refuses_are_left_alone() {
+    for (text, is_safe) in [("", true), ("\u{FFFD}\u{F000}\u{FEFF}ü", true), ("a\u{FFFE}", false), ("\u{FFFF}", false)]
+    {
+        assert_eq!((is_sqs_safe(text), sqs_safe(text.to_owned()) == text), (is_safe, is_safe), "{text:?}");
+    }
+}
+
+#[test]
 fn safe_text_is_not_copied() {
     let text = "x".repeat(100);
     let address = text.as_ptr();

@@ -130,7 +130,7 @@ fn cut_off(buffer: &mut String, end: usize) -> String {
 
 /// Escapes what JSON allows and SQS does not, in what was appended last.
 fn make_safe(buffer: &mut String, start: usize) {
-    if buffer[start..].contains(['\u{FFFE}', '\u{FFFF}']) {
+    if !json::is_sqs_safe(&buffer[start..]) {
         let tail = json::sqs_safe(buffer.split_off(start));
         buffer.push_str(&tail);
     }

@@ -20,8 +20,11 @@ fn changes(numbers: &[u64]) -> Vec<StreamRecord> {
     numbers.iter().map(|number| record(Source::DynamoDb, *number)).collect()
 }
 
+/// The status and the sequence numbers that were delivered, or the kind of error.
+type Outcome = Result<(Status, Vec<String>), String>;
+
 /// Runs the script; what was asked before anything was delivered, and what came of it.
-fn read(record: &Value, script: &[Answer]) -> (Vec<String>, Result<(Status, Vec<String>), String>) {
+fn read(record: &Value, script: &[Answer]) -> (Vec<String>, Outcome) {
     let world = World::new(script.iter().cloned());
     let result = world.hydrate(record, settings()).map_err(|error| error.kind().to_owned());
     let mut log = world.log.borrow().clone();
@@ -39,11 +42,11 @@ fn read(record: &Value, script: &[Answer]) -> (Vec<String>, Result<(Status, Vec<
     (log, result)
 }
 
-fn found(status: Status, numbers: &[&str]) -> Result<(Status, Vec<String>), String> {
+fn found(status: Status, numbers: &[&str]) -> Outcome {
     Ok((status, numbers.iter().map(|number| (*number).to_owned()).collect()))
 }
 
-fn error(kind: &str) -> Result<(Status, Vec<String>), String> {
+fn error(kind: &str) -> Outcome {
     Err(kind.to_owned())
 }
 
