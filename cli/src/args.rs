@@ -74,6 +74,7 @@ pub enum Command {
     List(commands::list::Arguments),
     Show(commands::show::Arguments),
     Replay(commands::replay::Arguments),
+    Discard(commands::discard::Arguments),
     Isolate(commands::isolate::Arguments),
     Export(commands::export::Arguments),
     Hydrate(commands::hydrate::Arguments),

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub mod completions;
+pub mod discard;
 pub mod doctor;
 pub mod export;
 pub mod hydrate;
@@ -27,6 +28,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::List(arguments) => list::run(&session, arguments).await,
         Command::Replay(arguments) => replay::run(&session, arguments).await,
         Command::Isolate(arguments) => isolate::run(&session, arguments).await,
+        Command::Discard(arguments) => discard::run(&session, arguments).await,
         Command::Export(arguments) => export::run(&session, arguments).await,
         Command::Hydrate(arguments) => hydrate::run(&session, arguments).await,
         Command::Doctor(arguments) => doctor::run(&session, arguments).await,

@@ -270,3 +270,12 @@ def test_a_fifo_queue_is_worked_through_ten_by_ten(tool, fifo, function):
     assert [i.payload for i in function.invocations] == [batch.event for batch in batches]
     assert fifo.counts() == (0, 0)
     assert "a FIFO queue shows ten at most" in result.err
+
+
+def test_a_function_is_not_given_the_batches_of_others_by_mistake(tool, queue, function):
+    queue.send(dlq.kinesis(), dlq.kinesis(at=10, function="mailer"))
+    result = tool("replay", "--all", "--execute", "--function", "mailer", code=1)
+    assert "--failed-function" in result.err and function.invocations == []
+    tool("replay", "--all", "--execute", "--function", "mailer:2", "--failed-function", "mailer")
+    assert [invocation.function for invocation in function.invocations] == ["mailer:2"]
+    assert queue.counts() == (1, 0)

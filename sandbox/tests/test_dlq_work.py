@@ -213,3 +213,13 @@ def test_doctor_tells_what_it_may_not_look_at(tool, queue, function, deployment)
     findings = tool("doctor", "--stack", name).lines
     unchecked, = [finding for finding in findings if finding["grade"] == "unchecked"]
     assert "lambda:ListEventSourceMappings" in unchecked["finding"]
+
+
+def test_discard_deletes_only_what_it_is_told_to(tool, queue):
+    gone = dlq.nothing_left("Gone", at=20)
+    kept, _, _ = queue.send(dlq.kinesis(), gone, gone)
+    assert "nothing was deleted" in tool("discard", "--all", "--status", "Gone", "-o", "text").out
+    assert queue.counts() == (3, 0)
+    tool("discard", "--all", "--status", "Gone", "--execute")
+    assert [line["id"] for line in tool("list").lines] == [kept.id]
+    assert [step["step"] for step in tool.audit()] == ["deleted"] * 2

@@ -1,10 +1,10 @@
 //! `dlq replay`: run failed batches again, and delete what has succeeded.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use clap::Args;
 use hydration::message::part::EVENT_LIMIT;
 use hydration::message::received::Received;
@@ -22,7 +22,7 @@ use crate::ports::{Bucket, Queue};
 use crate::print::progress::Progress;
 use crate::print::table::Columns;
 use crate::print::{Output, Paint, count, printable, short_id, thousands};
-use crate::replay::audit::Audit;
+use crate::replay::audit::{Audit, path_for};
 use crate::replay::pace::Pace;
 use crate::replay::plan::{InDoubt, Plan, Refusal, Unit, Wishes, plan};
 use crate::replay::run::{Limits, Outcome, Runner};
@@ -110,10 +110,7 @@ struct Line<'a> {
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
     let filter = Filter::new(arguments.filter.clone(), arguments.failed_function.clone(), arguments.ids.clone())?;
     let url = session.queue_url().await?;
-    let path = match &arguments.audit {
-        Some(path) => path.clone(),
-        None => audit_path(&url)?,
-    };
+    let path = path_for(arguments.audit.as_deref(), &url)?;
     let wishes = Wishes {
         function: arguments.function.clone(),
         include_superset: arguments.include_superset,
@@ -147,6 +144,7 @@ impl Replay<'_> {
         let has_more = gathered.pass.facts.fifo && gathered.pass.facts.visible > gathered.pass.seen;
         let (chosen, others): (Vec<Entry>, Vec<Entry>) =
             gathered.entries.into_iter().partition(|entry| self.filter.takes(entry));
+        self.check_function(&chosen)?;
         let ids = |entries: &[Entry]| -> Vec<String> {
             entries.iter().flat_map(|entry| &entry.copies).map(|copy| copy.message_id.clone()).collect()
         };
@@ -164,6 +162,24 @@ impl Replay<'_> {
         let refused: Vec<Entry> = plan.refused.iter().map(|(entry, _)| entry.clone()).collect();
         hold.put_back(ids(&refused).iter().map(String::as_str)).await;
         Ok((plan, has_more))
+    }
+
+    /// A function named for one failure must not be given the batches of another by mistake.
+    fn check_function(&self, chosen: &[Entry]) -> Result<()> {
+        let failed: BTreeSet<&str> = chosen.iter().filter_map(|entry| entry.function_arn.as_deref()).collect();
+        if let Some(function) = &self.wishes.function
+            && self.arguments.all
+            && failed.len() > 1
+        {
+            let failed: Vec<&str> = failed.into_iter().collect();
+            bail!(
+                "--function {function} would run the batches of {} functions: {}\n  → --failed-function chooses those of \
+                 one",
+                failed.len(),
+                failed.join(", ")
+            );
+        }
+        Ok(())
     }
 
     async fn dry_run(&self) -> Result<Exit> {
@@ -404,14 +420,4 @@ fn tell(output: &Output, unit: &Unit, outcome: &Outcome) -> Result<()> {
         Outcome::Stopped => (Paint::Yellow, "stopped", "not begun".to_owned()),
     };
     output.line(format!("{} {:<8} {rest}", short_id(&entry.id), output.paint(paint, word)))
-}
-
-/// A file for each queue. The name holds what its URL ends in, the account and the queue.
-fn audit_path(url: &str) -> Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-    let folder = state.or_else(home).context("neither XDG_STATE_HOME nor HOME is set\n  → give --audit FILE")?;
-    let mut parts = url.rsplit('/');
-    let (queue, account) = (parts.next().unwrap_or("queue"), parts.next().unwrap_or("account"));
-    Ok(folder.join("dlq").join(format!("audit-{account}-{queue}.jsonl")))
 }

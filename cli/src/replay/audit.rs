@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use hydration::invocation_record::function_name;
@@ -50,6 +50,22 @@ pub struct Line {
     pub error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
+}
+
+impl Line {
+    pub fn new(at: String, step: Step, id: &str, function: &str) -> Self {
+        Self {
+            at,
+            step,
+            id: id.to_owned(),
+            function: function.to_owned(),
+            records: None,
+            first: None,
+            last: None,
+            error: None,
+            message_id: None,
+        }
+    }
 }
 
 /// So many records, from the first to the last, have succeeded.
@@ -104,6 +120,19 @@ impl Progress {
             Step::Deleted => {}
         }
     }
+}
+
+/// The file given, or one for the queue: its name holds what the URL ends in, the account and the queue.
+pub fn path_for(given: Option<&Path>, queue_url: &str) -> Result<PathBuf> {
+    if let Some(path) = given {
+        return Ok(path.to_owned());
+    }
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let folder = state.or_else(home).context("neither XDG_STATE_HOME nor HOME is set\n  → give --audit FILE")?;
+    let mut parts = queue_url.rsplit('/');
+    let (queue, account) = (parts.next().unwrap_or("queue"), parts.next().unwrap_or("account"));
+    Ok(folder.join("dlq").join(format!("audit-{account}-{queue}.jsonl")))
 }
 
 /// A batch and the function it was run on: what was tried on another function is not done on this one.

@@ -67,7 +67,9 @@ impl Refusal {
                 "in doubt: an earlier run was cut off while it was invoked; look at the function's log, then give \
                  --in-doubt rerun or --in-doubt done"
             }
-            Self::NothingToRun => "nothing is left to run: only you can decide that it may go",
+            Self::NothingToRun => {
+                "nothing is left to run; dlq discard takes it off the queue when it has been dealt with"
+            }
             Self::NoFunction => "no Lambda function failed on it; --function names one to run it on",
             Self::Unreadable => "not readable; dlq show says why",
             Self::CopiesDiffer => "it holds records that an earlier, partial run did not know of; run it by hand",

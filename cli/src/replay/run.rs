@@ -237,17 +237,7 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Runner<'_, Q, B, F, C> {
     }
 
     fn line(&self, unit: &Unit, step: Step) -> Line {
-        Line {
-            at: self.clock.now().rfc3339(),
-            step,
-            id: unit.entry.id.clone(),
-            function: unit.function.clone(),
-            records: None,
-            first: None,
-            last: None,
-            error: None,
-            message_id: None,
-        }
+        Line::new(self.clock.now().rfc3339(), step, &unit.entry.id, &unit.function)
     }
 
     fn write(&self, unit: &Unit, step: Step, records: &[Record<'_>], error: Option<&str>) -> Result<()> {

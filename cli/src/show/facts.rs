@@ -25,10 +25,10 @@ fn meaning(status: Status) -> &'static str {
              are here; the missing ones are lost unless their producer has them."
         }
         Status::Expired => {
-            "None of the batch's records is left. There is nothing to replay; ask the producer, or delete the message."
+            "None of the batch's records is left. There is nothing to replay; ask the producer, then dlq discard it."
         }
         Status::Gone => {
-            "The stream or shard no longer exists. There is nothing to replay; ask the producer, or delete the message."
+            "The stream or shard no longer exists. There is nothing to replay; ask the producer, then dlq discard it."
         }
         Status::NoRange => {
             "Lambda named no records, as for the last invocation of a tumbling window. There is nothing to replay."
