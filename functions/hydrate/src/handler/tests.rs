@@ -104,27 +104,24 @@ impl World {
 
     /// One invocation, which must be over before its time is.
     async fn invoke(&self, event: &Value) -> Result<Value, Diagnostic> {
-        self.invoke_with(
-            event,
-            Settings {
-                max_message_bytes: 1_048_576,
-                decoded_view: true,
-                overflow_bucket: Some("overflow".to_owned()),
-                fifo: false,
-            },
-        )
-        .await
+        self.invoke_with(event, settings()).await
     }
 
     async fn invoke_with(&self, event: &Value, settings: Settings) -> Result<Value, Diagnostic> {
+        let deadline = u64::try_from(self.now().millis()).unwrap() + TIME * 1000;
+        let started = Instant::now();
+        let answer = self.invoke_until(event, settings, deadline).await;
+        assert!(started.elapsed() < Duration::from_secs(TIME), "the answer came too late: {:?}", started.elapsed());
+        answer
+    }
+
+    async fn invoke_until(&self, event: &Value, settings: Settings, deadline: u64) -> Result<Value, Diagnostic> {
         let hydrator = Hydrator { reader: self.clone(), outbox: self.clone(), clock: self.clone(), settings };
         let handler = Handler { hydrator, telemetry: Telemetry::for_tests() };
         let mut context = Context::default();
-        let started = Instant::now();
-        context.deadline = u64::try_from(self.now().millis()).unwrap() + TIME * 1000;
+        context.deadline = deadline;
         let payload = RawValue::from_string(event.to_string()).unwrap();
         let answer = handler.handle(LambdaEvent::new(payload, context)).await;
-        assert!(started.elapsed() < Duration::from_secs(TIME), "the answer came too late: {:?}", started.elapsed());
         answer.map(|answer| serde_json::to_value(answer).unwrap()).map_err(Diagnostic::from)
     }
 
@@ -142,6 +139,15 @@ impl World {
                 AttributeValue::Number(number) => number.to_string(),
             })
             .collect()
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        max_message_bytes: 1_048_576,
+        decoded_view: true,
+        overflow_bucket: Some("overflow".to_owned()),
+        fifo: false,
     }
 }
 
@@ -306,6 +312,18 @@ async fn a_range_that_is_not_read_in_time_is_an_error_and_no_message() {
     assert_eq!(world.shards(), [""; 0]);
     // Paced all the while, and with time kept back for delivery.
     assert!((50..=100).contains(&world.reads.get()), "{} reads", world.reads.get());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_is_none_leaves_time_to_read_and_still_ends() {
+    // Absent, or a duration where a moment belongs, as stand-ins for Lambda have it.
+    for deadline in [0, 30_000, u64::MAX] {
+        let world = World::new();
+        let event = sqs(&[&failed("good-1"), &failed("hanging-1")]);
+        let answer =
+            tokio::time::timeout(Duration::from_secs(15 * 60), world.invoke_until(&event, settings(), deadline));
+        assert_eq!(failures(answer.await.expect("it ends")), ["1"], "{deadline}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
