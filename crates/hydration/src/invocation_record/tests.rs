@@ -106,6 +106,14 @@ fn what_only_describes_the_failure_may_be_missing_or_anything() {
 }
 
 #[test]
+fn a_batch_of_one_starts_where_it_ends() {
+    let text = with("04693501148036740885250050", "01066723689190929215782914");
+    let range = read(&text).unwrap().range().unwrap();
+    assert_eq!(range.start, range.end);
+    assert!(range.contains(&range.end));
+}
+
+#[test]
 fn a_range_needs_both_its_ends() {
     for (from, to) in [
         ("\"startSequenceNumber\":\"49647238774018758449143791361301066723689190929215782914\",", ""),

@@ -235,6 +235,13 @@ fn an_iterator_that_does_not_advance_is_replaced_once() {
 
     let script = [&[Iterator][..], &stuck(), &[Iterator], &stuck()].concat();
     assert_eq!(read(&failed(STREAM, YOUNG), &script).1, error("RangeNotReached"));
+
+    // One that advances now and then is not stuck.
+    let slow = (0..4).flat_map(|step| vec![Page(vec![], Some((30 * MINUTE) as u64 - step)); 5]);
+    let script: Vec<Answer> =
+        [Iterator].into_iter().chain(slow).chain([Page(kinesis(&[10, 11, 12]), Some(0)), Taken]).collect();
+    let (log, _) = read(&failed(STREAM, YOUNG), &script);
+    assert_eq!(log.iter().filter(|call| call.starts_with("iterator")).count(), 1);
 }
 
 /// No stream trims a record within a day, so whatever the shard shows, these records have not expired.

@@ -73,6 +73,12 @@ fn a_part_s_event_ends_below_the_limit_to_the_byte() {
 }
 
 #[test]
+fn once_a_batch_is_cut_it_was_never_one_event() {
+    let parts = collect(&[3_100_000; 4], Some(4), false);
+    assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [1, 1, 1, 1]);
+}
+
+#[test]
 fn a_record_too_large_for_any_event_is_a_part_by_itself() {
     let parts = collect(&[10, PART_LIMIT + 5, 10, 10], None, true);
     assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [1, 1, 2]);
@@ -118,7 +124,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 50, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 50, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn parts_hold_every_record_in_order_and_each_can_be_invoked(
