@@ -85,13 +85,17 @@ impl Letter {
         self.head = head.map_err(|why| Unread::InBucket(Some(why)));
     }
 
-    /// As one message on the queue; `Err` when it is not a hydrated one.
+    /// What it is, without its body; `Err` when it is not a hydrated message.
     pub fn entry(&self) -> Result<Entry, Foreign> {
+        self.entry_with(None)
+    }
+
+    fn entry_with(&self, body: Option<String>) -> Result<Entry, Foreign> {
         let copy = Copy {
             message_id: self.message_id.clone(),
             sent: self.sent,
             pointer: self.pointer.clone(),
-            body: self.body.clone(),
+            body,
             records: None,
             first: None,
             last: None,
@@ -256,23 +260,26 @@ impl Entry {
         arn.split('/').nth(1).unwrap_or(arn)
     }
 
-    /// A shard's id without its zeros.
+    /// The end of a shard's id, which is what tells it from others; `--shard` takes it.
     pub fn short_shard(&self) -> String {
         let shard = self.shard.as_deref().unwrap_or("-");
         let number = shard.strip_prefix("shardId-").unwrap_or(shard);
         match number.trim_start_matches('0') {
             "" => "0".to_owned(),
-            rest => rest.to_owned(),
+            // DynamoDB's: a time of creation, and eight characters of chance.
+            long if long.len() > 12 => long.rsplit('-').next().unwrap_or(long).to_owned(),
+            short => short.to_owned(),
         }
     }
 }
 
 /// Brings copies of the same message together, the oldest failure first.
-pub fn collect(letters: &[Letter]) -> (Vec<Entry>, Vec<Foreign>) {
+pub fn collect(letters: Vec<Letter>) -> (Vec<Entry>, Vec<Foreign>) {
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     let mut foreign = Vec::new();
-    for letter in letters {
-        match letter.entry() {
+    for mut letter in letters {
+        let body = letter.body.take();
+        match letter.entry_with(body) {
             Err(other) => foreign.push(other),
             Ok(entry) => match entries.get_mut(&entry.id) {
                 None => drop(entries.insert(entry.id.clone(), entry)),

@@ -41,17 +41,21 @@ pub async fn gather<Q: Queue, B: Bucket>(
     .await?;
 
     let mut letters = letters.into_inner();
+    let progress = Progress::new("reading the overflow");
+    progress.expect(letters.iter().filter(|letter| letter.pointer.is_some()).count() as u64);
     let pointed = letters.iter_mut().filter_map(|letter| Some((letter.pointer.clone()?, letter)));
     stream::iter(pointed)
         .map(async |(pointer, letter)| {
             let beginning = bucket.get(&pointer, Some(BEGINNING)).await;
             letter.fetched(beginning.map_err(|why| not_fetched(&why, &pointer)));
+            progress.add(1);
         })
         .buffer_unordered(FETCHES_AT_ONCE)
         .for_each(|()| std::future::ready(()))
         .await;
+    progress.done();
 
-    let (entries, foreign) = collect(&letters);
+    let (entries, foreign) = collect(letters);
     Ok(Gathered { pass, entries, foreign })
 }
 

@@ -95,3 +95,81 @@ pub async fn holding<Q: Queue, T>(
     hold.put_all_back().await;
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use anyhow::bail;
+
+    use super::*;
+    use crate::ports::{Delivery, QueueFacts};
+
+    /// Counts what is hidden.
+    #[derive(Default)]
+    struct Counted(Cell<i64>);
+
+    impl Queue for Counted {
+        async fn describe(&self) -> Result<QueueFacts, Fault> {
+            Ok(QueueFacts::default())
+        }
+
+        async fn receive(&self, _: Duration) -> Result<Vec<Delivery>, Fault> {
+            Ok(Vec::new())
+        }
+
+        async fn hide(&self, held: &[Held], hide: Duration) -> Result<(), Fault> {
+            assert!(held.len() <= BATCH && hide.is_zero());
+            self.0.set(self.0.get() - held.len() as i64);
+            Ok(())
+        }
+
+        async fn delete(&self, _: &Held) -> Result<(), Fault> {
+            self.0.set(self.0.get() - 1);
+            Ok(())
+        }
+    }
+
+    fn take(hold: &Hold<'_, Counted>) {
+        for number in 0..25 {
+            assert!(hold.keep(&number.to_string(), "receipt"));
+        }
+        assert!(!hold.keep("0", "a newer receipt"));
+        hold.queue.0.set(25);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_deleted_is_put_back_however_the_work_ends() {
+        let (queue, (sender, interrupt)) = (Counted::default(), Interrupt::by_hand());
+        holding(&queue, &interrupt, async |hold| {
+            take(hold);
+            hold.delete("7").await.unwrap();
+            Ok(())
+        })
+        .await
+        .unwrap();
+        assert_eq!(queue.0.get(), 0);
+
+        let failed: Result<()> = holding(&queue, &interrupt, async |hold| {
+            take(hold);
+            bail!("no")
+        })
+        .await;
+        assert!(failed.is_err() && queue.0.get() == 0);
+
+        let panics = holding(&queue, &interrupt, async |hold| -> Result<()> {
+            take(hold);
+            panic!("no")
+        });
+        assert!(AssertUnwindSafe(panics).catch_unwind().await.is_err());
+        assert_eq!(queue.0.get(), 0);
+
+        let waits = holding(&queue, &interrupt, async |hold| -> Result<()> {
+            take(hold);
+            sender.send_modify(|times| *times += 2);
+            std::future::pending().await
+        });
+        assert!(waits.await.unwrap_err().is::<Interrupted>());
+        assert_eq!(queue.0.get(), 0);
+    }
+}

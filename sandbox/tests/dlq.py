@@ -24,11 +24,6 @@ STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/Stock/stream/2026-11-01T00:00:00.000"
 
 
-def binary():
-    """The tool, built."""
-    return build.binary("dlq")
-
-
 # Messages.
 
 @dataclass

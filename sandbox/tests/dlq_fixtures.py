@@ -2,12 +2,13 @@
 
 import pytest
 
+import build
 import dlq
 
 
 @pytest.fixture(scope="session")
 def tool_binary():
-    return dlq.binary()
+    return build.binary("dlq")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 //! Functions on Lambda.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
@@ -24,7 +26,11 @@ pub async fn log_group(config: &SdkConfig, function: &str) -> String {
     configured.unwrap_or_else(|| format!("/aws/lambda/{function}"))
 }
 
-pub struct Lambda(SdkConfig);
+pub struct Lambda {
+    config: SdkConfig,
+    /// One a region, kept with its connections.
+    clients: RefCell<HashMap<Option<String>, Client>>,
+}
 
 impl Lambda {
     pub fn new(config: &SdkConfig) -> Self {
@@ -32,16 +38,21 @@ impl Lambda {
             .connect_timeout(Duration::from_secs(3))
             .operation_attempt_timeout(LONGEST_INVOCATION)
             .build();
-        Self(config.to_builder().timeout_config(timeouts).build())
+        Self { config: config.to_builder().timeout_config(timeouts).build(), clients: RefCell::default() }
     }
 
     /// In the function's own region.
     fn client(&self, function: &str) -> Client {
-        let mut config = aws_sdk_lambda::config::Builder::from(&self.0);
-        if let Some(region) = function.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)) {
-            config = config.region(Region::new(region.to_owned()));
-        }
-        Client::from_conf(config.build())
+        let region = function.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)).map(str::to_owned);
+        let make = || {
+            let config = aws_sdk_lambda::config::Builder::from(&self.config);
+            let config = match &region {
+                Some(region) => config.region(Region::new(region.clone())),
+                None => config,
+            };
+            Client::from_conf(config.build())
+        };
+        self.clients.borrow_mut().entry(region.clone()).or_insert_with(make).clone()
     }
 }
 

@@ -204,8 +204,8 @@ fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
         (thousands(incident.batches), None),
         (records, None),
         (thousands(incident.shards), None),
-        (when::ago(incident.first, now), None),
-        (when::ago(incident.last, now), None),
+        (when::since(incident.first, now), None),
+        (when::since(incident.last, now), None),
         (short_id(&incident.example), Some(Paint::Cyan)),
     ]
 }

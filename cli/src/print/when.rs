@@ -15,6 +15,11 @@ pub fn age(millis: i64) -> String {
     }
 }
 
+/// An age, or a dash.
+pub fn since(moment: Option<Timestamp>, now: Timestamp) -> String {
+    moment.map_or_else(|| "-".to_owned(), |moment| age(now.millis_since(moment)))
+}
+
 pub fn ago(moment: Option<Timestamp>, now: Timestamp) -> String {
     moment.map_or_else(|| "-".to_owned(), |moment| format!("{} ago", age(now.millis_since(moment))))
 }
