@@ -106,8 +106,9 @@ pub fn judge(
             Status::Gone,
             "The stream does not know the range's sequence numbers: it was deleted and created again since.".to_owned(),
         ),
-        // No stream trims a record before it is a day old: where it is not seen, the fault is not with its age.
-        _ if arrival.is_some() && !is_old => Err("the shard shows none of them"),
+        // No stream trims a record before it is a day old. Empty pages are not proof enough of it; a later record, or
+        // the end of a closed shard, is.
+        Ending::Exhausted if arrival.is_some() && !is_old => Err("the shard shows none of them"),
         _ => verdict(
             Status::Expired,
             "Nothing of the range is left in the stream: it was read after the stream's retention had passed."
