@@ -28,6 +28,22 @@ pub struct FilterArguments {
     pub shard: Option<String>,
 }
 
+/// The filters of the commands that invoke nothing, where `--function` can only mean the one that failed.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LookArguments {
+    #[command(flatten)]
+    arguments: FilterArguments,
+    /// Only batches that this function failed on, by name or ARN
+    #[arg(long, visible_alias = "failed-function", value_name = "NAME", help_heading = "Filters")]
+    function: Option<String>,
+}
+
+impl LookArguments {
+    pub fn filter(&self, ids: &[String]) -> Result<Filter> {
+        Filter::new(self.arguments.clone(), self.function.clone(), ids.to_vec())
+    }
+}
+
 fn status(text: &str) -> Result<Status, String> {
     let names = Status::ALL.map(Status::as_str);
     let found = Status::ALL.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text));

@@ -10,7 +10,7 @@ use hydration_aws::SystemClock;
 use crate::commands::list::{line, warn};
 use crate::entry::Entry;
 use crate::exit::{Exit, explain};
-use crate::filter::{Filter, FilterArguments};
+use crate::filter::LookArguments;
 use crate::gather::gather;
 use crate::hold::holding;
 use crate::print::{Paint, count, short_id};
@@ -37,17 +37,14 @@ pub struct Arguments {
     #[arg(long)]
     execute: bool,
     #[command(flatten)]
-    filter: FilterArguments,
-    /// Only batches that this function failed on, by name or ARN
-    #[arg(long, visible_alias = "failed-function", value_name = "NAME", help_heading = "Filters")]
-    function: Option<String>,
+    filter: LookArguments,
     /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
 }
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let filter = Filter::new(arguments.filter.clone(), arguments.function.clone(), arguments.ids.clone())?;
+    let filter = arguments.filter.filter(&arguments.ids)?;
     let mut audit = match arguments.execute {
         true => Some(Audit::open(&path_for(arguments.audit.as_deref(), &session.queue_url().await?)?)?),
         false => None,

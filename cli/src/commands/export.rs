@@ -11,7 +11,7 @@ use hydration::message::received::Received;
 
 use crate::commands::list::warn;
 use crate::exit::Exit;
-use crate::filter::{Filter, FilterArguments};
+use crate::filter::LookArguments;
 use crate::gather::{gather, text_of};
 use crate::hold::holding;
 use crate::print::{bytes, count};
@@ -45,10 +45,7 @@ pub struct Arguments {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    filter: FilterArguments,
-    /// Only batches that this function failed on, by name or ARN
-    #[arg(long, visible_alias = "failed-function", value_name = "NAME", help_heading = "Filters")]
-    function: Option<String>,
+    filter: LookArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,7 +59,7 @@ enum ExportFormat {
 }
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let filter = Filter::new(arguments.filter.clone(), arguments.function.clone(), arguments.ids.clone())?;
+    let filter = arguments.filter.filter(&arguments.ids)?;
     fs::create_dir_all(&arguments.to).with_context(|| format!("the folder {}", arguments.to.display()))?;
     let (queue, bucket) = (session.queue().await?, session.bucket());
     let gathered =

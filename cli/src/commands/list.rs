@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::entry::{Entry, Foreign};
 use crate::exit::Exit;
-use crate::filter::{Filter, FilterArguments};
+use crate::filter::{Filter, LookArguments};
 use crate::gather::{Gathered, gather};
 use crate::hold::holding;
 use crate::print::table::Columns;
@@ -30,10 +30,7 @@ Examples:
 Copies of one failure are one line, with their number. The messages are visible again when the command ends.")]
 pub struct Arguments {
     #[command(flatten)]
-    filter: FilterArguments,
-    /// Only batches that this function failed on, by name or ARN
-    #[arg(long, visible_alias = "failed-function", value_name = "NAME", help_heading = "Filters")]
-    function: Option<String>,
+    filter: LookArguments,
 }
 
 /// A line of the JSON output.
@@ -89,7 +86,7 @@ struct ForeignLine<'a> {
 }
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let filter = Filter::new(arguments.filter, arguments.function, Vec::new())?;
+    let filter = arguments.filter.filter(&[])?;
     let (queue, bucket) = (session.queue().await?, session.bucket());
     let gathered = holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |_| false).await).await?;
     print(&session.output, &gathered, &filter)?;

@@ -1,7 +1,9 @@
 //! `dlq replay`: run failed batches again, and delete what has succeeded.
 
+mod report;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -9,10 +11,10 @@ use clap::Args;
 use hydration::message::part::EVENT_LIMIT;
 use hydration::message::received::Received;
 use hydration_aws::SystemClock;
-use serde::Serialize;
 
 use crate::aws::lambda::Lambda;
 use crate::commands::list::warn;
+use crate::commands::replay::report::{Line, line};
 use crate::entry::Entry;
 use crate::exit::{Exit, Interrupted};
 use crate::filter::{Filter, FilterArguments};
@@ -20,8 +22,7 @@ use crate::gather::{gather, text_of};
 use crate::hold::{Hold, holding};
 use crate::ports::{Bucket, Queue};
 use crate::print::progress::Progress;
-use crate::print::table::Columns;
-use crate::print::{Output, Paint, count, printable, short_id, thousands};
+use crate::print::{Paint, count, thousands};
 use crate::replay::audit::{Audit, path_for};
 use crate::replay::pace::Pace;
 use crate::replay::plan::{InDoubt, Plan, Refusal, Unit, Wishes, plan};
@@ -88,23 +89,6 @@ pub struct Arguments {
 pub fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
     rate.ok_or_else(|| "a rate is a number from 0.001 to 1000".to_owned())
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    id: &'a str,
-    action: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    function: Option<&'a str>,
-    status: &'static str,
-    records: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remaining: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
 }
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
@@ -199,77 +183,8 @@ impl Replay<'_> {
             }
             return Ok(Exit::Fine);
         }
-        self.print(&plan)?;
+        report::dry_run(output, &plan, self.arguments.rate, &self.path)?;
         Ok(Exit::Fine)
-    }
-
-    fn print(&self, plan: &Plan) -> Result<()> {
-        let output = &self.session.output;
-        let units = plan.units().filter(|unit| !unit.is_in_doubt).count();
-        if units == 0 {
-            output.line("Nothing to run.")?;
-        } else {
-            output.line(output.paint(Paint::Bold, "Dry run: nothing was invoked, nothing deleted. With --execute:"))?;
-            output.line("")?;
-            let mut table = Columns::new(output, &["FUNCTION", "INVOCATIONS", "RECORDS", "SHARDS"]);
-            table.right(&[1, 2, 3]);
-            let mut functions: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
-            for lane in &plan.lanes {
-                if let Some(first) = lane.first() {
-                    functions.entry(&first.function).or_default().2 += 1;
-                }
-                for unit in lane.iter().filter(|unit| !unit.is_in_doubt) {
-                    let sums = functions.entry(&unit.function).or_default();
-                    *sums = (sums.0 + 1, sums.1 + unit.entry.records, sums.2);
-                }
-            }
-            for (function, (invocations, records, shards)) in functions {
-                let numbers = [invocations, records, shards].map(|number| (thousands(number), None));
-                table.row(std::iter::once((function.to_owned(), None)).chain(numbers));
-            }
-            output.line(table.text())?;
-            let seconds = units as f64 / self.arguments.rate;
-            output.line(format!(
-                "\nAt {} a second it takes {seconds:.0} s, or as long as the function does.",
-                self.arguments.rate
-            ))?;
-            if plan.done > 0 {
-                output.line(format!("{} of them succeeded in an earlier run and would only be deleted.", plan.done))?;
-            }
-            output.line(format!("Audit: {}", self.path.display()))?;
-        }
-        let in_doubt = plan.units().filter(|unit| unit.is_in_doubt).map(|unit| (unit.entry.clone(), Refusal::InDoubt));
-        let refused: Vec<_> = plan.refused.iter().cloned().chain(in_doubt).collect();
-        self.print_refused(&refused)?;
-        if units > 0 {
-            let words: Vec<String> = std::env::args().skip(1).collect();
-            output.line(format!("\n{}", output.paint(Paint::Cyan, format!("dlq {} --execute", words.join(" ")))))?;
-        }
-        Ok(())
-    }
-
-    fn print_refused(&self, refused: &[(Entry, Refusal)]) -> Result<()> {
-        let output = &self.session.output;
-        let mut groups: BTreeMap<Refusal, Vec<&Entry>> = BTreeMap::new();
-        for (entry, refusal) in refused {
-            groups.entry(*refusal).or_default().push(entry);
-        }
-        if !groups.is_empty() {
-            output.line(format!("\n{}", output.paint(Paint::Bold, "Not run")))?;
-        }
-        for (refusal, entries) in groups {
-            let mut ids: Vec<String> = entries.iter().take(3).map(|entry| short_id(&entry.id)).collect();
-            if entries.len() > ids.len() {
-                ids.push("…".to_owned());
-            }
-            output.line(format!(
-                "  {} {}",
-                output.paint(Paint::Yellow, entries.len().to_string()),
-                refusal.advice()
-            ))?;
-            output.line(output.paint(Paint::Dim, format!("    {}", ids.join(" "))))?;
-        }
-        Ok(())
     }
 
     async fn execute(&self) -> Result<Exit> {
@@ -347,12 +262,12 @@ impl Replay<'_> {
                 _ => self.left.set(self.left.get() + 1),
             }
             progress.add(1);
-            progress.aside(|| tell(output, unit, outcome))
+            progress.aside(|| report::tell(output, unit, outcome))
         };
         runner.run(plan.lanes, tell).await?;
         progress.done();
         if !output.json {
-            self.print_refused(&plan.refused)?;
+            report::refused(output, &plan.refused)?;
         }
         Ok(())
     }
@@ -368,56 +283,4 @@ impl Replay<'_> {
         output.line(output.paint(Paint::Bold, format!("\n{done}{left}")))?;
         output.line(output.paint(Paint::Dim, format!("Audit: {}", self.path.display())))
     }
-}
-
-fn line<'a>(entry: &'a Entry, action: &'a str, function: Option<&'a str>) -> Line<'a> {
-    Line {
-        id: &entry.id,
-        action,
-        function,
-        status: entry.status.as_str(),
-        records: entry.records,
-        remaining: None,
-        reason: None,
-        error: None,
-    }
-}
-
-fn tell(output: &Output, unit: &Unit, outcome: &Outcome) -> Result<()> {
-    let entry = &unit.entry;
-    let base = |action| line(entry, action, Some(&unit.function));
-    if output.json {
-        return output.json(&match outcome {
-            Outcome::Done { invoked: true } => base("replayed"),
-            Outcome::Done { invoked: false } => base("deleted"),
-            Outcome::NotDeleted(why) => Line { error: Some(why), ..base("notDeleted") },
-            Outcome::Failed { remaining, kind, message } => {
-                Line { remaining: Some(*remaining), reason: Some(kind), error: Some(message), ..base("failed") }
-            }
-            Outcome::Refused(refusal, why) => {
-                Line { reason: Some(refusal.as_str()), error: Some(why), ..base("refused") }
-            }
-            Outcome::Unknown(why) => Line { error: Some(why), ..base("inDoubt") },
-            Outcome::HeldBack { behind } => Line { reason: Some(behind), ..base("heldBack") },
-            Outcome::Stopped => base("stopped"),
-        });
-    }
-    let records = count(entry.records, "record", "records");
-    let (paint, word, rest) = match outcome {
-        Outcome::Done { invoked: true } => (Paint::Green, "done", format!("{records}, deleted")),
-        Outcome::Done { invoked: false } => (Paint::Green, "deleted", "it had succeeded in an earlier run".to_owned()),
-        Outcome::NotDeleted(why) => (Paint::Yellow, "kept", format!("{records} have succeeded, but: {why}")),
-        Outcome::Failed { remaining, kind, message } => {
-            (Paint::Red, "failed", format!("{remaining} of {records} remain: {kind}: {}", printable(message)))
-        }
-        Outcome::Refused(_, why) => (Paint::Yellow, "refused", why.clone()),
-        Outcome::Unknown(why) => {
-            (Paint::Red, "in doubt", format!("nobody knows whether it ran ({why}): {}", Refusal::InDoubt.advice()))
-        }
-        Outcome::HeldBack { behind } => {
-            (Paint::Yellow, "held", format!("behind {} of the same shard", short_id(behind)))
-        }
-        Outcome::Stopped => (Paint::Yellow, "stopped", "not begun".to_owned()),
-    };
-    output.line(format!("{} {:<8} {rest}", short_id(&entry.id), output.paint(paint, word)))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::aws::sqs::Sqs;
 use crate::commands::list::{paint, warn};
 use crate::exit::{Exit, explain};
-use crate::filter::{Filter, FilterArguments};
+use crate::filter::LookArguments;
 use crate::gather::{Gathered, gather};
 use crate::hold::holding;
 use crate::incident::{Incident, incidents};
@@ -33,10 +33,7 @@ Examples:
 With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are told of too.")]
 pub struct Arguments {
     #[command(flatten)]
-    filter: FilterArguments,
-    /// Only batches that this function failed on, by name or ARN
-    #[arg(long, visible_alias = "failed-function", value_name = "NAME", help_heading = "Filters")]
-    function: Option<String>,
+    filter: LookArguments,
 }
 
 /// A queue beside the hydrated one.
@@ -54,7 +51,7 @@ struct Side {
 }
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let filter = Filter::new(arguments.filter, arguments.function, Vec::new())?;
+    let filter = arguments.filter.filter(&[])?;
     let (queue, bucket) = (session.queue().await?, session.bucket());
     let mut gathered = holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |_| false).await).await?;
     gathered.entries.retain(|entry| filter.takes(entry));
