@@ -39,8 +39,16 @@ impl Session {
             bail!("no region is set\n  → give --region, set AWS_REGION, or choose a --profile that has one");
         }
         let stack = match &place.stack {
-            Some(name) => Some(Stack::find(&config, name).await?),
             None => None,
+            Some(name) => match Stack::find(&config, name).await {
+                Ok(stack) => Some(stack),
+                // Enough is known to go on.
+                Err(error) if place.queue.is_some() => {
+                    output.note(format!("{error:#}"));
+                    None
+                }
+                Err(error) => return Err(error),
+            },
         };
         Ok(Self { config, output, interrupt, place: place.clone(), stack })
     }
