@@ -241,8 +241,9 @@ impl Walk {
                     self.origin = Position::TrimHorizon;
                     self.step = Step::Iterator(Position::TrimHorizon);
                 }
-                (Refusal::InvalidArgument, Step::Iterator(_)) => {
-                    self.start_refused = true;
+                (Refusal::InvalidArgument, Step::Iterator(position)) => {
+                    // A refused moment says nothing about the range's sequence numbers.
+                    self.start_refused |= matches!(position, Position::At(_) | Position::After(_));
                     if self.repositioned {
                         self.conclude(Ending::Exhausted);
                     } else {

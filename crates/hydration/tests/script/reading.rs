@@ -163,6 +163,17 @@ fn a_refused_start_is_looked_for_by_time_and_judged_by_its_age() {
     }
 }
 
+/// Only a refused sequence number tells of a stream that was created anew: what a refused moment leaves unseen may
+/// still be there.
+#[test]
+fn a_refused_moment_does_not_make_the_stream_another() {
+    let tip = || Page(vec![], Some(0));
+    let script = [Iterator, tip(), tip(), Refused(Refusal::InvalidArgument)];
+    assert_eq!(read(&failed(STREAM, YOUNG), &script).1, error("RangeNotReached"));
+    let script = [&script[..], &[Taken]].concat();
+    assert_eq!(read(&failed(STREAM, OLD), &script).1, found(Status::Expired, &[]));
+}
+
 #[test]
 fn without_an_arrival_time_the_range_is_looked_for_from_the_horizon() {
     let mut record = failed(STREAM, OLD);
