@@ -122,8 +122,10 @@ fn payload_events(record: &InvocationRecord) -> Option<Vec<(Box<RawValue>, Event
     let source = record.batch.stream.source();
     let parse = |raw: Box<RawValue>| EventRecord::parse(source, &raw).map(|event| (raw, event));
     let events: Vec<_> = record.payload_records()?.into_iter().map(parse).collect::<Option<_>>()?;
-    // An empty event beside a named range explains nothing.
-    (!events.is_empty() || record.batch.range().is_none()).then_some(events)
+    // An event that holds nothing of the named range explains nothing.
+    let range = record.batch.range();
+    let is_of_range = |range| events.iter().any(|(_, event)| Range::contains(range, event.sequence_number()));
+    range.as_ref().is_none_or(is_of_range).then_some(events)
 }
 
 /// One batch on its way.

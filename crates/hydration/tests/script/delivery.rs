@@ -248,6 +248,7 @@ fn a_payload_that_is_no_event_of_the_stream_is_passed_over_and_the_stream_read()
         json!({"Records": []}),
         json!({"Records": [{"eventSource": "aws:sqs"}]}),
         json!({"Records": [{"eventSource": "aws:kinesis", "kinesis": {"partitionKey": "k", "sequenceNumber": "10", "data": "?"}}]}),
+        json!({"Records": [{"eventSource": "aws:kinesis", "kinesis": {"partitionKey": "k", "sequenceNumber": "13", "data": "e30="}}]}),
     ] {
         let mut record = failed(STREAM, HOUR);
         record["payload"] = payload;
