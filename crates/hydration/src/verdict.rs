@@ -109,6 +109,12 @@ pub fn judge(
         // No stream trims a record before it is a day old. Empty pages are not proof enough of it; a later record, or
         // the end of a closed shard, is.
         Ending::Exhausted if arrival.is_some() && !is_old => Err("the shard shows none of them"),
+        _ if arrival.is_some() && !is_old => verdict(
+            Status::Expired,
+            "Nothing of the range is left in the stream, though no stream's retention has passed since: it may have \
+             been deleted and created again."
+                .to_owned(),
+        ),
         _ => verdict(
             Status::Expired,
             "Nothing of the range is left in the stream: it was read after the stream's retention had passed."

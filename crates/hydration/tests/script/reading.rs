@@ -284,6 +284,17 @@ fn records_are_expired_where_the_shard_goes_on_without_them() {
     }
 }
 
+/// The sentence for a person does not blame the retention for what it cannot have done yet.
+#[test]
+fn the_reason_names_the_retention_only_where_it_has_passed() {
+    for (age, has_passed) in [(YOUNG, false), (OLD, true)] {
+        let world = World::new([Iterator, Page(kinesis(&[13]), Some(0)), Taken]);
+        let verdict = world.hydrate(&failed(STREAM, age), settings()).unwrap().verdict;
+        assert_eq!(verdict.status, Status::Expired);
+        assert_eq!(verdict.reason.unwrap().contains("after the stream's retention had passed"), has_passed);
+    }
+}
+
 #[test]
 fn an_expired_iterator_is_renewed_after_the_last_record_read() {
     for (arn, numbers) in [(STREAM, kinesis as fn(&[u64]) -> Vec<_>), (TABLE, changes)] {
