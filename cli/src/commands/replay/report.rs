@@ -56,8 +56,11 @@ pub fn dry_run(output: &Output, plan: &Plan, rate: f64, audit: &Path) -> Result<
             table.row(std::iter::once((function.to_owned(), None)).chain(numbers));
         }
         output.line(table.text())?;
-        let seconds = units as f64 / rate;
-        output.line(format!("\nAt {} a second it takes {seconds:.0} s, or as long as the function does.", rate))?;
+        output.line("")?;
+        let seconds = (units as f64 / rate).ceil();
+        if seconds > 1.0 {
+            output.line(format!("It takes {seconds} s or more, at {rate} invocations a second at most."))?;
+        }
         let supersets = plan.units().filter(|unit| unit.entry.status == Status::Superset && !unit.is_in_doubt).count();
         if supersets > 0 {
             output.line(format!("{supersets} of them are supersets and run records that had succeeded."))?;
