@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use crate::error::HydrateError;
-use crate::invocation_record::InvocationRecord;
+use crate::invocation_record::{FailedBatch, InvocationRecord};
 use crate::json::{self, Object};
 
 /// Envelopes inside envelopes that are opened: failure document, SNS event, notification, record.
@@ -18,6 +18,15 @@ const MOST_ENVELOPES: u32 = 4;
 pub enum Intake {
     Batch(Box<InvocationRecord>),
     Unrecognized(Unrecognized),
+}
+
+impl Intake {
+    pub fn batch(&self) -> Option<&FailedBatch> {
+        match self {
+            Self::Batch(record) => Some(&record.batch),
+            Self::Unrecognized(_) => None,
+        }
+    }
 }
 
 /// A message that is not a stream failure.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 use hydration::error::HydrateError;
 use hydration::hydrate::{Deadline, Hydrator, Sent};
+use hydration::intake::Intake;
 use hydration::ports::{Clock, Outbox, ShardReader};
 use hydration::retry::Tally;
 use hydration::timestamp::Timestamp;
@@ -13,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::{Answer, Failure, SentBatch};
 use crate::event::{Event, Item};
-use crate::telemetry::{Invocation, Telemetry};
+use crate::telemetry::{About, Invocation, Telemetry};
 
 /// Kept back from the invocation's time for its answer.
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
@@ -93,13 +94,15 @@ impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
                 }
             };
             let duration = self.hydrator.clock.now().millis_since(started);
+            let batch = item.as_ref().ok().and_then(Intake::batch);
+            let about = About { invocation, batch, tally: &tally, duration };
             match result {
                 Ok(hydrated) => {
-                    self.telemetry.hydrated(invocation, item.as_ref().ok(), &hydrated, &tally, duration);
+                    self.telemetry.hydrated(about, &hydrated);
                     sent.extend(hydrated.sent);
                 }
                 Err(error) => {
-                    self.telemetry.failed(invocation, item.as_ref().ok(), &error, &tally, duration);
+                    self.telemetry.failed(about, &error);
                     errors.push(error);
                 }
             }

@@ -8,11 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hydration::error::HydrateError;
 use hydration::hydrate::Hydrated;
-use hydration::intake::Intake;
+use hydration::invocation_record::FailedBatch;
 use hydration::retry::Tally;
 use lambda_runtime::Context;
 
 use crate::config::InvalidConfiguration;
+
+/// The batch that a line and its metrics are about, and what it cost.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    pub invocation: &'a Invocation,
+    pub batch: Option<&'a FailedBatch>,
+    pub tally: &'a Tally,
+    /// Milliseconds.
+    pub duration: i64,
+}
 
 pub struct Telemetry {
     function_name: String,
@@ -58,42 +68,21 @@ impl Telemetry {
 
     /// The event itself is not one that the function takes.
     pub fn not_taken(&self, invocation: &Invocation, error: &HydrateError) {
-        self.failed(invocation, None, error, &Tally::default(), 0);
+        self.failed(About { invocation, batch: None, tally: &Tally::default(), duration: 0 }, error);
     }
 
-    pub fn hydrated(
-        &self,
-        invocation: &Invocation,
-        intake: Option<&Intake>,
-        hydrated: &Hydrated,
-        tally: &Tally,
-        duration: i64,
-    ) {
-        log::hydrated(invocation, batch(intake), hydrated, tally, duration);
-        metrics::hydrated(&self.function_name, hydrated, tally, duration);
+    pub fn hydrated(&self, about: About<'_>, hydrated: &Hydrated) {
+        log::hydrated(about, hydrated);
+        metrics::hydrated(&self.function_name, hydrated, about.tally, about.duration);
     }
 
-    pub fn failed(
-        &self,
-        invocation: &Invocation,
-        intake: Option<&Intake>,
-        error: &HydrateError,
-        tally: &Tally,
-        duration: i64,
-    ) {
-        log::failed(invocation, batch(intake), error, tally, duration);
-        metrics::failed(&self.function_name, error, tally, duration);
+    pub fn failed(&self, about: About<'_>, error: &HydrateError) {
+        log::failed(about, error);
+        metrics::failed(&self.function_name, error, about.tally, about.duration);
     }
 }
 
 /// The trace itself, of a header such as `Root=1-6b0118ce-683f39b37ecc4ff3adf9be95;Sampled=0`.
 fn trace_id(header: &str) -> Option<String> {
     header.split(';').find_map(|field| field.strip_prefix("Root=")).map(str::to_owned)
-}
-
-fn batch(intake: Option<&Intake>) -> Option<&hydration::invocation_record::FailedBatch> {
-    match intake? {
-        Intake::Batch(record) => Some(&record.batch),
-        Intake::Unrecognized(_) => None,
-    }
 }

@@ -4,7 +4,6 @@
 use hydration::error::HydrateError;
 use hydration::hydrate::Hydrated;
 use hydration::invocation_record::FailedBatch;
-use hydration::retry::Tally;
 use hydration::verdict::Status;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -13,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::InvalidConfiguration;
-use crate::telemetry::Invocation;
+use crate::telemetry::About;
 
 const SERVICE: &str = "hydrate";
 
@@ -50,24 +49,43 @@ pub fn refused(function_name: &str, error: &InvalidConfiguration) {
     );
 }
 
-/// Logs at a level that is not known when the program is compiled.
+/// A batch's line: what every one of them says, then the fields of this one. The level is not known when the program
+/// is compiled, and `tracing` wants it then.
 macro_rules! line {
-    ($level:expr, $($field:tt)*) => {
+    ($level:expr, $about:expr, $($field:tt)*) => {
         match $level {
-            Level::ERROR => tracing::error!($($field)*),
-            Level::WARN => tracing::warn!($($field)*),
-            _ => tracing::info!($($field)*),
+            Level::ERROR => line!(@at tracing::error, $about, $($field)*),
+            Level::WARN => line!(@at tracing::warn, $about, $($field)*),
+            _ => line!(@at tracing::info, $about, $($field)*),
         }
     };
+    (@at $log:path, $about:expr, $($field:tt)*) => {{
+        let About { invocation, batch, tally, duration } = $about;
+        $log!(
+            service = SERVICE,
+            function_name = invocation.function_name,
+            function_request_id = invocation.request_id,
+            cold_start = invocation.cold_start,
+            xray_trace_id = invocation.xray_trace_id,
+            correlation_id = batch.and_then(|batch| batch.request_id.as_deref()),
+            source = batch.map(|batch| batch.stream.source().as_str()),
+            function_arn = batch.and_then(|batch| batch.function_arn.as_deref()),
+            condition = batch.and_then(|batch| batch.condition.as_deref()),
+            stream_arn = batch.map(|batch| batch.stream.as_str()),
+            shard_id = batch.map(|batch| batch.shard_id.as_str()),
+            start_sequence_number = batch.and_then(|batch| batch.start.as_ref()).map(|number| number.as_str()),
+            end_sequence_number = batch.and_then(|batch| batch.end.as_ref()).map(|number| number.as_str()),
+            expected_records = batch.and_then(|batch| batch.batch_size),
+            read_calls = tally.read_calls,
+            iterators = tally.iterators,
+            throttles = tally.throttles,
+            duration_ms = duration,
+            $($field)*
+        )
+    }};
 }
 
-pub fn hydrated(
-    invocation: &Invocation,
-    batch: Option<&FailedBatch>,
-    hydrated: &Hydrated,
-    tally: &Tally,
-    duration: i64,
-) {
+pub fn hydrated(about: About<'_>, hydrated: &Hydrated) {
     let level = match hydrated.verdict.status {
         Status::Complete | Status::Superset => Level::INFO,
         _ => Level::WARN,
@@ -77,68 +95,23 @@ pub fn hydrated(
     let message_bytes: usize = hydrated.sent.iter().map(|sent| sent.bytes).sum();
     line!(
         level,
-        service = SERVICE,
-        function_name = invocation.function_name,
-        function_request_id = invocation.request_id,
-        cold_start = invocation.cold_start,
-        xray_trace_id = invocation.xray_trace_id,
-        correlation_id = batch.and_then(|batch| batch.request_id.as_deref()),
+        about,
         id = hydrated.id,
         status = hydrated.verdict.status.as_str(),
         reason = hydrated.verdict.reason,
-        source = batch.map(|batch| batch.stream.source().as_str()),
         origin = hydrated.origin.map(|origin| origin.as_str()),
-        function_arn = batch.and_then(|batch| batch.function_arn.as_deref()),
-        condition = batch.and_then(|batch| batch.condition.as_deref()),
-        stream_arn = batch.map(|batch| batch.stream.as_str()),
-        shard_id = batch.map(|batch| batch.shard_id.as_str()),
-        start_sequence_number = batch.and_then(|batch| batch.start.as_ref()).map(|number| number.as_str()),
-        end_sequence_number = batch.and_then(|batch| batch.end.as_ref()).map(|number| number.as_str()),
-        expected_records = batch.and_then(|batch| batch.batch_size),
         recovered_records = hydrated.recovered_records,
         missing_records = hydrated.verdict.missing,
         parts = hydrated.sent.len(),
         message_ids = message_ids.join(" "),
         overflow = (!overflow.is_empty()).then(|| overflow.join(" ")),
         message_bytes,
-        read_calls = tally.read_calls,
-        iterators = tally.iterators,
-        throttles = tally.throttles,
         oldest_record_age_seconds = hydrated.oldest_record_age.map(|millis| millis / 1000),
-        duration_ms = duration,
         "batch hydrated"
     );
 }
 
-pub fn failed(
-    invocation: &Invocation,
-    batch: Option<&FailedBatch>,
-    error: &HydrateError,
-    tally: &Tally,
-    duration: i64,
-) {
-    tracing::error!(
-        service = SERVICE,
-        function_name = invocation.function_name,
-        function_request_id = invocation.request_id,
-        cold_start = invocation.cold_start,
-        xray_trace_id = invocation.xray_trace_id,
-        correlation_id = batch.and_then(|batch| batch.request_id.as_deref()),
-        id = batch.map(FailedBatch::id),
-        error_type = error.kind(),
-        error = %error,
-        source = batch.map(|batch| batch.stream.source().as_str()),
-        function_arn = batch.and_then(|batch| batch.function_arn.as_deref()),
-        condition = batch.and_then(|batch| batch.condition.as_deref()),
-        stream_arn = batch.map(|batch| batch.stream.as_str()),
-        shard_id = batch.map(|batch| batch.shard_id.as_str()),
-        start_sequence_number = batch.and_then(|batch| batch.start.as_ref()).map(|number| number.as_str()),
-        end_sequence_number = batch.and_then(|batch| batch.end.as_ref()).map(|number| number.as_str()),
-        expected_records = batch.and_then(|batch| batch.batch_size),
-        read_calls = tally.read_calls,
-        iterators = tally.iterators,
-        throttles = tally.throttles,
-        duration_ms = duration,
-        "batch failed"
-    );
+pub fn failed(about: About<'_>, error: &HydrateError) {
+    let id = about.batch.map(FailedBatch::id);
+    line!(Level::ERROR, about, id, error_type = error.kind(), error = %error, "batch failed");
 }
