@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import as_lambda
 import fakes as fake_aws
 import pytest
 from fakes import KinesisShard, TableShard
@@ -181,3 +182,30 @@ def test_an_exact_batch_of_changes_is_read_to_its_end_only(faked, fakes):
     read, = fakes.calls("GetRecords")
     assert read.body["Limit"] == 10 and "StreamArn" not in read.body
     assert len(fakes.calls()) == 3
+
+
+def test_a_late_repeat_does_not_take_back_what_was_saved(deploy, fakes):
+    """Delivered twice, and in between a part of the range was trimmed."""
+    shard = fakes.add(KinesisShard("old", [(f"key-{n}", b"x" * 90_000) for n in range(20)],
+                                   age=DAY + 10 * fake_aws.BETWEEN_ARRIVALS, when_trimmed="later"))
+    hydrator = deploy(fakes=fakes)
+    record = shard.failure(shard.all_records)
+    whole = shard.delivered(shard.all_records)
+    hydrator.invoke(as_lambda.sns_event(record))
+    shard.trimmed = 3
+    answer = hydrator.invoke(as_lambda.sns_event(record))
+    assert answer.payload["batches"][0]["status"] == "Partial"
+    messages = hydrator.mailbox.receive()
+    assert len(messages) == 2 and all(message.overflow for message in messages)
+    assert sorted(len(message.body["Records"]) for message in messages) == [17, 20]
+    assert whole in [message.body["Records"] for message in messages]
+
+
+def test_batches_of_one_shard_in_one_event_are_paced(faked, fakes):
+    shard = fakes.add(KinesisShard("busy", items(9)))
+    records = [shard.failure(shard.all_records[start:start + 3]) for start in (0, 3, 6)]
+    answer = faked.invoke(as_lambda.sqs_event(*records))
+    assert answer.payload == {"batchItemFailures": []}
+    times = [call.at for call in fakes.calls("GetRecords")]
+    assert len(times) == 3
+    assert all(later - earlier >= 0.45 for earlier, later in zip(times, times[1:]))

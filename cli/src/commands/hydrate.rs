@@ -73,8 +73,8 @@ impl Outbox for Printer<'_> {
         Ok(String::new())
     }
 
-    async fn put(&self, _: &str, _: &str, _: &Bytes) -> Result<(), Fault> {
-        Ok(())
+    async fn put(&self, _: &str, _: &str, _: &Bytes, _: bool) -> Result<bool, Fault> {
+        Ok(true)
     }
 }
 
@@ -83,7 +83,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
     if !arguments.send {
         let settings =
             Settings { max_message_bytes: usize::MAX, decoded_view: true, overflow_bucket: None, fifo: false };
-        let hydrator = Hydrator { reader, outbox: Printer(&session.output), clock: SystemClock, settings };
+        let hydrator = Hydrator::new(reader, Printer(&session.output), SystemClock, settings);
         return Work { session, arguments, hydrator }.run().await;
     }
     let url = session.queue_url().await?;
@@ -99,7 +99,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
         overflow_bucket: bucket.or_else(|| session.stack().and_then(Stack::overflow_bucket).map(str::to_owned)),
         fifo: url.ends_with(".fifo"),
     };
-    let hydrator = Hydrator { reader, outbox: QueueAndBucket::new(&session.config, url), clock: SystemClock, settings };
+    let hydrator = Hydrator::new(reader, QueueAndBucket::new(&session.config, url), SystemClock, settings);
     Work { session, arguments, hydrator }.run().await
 }
 

@@ -56,7 +56,14 @@ fn kind(code: &str, status: u16) -> FaultKind {
         "ExpiredToken",
         "SignatureDoesNotMatch",
     ];
-    let unavailable = ["InternalFailure", "InternalError", "InternalServer", "ServiceUnavailable", "RequestTimeout"];
+    let unavailable = [
+        "InternalFailure",
+        "InternalError",
+        "InternalServer",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "ConditionalRequestConflict",
+    ];
     let names = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
     // Throttling first: a KMS key's throttling says KMS too, and passes by itself.
     if names(&throttled) || status == 429 {

@@ -57,10 +57,16 @@ impl Outbox for QueueAndBucket {
         })
     }
 
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes, replace: bool) -> Result<bool, Fault> {
         let body = ByteStream::from(body.clone());
         let request = self.s3.put_object().bucket(bucket).key(key).content_type("application/json").body(body);
-        request.send().await.map(drop).map_err(|error| fault(PUT_OBJECT, &error))
+        let request = if replace { request } else { request.if_none_match("*") };
+        match request.send().await {
+            Ok(_) => Ok(true),
+            // 412 Precondition Failed: the object is there.
+            Err(error) if !replace && error.raw_response().is_some_and(|raw| raw.status().as_u16() == 412) => Ok(false),
+            Err(error) => Err(fault(PUT_OBJECT, &error)),
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Letter<'a> {
     pub status: Status,
     pub batch: Option<&'a FailedBatch>,
     pub records: u64,
+    /// Whether an earlier object of the same id may be overwritten.
+    pub replaces: bool,
 }
 
 /// One message that was sent.
@@ -52,13 +54,13 @@ enum SendFailure {
 impl Letter<'_> {
     /// Where the message lies if it does not fit: the failed function's name, and the day of the failure rather than
     /// of the hydration, so that a repetition overwrites itself.
-    fn key(&self) -> String {
+    fn key(&self, suffix: &str) -> String {
         let name: String = match self.batch {
             None => "unrecognized".to_owned(),
             Some(batch) => batch.function_name().unwrap_or("unknown").chars().map(key_safe).collect(),
         };
         let day = self.batch.and_then(|batch| batch.timestamp.or(batch.last_arrival)).unwrap_or(Timestamp::EPOCH);
-        format!("hydrated/{name}/{}/{}.json", day.date_path(), self.id)
+        format!("hydrated/{name}/{}/{}{suffix}.json", day.date_path(), self.id)
     }
 
     fn group(&self) -> String {
@@ -118,10 +120,13 @@ impl<O: Outbox, C: Clock> Delivery<'_, O, C> {
             let why = format!("the message has {size} bytes, the queue takes {limit} beside the attributes");
             return Err(HydrateError::MessageTooLarge(refused.unwrap_or(why)));
         };
-        let key = letter.key();
+        let mut key = letter.key("");
         let whole = Bytes::from(letter.body.build(letter.body.has_view()));
         // The object before the pointer: a pointer to nothing would be worse than no message.
-        self.put(bucket, &key, &whole, tally).await?;
+        if !self.put(bucket, &key, &whole, letter.replaces, tally).await? {
+            key = letter.key(&format!("-{}-records", letter.records));
+            self.put(bucket, &key, &whole, true, tally).await?;
+        }
         attributes.push(attributes::overflow_size(whole.len()));
         let message = Message { body: pointer(bucket, &key), attributes, fifo };
         match self.send(&message, tally).await {
@@ -144,12 +149,23 @@ impl<O: Outbox, C: Clock> Delivery<'_, O, C> {
         }
     }
 
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes, tally: &mut Tally) -> Result<(), HydrateError> {
+    async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: &Bytes,
+        replace: bool,
+        tally: &mut Tally,
+    ) -> Result<bool, HydrateError> {
         let mut attempts = Attempts::new(self.clock, self.deadline);
-        while let Err(fault) = self.outbox.put(bucket, key, body).await {
-            attempts.after(fault, tally).await?;
+        loop {
+            match self.outbox.put(bucket, key, body, replace).await {
+                Ok(written) => {
+                    tally.overflow_bytes += if written { body.len() as u64 } else { 0 };
+                    return Ok(written);
+                }
+                Err(fault) => attempts.after(fault, tally).await?,
+            }
         }
-        tally.overflow_bytes += body.len() as u64;
-        Ok(())
     }
 }

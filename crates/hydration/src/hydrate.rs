@@ -11,7 +11,7 @@ use crate::kpl;
 use crate::message::body::{DecodedView, Subject};
 use crate::message::{Body, Collector, Hydration, Origin, Part, PartNumber};
 use crate::ports::{Clock, Outbox, ShardReader};
-use crate::read::Reading;
+use crate::read::{Pace, Reading};
 use crate::record::event::EventRecord;
 use crate::record::{KinesisRecord, StreamRecord};
 use crate::retry::{Tally, wait};
@@ -46,9 +46,14 @@ pub struct Hydrator<R, O, C> {
     pub outbox: O,
     pub clock: C,
     pub settings: Settings,
+    pace: Pace,
 }
 
 impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
+    pub fn new(reader: R, outbox: O, clock: C, settings: Settings) -> Self {
+        Self { reader, outbox, clock, settings, pace: Pace::default() }
+    }
+
     /// Reads the batch back and delivers it. After an error the whole is to be tried again: the ids make the
     /// repetition harmless. `tally` is what was spent, either way.
     pub async fn hydrate(
@@ -86,6 +91,7 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
             status: verdict.status,
             batch: None,
             records: 0,
+            replaces: true,
         };
         let sent = self.delivery(deadline).deliver(letter, tally).await?;
         Ok(Hydrated { id, verdict, origin: None, recovered_records: 0, sent: vec![sent], oldest_record_age: None })
@@ -197,7 +203,6 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
         };
         let mut walk = Walk::new(&self.record.batch, range);
         let mut iterator = None;
-        let mut earliest_read = hydrator.clock.now();
         let ending = loop {
             match (walk.next(), &iterator) {
                 (Step::Finish(ending), _) => break ending,
@@ -210,8 +215,8 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
                     Err(refusal) => walk.refused(refusal),
                 },
                 (Step::Page { limit }, Some(current)) => {
-                    let pause = earliest_read.millis_since(hydrator.clock.now()).max(0).unsigned_abs();
-                    wait(&hydrator.clock, std::time::Duration::from_millis(pause), self.deadline.read).await?;
+                    let pause = hydrator.pace.pause(&self.record.batch, hydrator.clock.now());
+                    wait(&hydrator.clock, pause, self.deadline.read).await?;
                     let answer = reading.page(current, limit, self.tally).await?;
                     let now = hydrator.clock.now();
                     let kept = match answer {
@@ -224,7 +229,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
                             Vec::new()
                         }
                     };
-                    earliest_read = now.plus_millis(i64::try_from(walk.pause().as_millis()).unwrap_or(i64::MAX));
+                    hydrator.pace.leave(&self.record.batch, now, walk.pause());
                     let before = self.collector.total();
                     for record in kept {
                         self.take(record).await?;
@@ -337,6 +342,9 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> Run<'a, R, O, C> {
             status: verdict.status,
             batch: Some(batch),
             records: part.count,
+            // A repetition brings the same, unless some of it has been trimmed since: what was saved before stays, and
+            // this is put beside it.
+            replaces: verdict.status != Status::Partial || part_number.is_some(),
         };
         self.sent.push(self.hydrator.delivery(self.deadline).deliver(letter, self.tally).await?);
         Ok(())

@@ -87,7 +87,8 @@ pub trait Outbox {
     /// Returns the queue's message id.
     async fn send(&self, message: &Message) -> Result<String, SendError>;
 
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), Fault>;
+    /// Writes an object, and says whether it did: where `replace` is false and there is one already, that one stays.
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes, replace: bool) -> Result<bool, Fault>;
 }
 
 /// Time, and chance.

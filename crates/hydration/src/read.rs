@@ -1,10 +1,38 @@
 //! Reads of one shard, each tried again while its fault is a short one.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
 use crate::error::HydrateError;
 use crate::invocation_record::FailedBatch;
 use crate::ports::{Clock, Page, Position, ReadError, Refusal, ShardIterator, ShardReader};
 use crate::retry::{Attempts, Tally};
 use crate::timestamp::Timestamp;
+
+/// When each shard may be read next, whichever batch wants it: several failures in one event are often of one shard.
+#[derive(Default)]
+pub(crate) struct Pace(RefCell<HashMap<(String, String), Timestamp>>);
+
+impl Pace {
+    /// How long to wait before a read of the batch's shard.
+    pub(crate) fn pause(&self, batch: &FailedBatch, now: Timestamp) -> Duration {
+        let next = self.0.borrow().get(&shard(batch)).copied();
+        let millis = next.map_or(0, |next| next.millis_since(now).max(0));
+        Duration::from_millis(millis.unsigned_abs())
+    }
+
+    /// Leaves the shard that was just read to its other readers.
+    pub(crate) fn leave(&self, batch: &FailedBatch, now: Timestamp, pause: Duration) {
+        let mut shards = self.0.borrow_mut();
+        shards.retain(|_, next| *next > now);
+        shards.insert(shard(batch), now.plus_millis(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)));
+    }
+}
+
+fn shard(batch: &FailedBatch) -> (String, String) {
+    (batch.stream.stream().to_owned(), batch.shard_id.clone())
+}
 
 /// The shard of a failed batch, and until when it may be read.
 pub(crate) struct Reading<'a, R, C> {

@@ -92,7 +92,7 @@ impl Outbox for &Queue {
         Ok("message".to_owned())
     }
 
-    async fn put(&self, _: &str, _: &str, _: &Bytes) -> Result<(), Fault> {
+    async fn put(&self, _: &str, _: &str, _: &Bytes, _: bool) -> Result<bool, Fault> {
         panic!("no example overflows")
     }
 }
@@ -135,7 +135,7 @@ fn hydrate(shard: Value, record: &str) -> String {
     let intake = recognize(record).pop().unwrap().unwrap();
     let queue = Queue::default();
     let settings = Settings { max_message_bytes: 1_048_576, decoded_view: true, overflow_bucket: None, fifo: false };
-    let hydrator = Hydrator { reader: Shard(shard), outbox: &queue, clock: Now, settings };
+    let hydrator = Hydrator::new(Shard(shard), &queue, Now, settings);
     let deadline = Deadline { read: Now.now().plus_millis(60_000), deliver: Now.now().plus_millis(70_000) };
     now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default())).unwrap();
     let message = queue.0.borrow_mut().pop().unwrap();

@@ -28,12 +28,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         }
     };
     let sdk = hydration_aws::config().await;
-    let hydrator = Hydrator {
-        reader: Shards::new(&sdk),
-        outbox: QueueAndBucket::new(&sdk, config.queue_url),
-        clock: SystemClock,
-        settings: config.settings,
-    };
+    let hydrator =
+        Hydrator::new(Shards::new(&sdk), QueueAndBucket::new(&sdk, config.queue_url), SystemClock, config.settings);
     let handler = Handler { hydrator, telemetry };
     let handler = &handler;
     run(service_fn(async |event: LambdaEvent<Box<RawValue>>| handler.handle(event).await)).await

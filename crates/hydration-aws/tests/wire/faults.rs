@@ -39,9 +39,9 @@ async fn send(response: http::Response<SdkBody>) -> Result<String, SendError> {
     exchange(response, async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).send(&message).await).await.1
 }
 
-async fn put(response: http::Response<SdkBody>) -> Result<(), Fault> {
+async fn put(response: http::Response<SdkBody>) -> Result<bool, Fault> {
     let body = Bytes::from_static(b"{}");
-    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", "key", &body).await;
+    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", "key", &body, true).await;
     exchange(response, call).await.1
 }
 

@@ -1,6 +1,7 @@
 //! Every call, to the letter: an IAM policy is written for these, and for nothing more.
 
 use bytes::Bytes;
+use hydration::error::FaultKind;
 use hydration::message::Fifo;
 use hydration::ports::{Outbox, Position};
 use hydration::sequence_number::SequenceNumber;
@@ -125,9 +126,9 @@ async fn on_a_fifo_queue_a_message_has_its_group_and_its_deduplication_id() {
 async fn an_object_is_put_whole_under_its_key() {
     let key = "hydrated/orders/2026/11/21/ab.json";
     let body = Bytes::from_static(br#"{"Records":[]}"#);
-    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", key, &body).await;
+    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", key, &body, true).await;
     let (sent, answered) = exchange(response(200, &[("etag", "\"x\"")], ""), call).await;
-    assert_eq!((answered, sent.method.as_str()), (Ok(()), "PUT"));
+    assert_eq!((answered, sent.method.as_str()), (Ok(true), "PUT"));
     // A shell that points the SDK at a stand-in has one host for all buckets.
     let is_emulated = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var_os(name).is_some());
     let host = if is_emulated { "s3.us-east-1.amazonaws.com/overflow" } else { "overflow.s3.us-east-1.amazonaws.com" };
@@ -137,6 +138,25 @@ async fn an_object_is_put_whole_under_its_key() {
     assert_eq!(header("content-type"), Some("application/json"));
     // The bucket's encryption and storage class are the bucket's business.
     assert!(!sent.headers.iter().any(|(name, _)| name.starts_with("x-amz-server-side") || name == "x-amz-acl"));
+}
+
+#[tokio::test]
+async fn an_object_that_is_there_already_may_be_asked_to_stay() {
+    let put = async |config| {
+        let outbox = QueueAndBucket::new(&config, QUEUE.to_owned());
+        outbox.put("overflow", "key", &Bytes::from_static(b"{}"), false).await
+    };
+    let precondition = |headers: &[(String, String)]| {
+        headers.iter().find(|(key, _)| key == "if-none-match").map(|(_, value)| value.clone())
+    };
+    for status in [200, 412] {
+        let error = "<Error><Code>PreconditionFailed</Code></Error>";
+        let (sent, answered) = exchange(response(status, &[], if status == 412 { error } else { "" }), put).await;
+        assert_eq!((precondition(&sent.headers).as_deref(), answered), (Some("*"), Ok(status == 200)), "{status}");
+    }
+    let conflict = "<Error><Code>ConditionalRequestConflict</Code></Error>";
+    let (_, answered) = exchange(response(409, &[], conflict), put).await;
+    assert_eq!(answered.unwrap_err().kind, FaultKind::Unavailable);
 }
 
 /// Each call is paced and counted by the domain: one call, one request.
@@ -158,6 +178,6 @@ async fn the_sdk_repeats_nothing_by_itself() {
     assert!(shards.page(&arn(STREAM), &iterator("AAAA"), 1).await.is_err());
     assert!(shards.page(&arn(TABLE), &iterator("AAAA"), 1).await.is_err());
     assert!(outbox.send(&message("abc")).await.is_err());
-    assert!(outbox.put("overflow", "key", &Bytes::new()).await.is_err());
+    assert!(outbox.put("overflow", "key", &Bytes::new(), true).await.is_err());
     assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 4);
 }

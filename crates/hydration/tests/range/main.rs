@@ -115,7 +115,7 @@ impl Case {
         let deadline = Deadline { read: Timestamp::from_millis(end - 15_000), deliver: Timestamp::from_millis(end) };
         let mut tally = Tally::default();
         let result = {
-            let hydrator = Hydrator { reader: &world, outbox: &world, clock: &world, settings: settings.clone() };
+            let hydrator = Hydrator::new(&world, &world, &world, settings.clone());
             now_or_never(hydrator.hydrate(&intake, deadline, &mut tally))
         };
         (world, result, tally)

@@ -226,14 +226,14 @@ impl Outbox for &World {
         Ok(format!("message-{}", self.queue.borrow().len()))
     }
 
-    async fn put(&self, _: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
+    async fn put(&self, _: &str, key: &str, body: &Bytes, _: bool) -> Result<bool, Fault> {
         match self.call("PutObject") {
             Err(ReadError::Fault(fault)) => return Err(fault),
             Err(ReadError::Refusal(_)) => unreachable!(),
             Ok(_) => {}
         }
         self.bucket.borrow_mut().push((key.to_owned(), body.clone()));
-        Ok(())
+        Ok(true)
     }
 }
 

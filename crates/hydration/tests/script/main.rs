@@ -87,7 +87,7 @@ impl World {
     fn hydrate(&self, record: &Value, settings: Settings) -> Result<Hydrated, HydrateError> {
         let intake = recognize(&record.to_string()).pop().unwrap().unwrap();
         assert!(matches!(intake, Intake::Batch(_)), "{record}");
-        let hydrator = Hydrator { reader: self, outbox: self, clock: self, settings };
+        let hydrator = Hydrator::new(self, self, self, settings);
         let deadline = Deadline {
             read: Timestamp::from_millis(NOW + 5 * MINUTE),
             deliver: Timestamp::from_millis(NOW + 6 * MINUTE),
@@ -151,11 +151,11 @@ impl Outbox for &World {
         }
     }
 
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes, _: bool) -> Result<bool, Fault> {
         match self.answer(format!("put s3://{bucket}/{key}")) {
             Answer::Taken => {
                 self.objects.borrow_mut().push(body.clone());
-                Ok(())
+                Ok(true)
             }
             Answer::Fault(kind) => Err(fault(kind)),
             answer => self.unfit(&answer),

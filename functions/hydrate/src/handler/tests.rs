@@ -77,9 +77,9 @@ impl Outbox for World {
         Ok(format!("message-{}", self.queue.borrow().len()))
     }
 
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), Fault> {
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes, _: bool) -> Result<bool, Fault> {
         self.bucket.borrow_mut().push((format!("s3://{bucket}/{key}"), body.clone()));
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -116,7 +116,7 @@ impl World {
     }
 
     async fn invoke_until(&self, event: &Value, settings: Settings, deadline: u64) -> Result<Value, Diagnostic> {
-        let hydrator = Hydrator { reader: self.clone(), outbox: self.clone(), clock: self.clone(), settings };
+        let hydrator = Hydrator::new(self.clone(), self.clone(), self.clone(), settings);
         let handler = Handler { hydrator, telemetry: Telemetry::for_tests() };
         let mut context = Context::default();
         context.deadline = deadline;
