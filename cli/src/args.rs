@@ -1,9 +1,12 @@
-//! What can be typed.
+//! What can be typed, and which command it means.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands;
-use crate::exit;
+use crate::exit::{self, Exit};
+use crate::place::Place;
+use crate::session::Session;
 
 const ABOUT: &str = "From the alarm to the cause, and back to processed.";
 
@@ -27,47 +30,6 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Where things are, and how to show them.
-#[derive(Debug, Clone, Args)]
-pub struct Place {
-    /// The hydrator's CloudFormation stack; its outputs name the queues and the bucket [env: DLQ_STACK]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]
-    pub stack: Option<String>,
-    /// The queue of hydrated messages, instead of the stack's own [env: DLQ_QUEUE, QUEUE_URL]
-    #[arg(long, global = true, value_name = "URL|NAME", help_heading = "Where")]
-    pub queue: Option<String>,
-    /// A profile of the AWS configuration
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]
-    pub profile: Option<String>,
-    /// The AWS region
-    #[arg(long, global = true, value_name = "REGION", help_heading = "Where")]
-    pub region: Option<String>,
-    /// Send every call there instead of to AWS, as to an emulator
-    #[arg(long, global = true, value_name = "URL", help_heading = "Where")]
-    pub endpoint_url: Option<String>,
-    /// How to print; by default a table on a terminal and JSON lines elsewhere
-    #[arg(long, short, global = true, value_enum, value_name = "FORMAT", help_heading = "Output")]
-    pub output: Option<Format>,
-    /// Colours, by default on a terminal where NO_COLOR is not set
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
-    pub color: When,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For eyes
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    Auto,
-    Always,
-    Never,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Status(commands::status::Arguments),
@@ -80,4 +42,26 @@ pub enum Command {
     Hydrate(commands::hydrate::Arguments),
     Doctor(commands::doctor::Arguments),
     Completions(commands::completions::Arguments),
+}
+
+impl Cli {
+    pub async fn run(self) -> Result<Exit> {
+        // What needs no AWS must not ask for a region.
+        if let Command::Completions(arguments) = &self.command {
+            return commands::completions::run(arguments, Self::command());
+        }
+        let session = Session::start(&self.place).await?;
+        match self.command {
+            Command::Status(arguments) => commands::status::run(&session, arguments).await,
+            Command::List(arguments) => commands::list::run(&session, arguments).await,
+            Command::Replay(arguments) => commands::replay::run(&session, arguments).await,
+            Command::Isolate(arguments) => commands::isolate::run(&session, arguments).await,
+            Command::Discard(arguments) => commands::discard::run(&session, arguments).await,
+            Command::Export(arguments) => commands::export::run(&session, arguments).await,
+            Command::Hydrate(arguments) => commands::hydrate::run(&session, arguments).await,
+            Command::Doctor(arguments) => commands::doctor::run(&session, arguments).await,
+            Command::Completions(arguments) => commands::completions::run(&arguments, Self::command()),
+            Command::Show(arguments) => commands::show::run(&session, arguments).await,
+        }
+    }
 }

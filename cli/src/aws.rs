@@ -10,7 +10,7 @@ pub mod stack;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
-use crate::args::Place;
+use crate::place::Place;
 
 /// What the environment and the flags say about profile, region, credentials and endpoint. Without the SDK's own
 /// retries: the domain retries its reads by itself, and an invocation that may have run is never repeated.

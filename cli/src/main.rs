@@ -13,6 +13,7 @@ mod hold;
 mod incident;
 mod interrupt;
 mod look;
+mod place;
 mod ports;
 mod print;
 mod replay;
@@ -28,5 +29,5 @@ use crate::args::Cli;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    exit::code(commands::run(cli).await)
+    exit::code(cli.run().await)
 }

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::args::{Format, Place, When};
+use crate::place::{Format, Place, When};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Output {

@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use anyhow::{Result, bail};
 use aws_config::SdkConfig;
 
-use crate::args::Place;
 use crate::aws::s3::S3;
 use crate::aws::sqs::Sqs;
 use crate::aws::stack::Stack;
 use crate::exit::explain;
 use crate::interrupt::Interrupt;
+use crate::place::Place;
 use crate::print::Output;
 
 pub struct Session {

@@ -3,10 +3,9 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::exit::Exit;
 
 /// Print the completions for a shell
@@ -22,10 +21,10 @@ pub struct Arguments {
     shell: Shell,
 }
 
-pub fn run(arguments: &Arguments) -> Result<Exit> {
+pub fn run(arguments: &Arguments, mut command: Command) -> Result<Exit> {
     // Composed first: a reader that has gone must not end in a panic.
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "dlq", &mut script);
+    clap_complete::generate(arguments.shell, &mut command, "dlq", &mut script);
     std::io::stdout().write_all(&script)?;
     Ok(Exit::Fine)
 }
