@@ -60,6 +60,9 @@ pub fn explain(fault: &Fault) -> anyhow::Error {
         _ if detail.contains("ExpiredToken") || detail.contains("expired") => {
             "the credentials have expired: sign in again (aws sso login)"
         }
+        FaultKind::Unavailable if detail.contains("loading credentials") => {
+            "sign in (aws sso login, aws configure), or choose a profile with --profile"
+        }
         FaultKind::AccessDenied => "allow the action to your credentials, or choose others with --profile",
         FaultKind::KeyUnavailable => "allow kms:Decrypt on the key to your credentials, or enable the key",
         FaultKind::Throttled => "wait a moment and try again",
