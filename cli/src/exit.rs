@@ -60,7 +60,7 @@ pub fn explain(fault: &Fault) -> anyhow::Error {
         _ if detail.contains("ExpiredToken") || detail.contains("expired") => {
             "the credentials have expired: sign in again (aws sso login)"
         }
-        FaultKind::Unavailable if detail.contains("loading credentials") => {
+        FaultKind::Unavailable if detail.contains("credential") => {
             "sign in (aws sso login, aws configure), or choose a profile with --profile"
         }
         FaultKind::AccessDenied => "allow the action to your credentials, or choose others with --profile",
