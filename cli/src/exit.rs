@@ -57,9 +57,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 pub fn explain(fault: &Fault) -> anyhow::Error {
     let Fault { kind, action, detail } = fault;
     let advice = match kind {
-        _ if detail.contains("ExpiredToken") || detail.contains("expired") => {
-            "the credentials have expired: sign in again (aws sso login)"
+        FaultKind::CredentialsRejected if detail.contains("RequestTimeTooSkewed") => {
+            "set this machine's clock: it differs from AWS's by more than some minutes"
         }
+        FaultKind::CredentialsRejected => {
+            "the credentials have expired or are unknown: sign in again (aws sso login), or choose others with --profile"
+        }
+        FaultKind::InvalidConfiguration if detail.contains("credential") => {
+            "sign in (aws sso login, aws configure), or choose a profile with --profile"
+        }
+        FaultKind::InvalidConfiguration => "check --region, --profile, --endpoint-url and the AWS_ variables",
         FaultKind::Unavailable if detail.contains("credential") => {
             "sign in (aws sso login, aws configure), or choose a profile with --profile"
         }

@@ -65,7 +65,7 @@ impl Function for Lambda {
                 let told = matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_));
                 let fault = fault("lambda:InvokeFunction", &error);
                 // Without a connection nothing was sent; after a 5xx the function may have run all the same.
-                let not_sent = fault.detail.contains("(Connect)");
+                let not_sent = fault.kind == FaultKind::InvalidConfiguration || fault.detail.contains("(Connect)");
                 let ran = !not_sent && (!told || fault.kind == FaultKind::Unavailable);
                 return if ran { Invoked::Unknown(fault.detail) } else { Invoked::NotRun(fault) };
             }

@@ -3,16 +3,18 @@
 use std::cell::{Cell, RefCell};
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use clap::Args;
-use hydration::error::{Fault, HydrateError};
-use hydration::hydrate::{Deadline, Hydrator, Settings};
+use hydration::error::{Fault, FaultKind, HydrateError};
+use hydration::hydrator::{Deadline, Hydrator, Settings};
 use hydration::intake::{self, Intake};
 use hydration::json::Object;
 use hydration::message::Message;
-use hydration::ports::{Clock, Outbox, SendError, ShardReader};
+use hydration::message::part::MAX_PART_BYTES;
+use hydration::ports::{Clock, Outbox, PutOutcome, SendError, ShardReader};
 use hydration::retry::Tally;
 use hydration_aws::{QueueAndBucket, Shards, SystemClock};
 use serde_json::value::RawValue;
@@ -27,8 +29,8 @@ use crate::print::{Output, count, short_id};
 use crate::session::Session;
 
 /// Time for one batch; nobody waits for an answer but you.
-const PATIENCE: i64 = 10 * 60 * 1000;
-const DELIVERY: i64 = 60 * 1000;
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+const DELIVERY: Duration = Duration::from_secs(60);
 const LARGEST_MESSAGE: usize = 1_048_576;
 
 /// Hydrate bare invocation records: from a file, standard input, or a queue that holds them
@@ -73,16 +75,20 @@ impl Outbox for Printer<'_> {
         Ok(String::new())
     }
 
-    async fn put(&self, _: &str, _: &str, _: &Bytes, _: bool) -> Result<bool, Fault> {
-        Ok(true)
+    async fn put(&self, _: &str, _: &str, _: &Bytes) -> Result<PutOutcome, Fault> {
+        Ok(PutOutcome::Created)
+    }
+
+    async fn send_to_retry_queue(&self, _: &str, _: &str, _: Duration) -> Result<(), Fault> {
+        let detail = "the tool has no retry queue".to_owned();
+        Err(Fault { kind: FaultKind::Refused, action: "sqs:SendMessage", detail })
     }
 }
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
     let reader = Shards::new(&session.config);
     if !arguments.send {
-        let settings =
-            Settings { max_message_bytes: usize::MAX, decoded_view: true, overflow_bucket: None, fifo: false };
+        let settings = Settings { max_message_bytes: usize::MAX, ..settings(None, false) };
         let hydrator = Hydrator::new(reader, Printer(&session.output), SystemClock, settings);
         return Work { session, arguments, hydrator }.run().await;
     }
@@ -93,14 +99,22 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
         bail!("--from-queue is the queue to send to\n  → name the other with --queue or --stack");
     }
     let bucket = arguments.overflow_bucket.clone();
-    let settings = Settings {
-        max_message_bytes: LARGEST_MESSAGE,
-        decoded_view: true,
-        overflow_bucket: bucket.or_else(|| session.stack().and_then(Stack::overflow_bucket).map(str::to_owned)),
-        fifo: url.ends_with(".fifo"),
-    };
+    let bucket = bucket.or_else(|| session.stack().and_then(Stack::overflow_bucket).map(str::to_owned));
+    let settings = settings(bucket, url.ends_with(".fifo"));
     let hydrator = Hydrator::new(reader, QueueAndBucket::new(&session.config, url), SystemClock, settings);
     Work { session, arguments, hydrator }.run().await
+}
+
+/// The function's settings, but that the tool waits for the whole range itself instead of leaving it to a retry queue.
+fn settings(overflow_bucket: Option<String>, fifo: bool) -> Settings {
+    Settings {
+        max_message_bytes: LARGEST_MESSAGE,
+        decoded_view: true,
+        overflow_bucket,
+        retry_queue_url: None,
+        fifo,
+        max_part_bytes: MAX_PART_BYTES,
+    }
 }
 
 struct Work<'a, R, O> {
@@ -176,11 +190,11 @@ impl<R: ShardReader, O: Outbox> Work<'_, R, O> {
     }
 
     async fn hydrate(&self, intake: &Intake) -> Result<(), HydrateError> {
-        let now = SystemClock.now();
-        let deadline = Deadline { read: now.plus_millis(PATIENCE), deliver: now.plus_millis(PATIENCE + DELIVERY) };
-        let hydrated = self.hydrator.hydrate(intake, deadline, &mut Tally::default()).await?;
+        let read = SystemClock.instant() + PATIENCE;
+        let deadline = Deadline { read, deliver: read + DELIVERY };
+        let sent = self.hydrator.hydrate(intake, deadline, &mut Tally::default()).await?.sent();
         if self.arguments.send {
-            for sent in &hydrated.sent {
+            for sent in &sent {
                 let line = format!(
                     "{} {} {}",
                     short_id(&sent.id),

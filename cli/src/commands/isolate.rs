@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use hydration::message::part::EVENT_LIMIT;
+use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::message::received::Received;
 use hydration::record::event::EventRecord;
 use hydration::sequence_number::SequenceNumber;
@@ -113,7 +113,7 @@ async fn isolate(session: &Session, arguments: &Arguments, function: &str, recei
         progress.add(1);
         let pick = |place: &usize| raw.get(*place).copied();
         let event = Received::event(places.iter().filter_map(pick));
-        if event.len() > EVENT_LIMIT {
+        if event.len() > MAX_EVENT_BYTES {
             bail!("the batch is larger than the 6 MB that an invocation takes\n  → dlq export writes it to a file");
         }
         let error = match lambda.invoke(function, event).await {

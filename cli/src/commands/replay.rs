@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use hydration::message::part::EVENT_LIMIT;
+use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::message::received::Received;
 use hydration_aws::SystemClock;
 
@@ -136,7 +136,7 @@ impl Replay<'_> {
         let unchosen: Vec<String> = ids(&others).into_iter().chain(foreign).collect();
         hold.put_back(unchosen.iter().map(String::as_str)).await;
         let mut event_bytes = HashMap::new();
-        for entry in chosen.iter().filter(|entry| entry.bytes > EVENT_LIMIT as u64 && entry.trouble.is_none()) {
+        for entry in chosen.iter().filter(|entry| entry.bytes > MAX_EVENT_BYTES as u64 && entry.trouble.is_none()) {
             if let Ok(received) = Received::read(&text_of(entry, bucket).await?) {
                 let event = Received::event(received.records.iter().map(AsRef::as_ref));
                 event_bytes.insert(entry.id.clone(), event.len());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use hydration::message::part::EVENT_LIMIT;
+use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::verdict::Status;
 
 use crate::entry::Entry;
@@ -152,7 +152,7 @@ fn refusal(entry: &Entry, wishes: &Wishes, event_bytes: &HashMap<String, usize>)
     if entry.status == Status::Superset && !wishes.include_superset {
         return Some(Refusal::Superset);
     }
-    let is_too_large = event_bytes.get(&entry.id).is_some_and(|bytes| *bytes > EVENT_LIMIT);
+    let is_too_large = event_bytes.get(&entry.id).is_some_and(|bytes| *bytes > MAX_EVENT_BYTES);
     is_too_large.then_some(Refusal::TooLarge)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures_util::stream::{self, StreamExt};
 use hydration::error::FaultKind;
-use hydration::message::part::EVENT_LIMIT;
+use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::message::received::Received;
 use hydration::ports::Clock;
 use hydration::record::event::EventRecord;
@@ -162,7 +162,7 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Runner<'_, Q, B, F, C> {
     /// `None`: every record has succeeded.
     async fn invoke(&self, unit: &Unit, records: &[Record<'_>]) -> Result<Option<Outcome>> {
         let event = Received::event(records.iter().map(|record| record.1));
-        if event.len() > EVENT_LIMIT {
+        if event.len() > MAX_EVENT_BYTES {
             return Ok(Some(Outcome::Refused(Refusal::TooLarge, Refusal::TooLarge.advice().to_owned())));
         }
         let mut attempt = 0;

@@ -2,14 +2,18 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_http::endpoint::error::ResolveEndpointError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hydration::error::{Fault, FaultKind};
 use hydration::ports::{ReadError, Refusal};
 
-/// Longest text taken over from a service's error message, in characters.
-const LONGEST_MESSAGE: usize = 400;
+/// The most that is taken over of a service's error message, in characters.
+const MAX_MESSAGE_CHARS: usize = 400;
+/// The most that is taken over of an error code. AWS's longest have some fifty characters; a proxy may write anything.
+const MAX_CODE_CHARS: usize = 100;
 
 /// Names the fault behind an SDK error.
 ///
@@ -19,9 +23,9 @@ pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, 
     let (kind, detail) = match error {
         SdkError::ServiceError(context) => {
             let status = context.raw().status().as_u16();
-            let code = context.err().code();
-            let message: String =
-                context.err().message().unwrap_or("no message").chars().take(LONGEST_MESSAGE).collect();
+            let code = context.err().code().map(|code| cut(code, MAX_CODE_CHARS));
+            let code = code.as_deref();
+            let message = cut(context.err().message().unwrap_or("no message"), MAX_MESSAGE_CHARS);
             let detail = match code {
                 Some(code) => format!("{code} (HTTP {status}): {message}"),
                 None => format!("HTTP {status} without an error code"),
@@ -30,12 +34,17 @@ pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, 
         }
         SdkError::TimeoutError(_) => (FaultKind::Unavailable, "no answer in time".to_owned()),
         SdkError::DispatchFailure(failure) => {
-            let why = failure.as_connector_error().map(|error| causes(error)).unwrap_or_default();
-            (FaultKind::Unavailable, format!("no connection: {why}"))
+            let error = failure.as_connector_error();
+            let why = error.map(|error| cut(&causes(error), MAX_MESSAGE_CHARS)).unwrap_or_default();
+            if error.is_some_and(|error| is_misconfigured(error)) {
+                (FaultKind::InvalidConfiguration, why)
+            } else {
+                (FaultKind::Unavailable, format!("no connection: {why}"))
+            }
         }
         SdkError::ResponseError(context) => {
             let status = context.raw().status().as_u16();
-            // Written by something in between, as like as not: its status is all there is to go by.
+            // A proxy may have written it: its status is all there is to go by.
             (kind("", status), format!("HTTP {status} with a body that cannot be read"))
         }
         _ => (FaultKind::Refused, "the request could not be built".to_owned()),
@@ -46,17 +55,26 @@ pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, 
 /// The kind of an error code. Codes come with and without `Exception`, and from SQS with a prefix.
 fn kind(code: &str, status: u16) -> FaultKind {
     let throttled = ["Throttl", "ThroughputExceeded", "LimitExceeded", "TooManyRequests", "SlowDown", "OverLimit"];
-    let denied = [
-        "AccessDenied",
-        "Unauthorized",
-        "NotAuthorized",
+    let denied = ["AccessDenied", "Unauthorized", "NotAuthorized", "OptInRequired"];
+    // <https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html>,
+    // <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList>
+    let rejected = [
+        "ExpiredToken",
+        "InvalidToken",
         "InvalidSecurity",
         "InvalidClientToken",
         "UnrecognizedClient",
-        "ExpiredToken",
+        "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
+        "InvalidSignature",
+        "IncompleteSignature",
+        "RequestTimeTooSkewed",
+        "RequestExpired",
+        "MissingAuthenticationToken",
     ];
     let unavailable = [
+        "OperationAborted",
+        "BadDigest",
         "InternalFailure",
         "InternalError",
         "InternalServer",
@@ -65,14 +83,19 @@ fn kind(code: &str, status: u16) -> FaultKind {
         "ConditionalRequestConflict",
     ];
     let names = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
+    let is_kms = code.to_ascii_uppercase().contains("KMS");
     // Throttling first: a KMS key's throttling says KMS too, and passes by itself.
     if names(&throttled) || status == 429 {
         FaultKind::Throttled
-    } else if code.to_ascii_uppercase().contains("KMS") {
+    } else if names(&unavailable) || (is_kms && code.contains("Internal")) {
+        FaultKind::Unavailable
+    } else if is_kms {
         FaultKind::KeyUnavailable
+    } else if names(&rejected) {
+        FaultKind::CredentialsRejected
     } else if names(&denied) || status == 401 || status == 403 {
         FaultKind::AccessDenied
-    } else if names(&unavailable) || status >= 500 || status == 408 {
+    } else if status >= 500 || status == 408 {
         FaultKind::Unavailable
     } else if code.is_empty() && status < 300 {
         // The call succeeded, and its answer is not what the service's model says.
@@ -101,6 +124,24 @@ pub(crate) fn read_error<E: ProvideErrorMetadata>(
 /// An answer that the service's model does not allow.
 pub(crate) fn unreadable(action: &'static str, what: &str) -> ReadError {
     ReadError::Fault(Fault { kind: FaultKind::Unreadable, action, detail: what.to_owned() })
+}
+
+/// No request was sent, because the region, the credentials or the endpoint are not set as they must be.
+fn is_misconfigured(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<CredentialsError>() {
+            Some(CredentialsError::ProviderTimedOut(_)) => return false,
+            Some(_) => return true,
+            None if error.is::<ResolveEndpointError>() => return true,
+            None => cause = error.source(),
+        }
+    }
+    false
+}
+
+fn cut(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).collect()
 }
 
 /// The Display forms of an error and its causes. For connections: addresses and reasons, never a body.
@@ -134,7 +175,18 @@ mod tests {
             ("KmsInvalidState", 400, FaultKind::KeyUnavailable),
             ("AccessDeniedException", 400, FaultKind::AccessDenied),
             ("AccessDenied", 403, FaultKind::AccessDenied),
-            ("ExpiredTokenException", 400, FaultKind::AccessDenied),
+            ("ExpiredTokenException", 400, FaultKind::CredentialsRejected),
+            ("ExpiredToken", 400, FaultKind::CredentialsRejected),
+            ("RequestTimeTooSkewed", 403, FaultKind::CredentialsRejected),
+            ("InvalidSignatureException", 400, FaultKind::CredentialsRejected),
+            ("SignatureDoesNotMatch", 403, FaultKind::CredentialsRejected),
+            ("UnrecognizedClientException", 400, FaultKind::CredentialsRejected),
+            ("KMS.InternalException", 400, FaultKind::Unavailable),
+            ("KMSInternalException", 500, FaultKind::Unavailable),
+            ("KMS.OptInRequired", 400, FaultKind::KeyUnavailable),
+            ("OperationAborted", 409, FaultKind::Unavailable),
+            ("ConditionalRequestConflict", 409, FaultKind::Unavailable),
+            ("BadDigest", 400, FaultKind::Unavailable),
             ("", 403, FaultKind::AccessDenied),
             ("InternalFailure", 500, FaultKind::Unavailable),
             ("", 503, FaultKind::Unavailable),

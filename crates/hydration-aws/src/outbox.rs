@@ -1,4 +1,6 @@
-//! The queue of hydrated messages (SQS) and the overflow bucket (S3).
+//! The queue of hydrated messages and the retry queue (SQS), and the overflow bucket (S3).
+
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::primitives::ByteStream;
@@ -6,7 +8,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use bytes::Bytes;
 use hydration::error::{Fault, FaultKind};
 use hydration::message::{Attribute, Message};
-use hydration::ports::{Outbox, SendError};
+use hydration::ports::{Outbox, PutOutcome, SendError};
 
 use crate::fault::fault;
 
@@ -50,24 +52,36 @@ impl Outbox for QueueAndBucket {
             let fault = fault(SEND_MESSAGE, &error);
             if is_too_large { SendError::TooLarge(fault) } else { SendError::Fault(fault) }
         })?;
-        // Without an id nobody can tell whether the queue has it; the retry's ids make a second one harmless.
-        answer.message_id.filter(|id| !id.is_empty()).ok_or_else(|| {
-            let detail = "no message id in the answer".to_owned();
-            SendError::Fault(Fault { kind: FaultKind::Unreadable, action: SEND_MESSAGE, detail })
-        })
+        message_id(answer.message_id).map_err(SendError::Fault)
     }
 
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes, replace: bool) -> Result<bool, Fault> {
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<PutOutcome, Fault> {
         let body = ByteStream::from(body.clone());
         let request = self.s3.put_object().bucket(bucket).key(key).content_type("application/json").body(body);
-        let request = if replace { request } else { request.if_none_match("*") };
-        match request.send().await {
-            Ok(_) => Ok(true),
+        match request.if_none_match("*").send().await {
+            Ok(_) => Ok(PutOutcome::Created),
             // 412 Precondition Failed: the object is there.
-            Err(error) if !replace && error.raw_response().is_some_and(|raw| raw.status().as_u16() == 412) => Ok(false),
+            Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 412) => {
+                Ok(PutOutcome::AlreadyExists)
+            }
             Err(error) => Err(fault(PUT_OBJECT, &error)),
         }
     }
+
+    async fn send_to_retry_queue(&self, queue_url: &str, body: &str, delay: Duration) -> Result<(), Fault> {
+        let seconds = i32::try_from(delay.as_secs()).unwrap_or(i32::MAX);
+        let request = self.sqs.send_message().queue_url(queue_url).message_body(body).delay_seconds(seconds);
+        let answer = request.send().await.map_err(|error| fault(SEND_MESSAGE, &error))?;
+        message_id(answer.message_id).map(drop)
+    }
+}
+
+/// Without an id nobody can tell whether the queue has the message; sending it a second time is harmless.
+fn message_id(id: Option<String>) -> Result<String, Fault> {
+    id.filter(|id| !id.is_empty()).ok_or_else(|| {
+        let detail = "no message id in the answer".to_owned();
+        Fault { kind: FaultKind::Unreadable, action: SEND_MESSAGE, detail }
+    })
 }
 
 fn value(attribute: &Attribute) -> Result<MessageAttributeValue, SendError> {

@@ -111,7 +111,7 @@ fn batch() -> InvocationRecord {
 
 fn collect(records: &[KinesisRecord]) -> Part {
     let stream = stream();
-    let mut collector = Collector::new(Some(RECORDS as u64), true);
+    let mut collector = Collector::new(Some(RECORDS as u64), true, 0);
     for record in records {
         collector.push(&record.sequence_number, |events, view| {
             record.write_event(&stream, SHARD, events);

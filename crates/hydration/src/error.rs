@@ -2,7 +2,7 @@
 //!
 //! Two enums, and a rule for which side a new error belongs on: [`Fault`] is one call that the world refused;
 //! [`HydrateError`] is a failed batch that could not be hydrated, and every one of them is retried by whoever
-//! invoked us. What retrying cannot mend is not an error but a [`Status`](crate::verdict::Status), and is delivered.
+//! invoked us. What no retry can change is not an error but a [`Status`](crate::verdict::Status), and is delivered.
 //! No text here ever holds record data: the Lambda runtime logs a handler's error in its Debug form.
 
 /// One call that did not succeed, in words free of any SDK.
@@ -23,6 +23,10 @@ pub enum FaultKind {
     Unavailable,
     /// IAM, or a resource policy, says no.
     AccessDenied,
+    /// The credentials are expired or unknown, or the machine's clock is wrong.
+    CredentialsRejected,
+    /// No request was sent: the region, the credentials or the endpoint are not set as they must be.
+    InvalidConfiguration,
     /// The KMS key is disabled, gone, or may not be used.
     KeyUnavailable,
     /// Any other answer that the same request will get again until a person changes something.
@@ -32,8 +36,8 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// Whether the same call may well succeed in a moment.
-    pub fn is_short(self) -> bool {
+    /// Faults that pass by themselves, in seconds more often than not: the same call is made again.
+    pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Unreadable)
     }
 }
@@ -50,17 +54,27 @@ pub enum HydrateError {
     ServiceUnavailable(String),
     #[error("{0}: grant the action to the role that hydrates, the retry will then succeed")]
     AccessDenied(String),
+    #[error(
+        "{0}: the credentials were rejected, which no permission changes: sign in again, or renew the role's session; \
+         where they are fresh, set the machine's clock"
+    )]
+    CredentialsRejected(String),
+    #[error(
+        "{0}: no request was sent; set the region and the credentials, and no FIPS or dual-stack endpoint beside an \
+         endpoint URL"
+    )]
+    InvalidConfiguration(String),
     #[error("{0}: enable the KMS key or let the role that hydrates use it, the retry will then succeed")]
     KeyUnavailable(String),
     #[error("{0}: the request was refused; see the service's message and the runbook")]
     RequestRefused(String),
     #[error("{0}: the service's answer could not be read; the retry will ask again")]
     UnreadableAnswer(String),
-    #[error("the records were not reached though they are too young to have expired ({0}); the retry will look again")]
+    #[error("not every record was reached, and they are too young to have expired ({0}); the retry will look again")]
     RangeNotReached(&'static str),
     #[error("{0}, and there is no overflow bucket: set OVERFLOW_BUCKET")]
     MessageTooLarge(String),
-    #[error("the invocation's time ran out before the range was read and delivered; the retry starts afresh")]
+    #[error("the invocation had no time left before the range was read and delivered; the retry will try again")]
     DeadlineReached,
     #[error("the message is hydrated already: a hydrated queue must not feed the function that fills it")]
     AlreadyHydrated,
@@ -75,6 +89,8 @@ impl HydrateError {
             Self::Throttled(_) => "Throttled",
             Self::ServiceUnavailable(_) => "ServiceUnavailable",
             Self::AccessDenied(_) => "AccessDenied",
+            Self::CredentialsRejected(_) => "CredentialsRejected",
+            Self::InvalidConfiguration(_) => "InvalidConfiguration",
             Self::KeyUnavailable(_) => "KeyUnavailable",
             Self::RequestRefused(_) => "RequestRefused",
             Self::UnreadableAnswer(_) => "UnreadableAnswer",
@@ -94,6 +110,8 @@ impl From<Fault> for HydrateError {
             FaultKind::Throttled => Self::Throttled(text),
             FaultKind::Unavailable => Self::ServiceUnavailable(text),
             FaultKind::AccessDenied => Self::AccessDenied(text),
+            FaultKind::CredentialsRejected => Self::CredentialsRejected(text),
+            FaultKind::InvalidConfiguration => Self::InvalidConfiguration(text),
             FaultKind::KeyUnavailable => Self::KeyUnavailable(text),
             FaultKind::Refused => Self::RequestRefused(text),
             FaultKind::Unreadable => Self::UnreadableAnswer(text),

@@ -1,4 +1,4 @@
-//! Recognises what arrived, by its shape alone.
+//! Recognition of a message by its shape alone.
 //!
 //! A message is an invocation record, an SNS notification or event around one, or Lambda's asynchronous-failure
 //! document around such an event. Whatever else it is was still sent to the topic by somebody, and is delivered
@@ -11,7 +11,7 @@ use crate::invocation_record::{FailedBatch, InvocationRecord};
 use crate::json::{self, Object};
 
 /// Envelopes inside envelopes that are opened: failure document, SNS event, notification, record.
-const MOST_ENVELOPES: u32 = 4;
+const MAX_ENVELOPES: u32 = 4;
 
 /// What a message holds.
 #[derive(Debug, Clone)]
@@ -39,15 +39,18 @@ pub struct Unrecognized {
 
 /// Takes a message apart. Several items come only of an SNS event with several records.
 pub fn recognize(text: &str) -> Vec<Result<Intake, HydrateError>> {
-    open_or_keep(text, MOST_ENVELOPES)
+    open_or_keep(text, MAX_ENVELOPES)
 }
 
 /// `Err` says why the text is none of the shapes.
 fn open(text: &str, envelopes: u32) -> Result<Vec<Result<Intake, HydrateError>>, String> {
+    // Some writers open their text with a byte order mark.
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     if is_overflow_pointer(text) {
         return Ok(vec![Err(HydrateError::AlreadyHydrated)]);
     }
-    if !json::is_sound(text) {
+    // Fields that nobody reads here are passed on as they are, however deep they nest.
+    if serde_json::from_str::<&RawValue>(text).is_err() {
         return Err("it is not well-formed JSON".to_owned());
     }
     let fields = Object::from_str(text).map_err(|_| "it is not a JSON object".to_owned())?;

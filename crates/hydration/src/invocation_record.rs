@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::arn::{Source, StreamArn};
+use crate::continuation::Continuation;
 use crate::json::{self, Object};
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
@@ -105,6 +106,8 @@ pub struct InvocationRecord {
     /// Every key, verbatim and in its order.
     pub fields: Object,
     pub batch: FailedBatch,
+    /// The place to go on from, where an earlier invocation has delivered a part of the range.
+    pub continuation: Option<Continuation>,
 }
 
 /// The key under which each service's batch is described.
@@ -118,13 +121,14 @@ pub fn batch_key(source: Source) -> &'static str {
 impl InvocationRecord {
     /// Whether an object means to be an invocation record of a stream, well-formed or not.
     pub fn is_meant_by(fields: &Object) -> bool {
-        [Source::Kinesis, Source::DynamoDb].iter().any(|source| fields.get(batch_key(*source)).is_some())
+        [Source::Kinesis, Source::DynamoDb].into_iter().any(|source| batch_info(fields, source).is_some())
     }
 
     /// Interprets an object that [is meant](Self::is_meant_by) as a record. The error says what is wrong with it,
     /// without quoting it.
     pub fn read(fields: Object) -> Result<Self, String> {
-        let (source, info) = match (fields.get("KinesisBatchInfo"), fields.get("DDBStreamBatchInfo")) {
+        let info = |source| batch_info(&fields, source);
+        let (source, info) = match (info(Source::Kinesis), info(Source::DynamoDb)) {
             (Some(info), None) => (Source::Kinesis, info),
             (None, Some(info)) => (Source::DynamoDb, info),
             (None, None) => return Err("it has neither KinesisBatchInfo nor DDBStreamBatchInfo".to_owned()),
@@ -166,7 +170,8 @@ impl InvocationRecord {
             start,
             end,
         };
-        Ok(Self { fields, batch })
+        let continuation = Continuation::read(&fields, batch.range().as_ref());
+        Ok(Self { fields, batch, continuation })
     }
 
     /// The records of Lambda's own S3 destination, which carries the failed event in `payload`, as a string or as an
@@ -177,6 +182,11 @@ impl InvocationRecord {
         let event = Object::from_str(text.as_deref().unwrap_or(payload.get())).ok()?;
         serde_json::from_str(event.get("Records")?.get()).ok()
     }
+}
+
+/// The description of a service's batch. `null` is none: a typed writer prints every key that it knows.
+fn batch_info(fields: &Object, source: Source) -> Option<&RawValue> {
+    fields.get(batch_key(source)).filter(|raw| raw.get() != "null")
 }
 
 fn object(fields: &Object, key: &str) -> Object {

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 /// The deepest nesting that counts as sound. Parsers give up at 128 (serde_json) or later, and the message around the
 /// value needs a few levels itself.
-pub const MOST_NESTING: usize = 100;
+pub const MAX_NESTING: usize = 100;
 
-/// Whether every parser can read the text: it is one JSON value, nested at most [`MOST_NESTING`] levels deep, and its
+/// Whether every parser can read the text: it is one JSON value, nested at most [`MAX_NESTING`] levels deep, and its
 /// `\u` escapes form whole characters. A lone surrogate is good syntax (<https://www.rfc-editor.org/rfc/rfc8259#section-8.2>),
 /// yet many parsers refuse the whole document for it.
 pub fn is_sound(text: &str) -> bool {
@@ -38,7 +38,7 @@ fn is_shallow_and_whole(json: &[u8]) -> bool {
             },
             (false, b'[' | b'{') => {
                 depth += 1;
-                if depth > MOST_NESTING {
+                if depth > MAX_NESTING {
                     return false;
                 }
             }

@@ -4,19 +4,24 @@
 //! has no clock of its own; what it needs of the world it asks for through [`ports`].
 
 pub mod arn;
-mod deliver;
+mod batch_run;
+pub mod continuation;
 pub mod error;
-pub mod hydrate;
+pub mod hydrator;
 pub mod intake;
 pub mod invocation_record;
 pub mod json;
 pub mod kpl;
 pub mod message;
+mod payload;
 pub mod ports;
 mod read;
 pub mod record;
 pub mod retry;
+mod sender;
 pub mod sequence_number;
+#[cfg(feature = "test-support")]
+pub mod test_support;
 pub mod timestamp;
 pub mod verdict;
 pub mod view;

@@ -10,7 +10,7 @@ pub mod received;
 
 pub use attributes::{Attribute, AttributeValue};
 pub use body::{Body, Hydration, Origin, PartNumber};
-pub use part::{Collector, Part};
+pub use part::{Collector, CutAfter, Part};
 
 /// The SQS Extended Client's name for a pointer to an S3 object
 /// (<https://github.com/awslabs/amazon-sqs-java-extended-client-lib>).

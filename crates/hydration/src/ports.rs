@@ -2,7 +2,7 @@
 //!
 //! One adapter implements these on the AWS SDK; the tests implement them on a model of a shard.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -81,20 +81,36 @@ pub enum SendError {
     Fault(Fault),
 }
 
-/// The queue of hydrated messages, and the bucket for those that do not fit.
+/// The result of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutOutcome {
+    Created,
+    /// There is an object of that key. It was left as it is.
+    AlreadyExists,
+}
+
+/// The queue of hydrated messages, the bucket for those that do not fit, and the retry queue.
 #[allow(async_fn_in_trait, reason = "one thread hydrates; no future of ours needs to be Send")]
 pub trait Outbox {
-    /// Returns the queue's message id.
+    /// Sends a hydrated message and returns the queue's message id.
     async fn send(&self, message: &Message) -> Result<String, SendError>;
 
-    /// Writes an object, and says whether it did: where `replace` is false and there is one already, that one stays.
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes, replace: bool) -> Result<bool, Fault>;
+    /// Writes an object where there is none of that key: `If-None-Match: *`
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<PutOutcome, Fault>;
+
+    /// Sends the rest of a batch to the retry queue, to be received after `delay`.
+    async fn send_to_retry_queue(&self, queue_url: &str, body: &str, delay: Duration) -> Result<(), Fault>;
 }
 
 /// Time, and chance.
 #[allow(async_fn_in_trait, reason = "one thread hydrates; no future of ours needs to be Send")]
 pub trait Clock {
+    /// The time of day, which may step backwards. Ages are computed from it, never pauses or deadlines.
     fn now(&self) -> Timestamp;
+
+    /// The time that never steps backwards, for pauses and deadlines.
+    fn instant(&self) -> Instant;
 
     async fn sleep(&self, duration: Duration);
 

@@ -2,69 +2,88 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::HydrateError;
 use crate::invocation_record::FailedBatch;
 use crate::ports::{Clock, Page, Position, ReadError, Refusal, ShardIterator, ShardReader};
 use crate::retry::{Attempts, Tally};
-use crate::timestamp::Timestamp;
 
-/// When each shard may be read next, whichever batch wants it: several failures in one event are often of one shard.
+/// The instant from which each shard may be read again. It is shared by all batches, since several failures in one
+/// event are often of one shard. Instants are monotonic: a step of the system's clock changes no pause.
 #[derive(Default)]
-pub(crate) struct Pace(RefCell<HashMap<(String, String), Timestamp>>);
+pub(crate) struct ReadPacer(RefCell<HashMap<ShardKey, Instant>>);
 
-impl Pace {
-    /// How long to wait before a read of the batch's shard.
-    pub(crate) fn pause(&self, batch: &FailedBatch, now: Timestamp) -> Duration {
-        let next = self.0.borrow().get(&shard(batch)).copied();
-        let millis = next.map_or(0, |next| next.millis_since(now).max(0));
-        Duration::from_millis(millis.unsigned_abs())
+#[derive(PartialEq, Eq, Hash)]
+struct ShardKey {
+    stream: String,
+    shard_id: String,
+}
+
+impl ShardKey {
+    fn of(batch: &FailedBatch) -> Self {
+        Self { stream: batch.stream.stream().to_owned(), shard_id: batch.shard_id.clone() }
+    }
+}
+
+impl ReadPacer {
+    /// The time to wait before the batch's shard may be read.
+    pub(crate) fn pause(&self, batch: &FailedBatch, now: Instant) -> Duration {
+        let next = self.0.borrow().get(&ShardKey::of(batch)).copied();
+        next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
     }
 
     /// Leaves the shard that was just read to its other readers.
-    pub(crate) fn leave(&self, batch: &FailedBatch, now: Timestamp, pause: Duration) {
+    pub(crate) fn leave(&self, batch: &FailedBatch, now: Instant, pause: Duration) {
         let mut shards = self.0.borrow_mut();
         shards.retain(|_, next| *next > now);
-        shards.insert(shard(batch), now.plus_millis(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)));
+        shards.insert(ShardKey::of(batch), now + pause);
     }
 }
 
-fn shard(batch: &FailedBatch) -> (String, String) {
-    (batch.stream.stream().to_owned(), batch.shard_id.clone())
-}
-
-/// The shard of a failed batch, and until when it may be read.
+/// The shard of a failed batch, and the instant until which it may be read.
 pub(crate) struct Reading<'a, R, C> {
     pub reader: &'a R,
     pub clock: &'a C,
     pub batch: &'a FailedBatch,
-    pub deadline: Timestamp,
+    pub deadline: Instant,
 }
 
-/// An answer, or what the walk is to make of its absence; the error is for whoever invoked us.
-type Answer<T> = Result<Result<T, Refusal>, HydrateError>;
+/// The service's reply to a read: what was asked for, or a refusal that tells the walk something.
+pub(crate) enum Reply<T> {
+    Answer(T),
+    Refused(Refusal),
+}
 
 impl<R: ShardReader, C: Clock> Reading<'_, R, C> {
-    pub(crate) async fn iterator(&self, position: &Position, tally: &mut Tally) -> Answer<ShardIterator> {
+    pub(crate) async fn iterator(
+        &self,
+        position: &Position,
+        tally: &mut Tally,
+    ) -> Result<Reply<ShardIterator>, HydrateError> {
         let mut attempts = Attempts::new(self.clock, self.deadline);
         loop {
             tally.iterators += 1;
             match self.reader.iterator(&self.batch.stream, &self.batch.shard_id, position).await {
-                Ok(iterator) => return Ok(Ok(iterator)),
-                Err(ReadError::Refusal(refusal)) => return Ok(Err(refusal)),
+                Ok(iterator) => return Ok(Reply::Answer(iterator)),
+                Err(ReadError::Refusal(refusal)) => return Ok(Reply::Refused(refusal)),
                 Err(ReadError::Fault(fault)) => attempts.after(fault, tally).await?,
             }
         }
     }
 
-    pub(crate) async fn page(&self, iterator: &ShardIterator, limit: u32, tally: &mut Tally) -> Answer<Page> {
+    pub(crate) async fn page(
+        &self,
+        iterator: &ShardIterator,
+        limit: u32,
+        tally: &mut Tally,
+    ) -> Result<Reply<Page>, HydrateError> {
         let mut attempts = Attempts::new(self.clock, self.deadline);
         loop {
             tally.read_calls += 1;
             match self.reader.page(&self.batch.stream, iterator, limit).await {
-                Ok(page) => return Ok(Ok(page)),
-                Err(ReadError::Refusal(refusal)) => return Ok(Err(refusal)),
+                Ok(page) => return Ok(Reply::Answer(page)),
+                Err(ReadError::Refusal(refusal)) => return Ok(Reply::Refused(refusal)),
                 Err(ReadError::Fault(fault)) => attempts.after(fault, tally).await?,
             }
         }

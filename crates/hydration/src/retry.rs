@@ -1,10 +1,10 @@
-//! Short faults are mended inside the invocation; long ones outside, by Lambda's retries and the RetryQueue.
+//! Retries inside the invocation, for faults that pass in seconds. Longer faults are left to Lambda's retries and the
+//! retry queue.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Fault, FaultKind, HydrateError};
 use crate::ports::Clock;
-use crate::timestamp::Timestamp;
 
 /// Calls made for one answer, the first included. With the delays below, throttling may last some seven seconds: a
 /// 10 MiB page is followed by up to 5 s of it
@@ -12,7 +12,7 @@ use crate::timestamp::Timestamp;
 const ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// What a hydration has cost so far; kept whether it succeeds or fails.
+/// The calls that a hydration made so far; counted whether it succeeds or fails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// `GetShardIterator` calls.
@@ -28,12 +28,12 @@ pub struct Tally {
 /// The faults of one call, counted.
 pub(crate) struct Attempts<'a, C> {
     clock: &'a C,
-    deadline: Timestamp,
+    deadline: Instant,
     made: u32,
 }
 
 impl<'a, C: Clock> Attempts<'a, C> {
-    pub(crate) fn new(clock: &'a C, deadline: Timestamp) -> Self {
+    pub(crate) fn new(clock: &'a C, deadline: Instant) -> Self {
         Self { clock, deadline, made: 0 }
     }
 
@@ -43,7 +43,7 @@ impl<'a, C: Clock> Attempts<'a, C> {
         if fault.kind == FaultKind::Throttled {
             tally.throttles += 1;
         }
-        if !fault.kind.is_short() || self.made == ATTEMPTS {
+        if !fault.kind.is_transient() || self.made == ATTEMPTS {
             return Err(fault.into());
         }
         // Half of the delay is chance, so that failures that came together do not come back together.
@@ -53,9 +53,8 @@ impl<'a, C: Clock> Attempts<'a, C> {
 }
 
 /// Sleeps, unless the deadline comes first.
-pub(crate) async fn wait(clock: &impl Clock, delay: Duration, deadline: Timestamp) -> Result<(), HydrateError> {
-    let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
-    if clock.now().plus_millis(millis) >= deadline {
+pub(crate) async fn wait(clock: &impl Clock, delay: Duration, deadline: Instant) -> Result<(), HydrateError> {
+    if clock.instant() + delay >= deadline {
         return Err(HydrateError::DeadlineReached);
     }
     clock.sleep(delay).await;

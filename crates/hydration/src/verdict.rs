@@ -65,7 +65,7 @@ pub fn judge(
     let is_old = arrival.is_some_and(|arrival| is_past_retention(arrival, now));
     let verdict = |status, reason: String| Ok(Verdict { status, reason: Some(reason), missing });
 
-    if seen.start && seen.end {
+    if seen.start && seen.end && !seen.gap {
         return match expected {
             Some(expected) if recovered > expected => verdict(
                 Status::Superset,
@@ -85,12 +85,22 @@ pub fn judge(
     if let Ending::Undecided(why) = ending {
         return Err(why);
     }
+    // Trimming takes the oldest records first: what is missing at the end of an open shard has not been seen yet.
+    let is_young = arrival.is_some() && !is_old;
+    if ending == Ending::Exhausted && !seen.end && is_young {
+        return Err(if seen.anything {
+            "the shard shows only the first of them"
+        } else {
+            "the shard shows none of them"
+        });
+    }
     if seen.anything {
         let end_missing = match ending {
             Ending::NotFound => "the stream or shard was deleted while it was read",
             _ => "the rest of the range is no longer in the stream",
         };
         let what = match (seen.start, seen.end) {
+            (_, true) if seen.gap => "records between them were trimmed from the stream before they could be read",
             (false, true) => "the first records of the range were trimmed from the stream before they could be read",
             (false, false) => "records at both ends of the range are no longer in the stream",
             _ => end_missing,
@@ -108,8 +118,7 @@ pub fn judge(
         ),
         // No stream trims a record before it is a day old. Empty pages are not proof enough of it; a later record, or
         // the end of a closed shard, is.
-        Ending::Exhausted if arrival.is_some() && !is_old => Err("the shard shows none of them"),
-        _ if arrival.is_some() && !is_old => verdict(
+        _ if is_young => verdict(
             Status::Expired,
             "Nothing of the range is left in the stream, though no stream's retention has passed since: it may have \
              been deleted and created again."
@@ -128,9 +137,21 @@ fn records(count: u64) -> String {
 }
 
 impl Verdict {
-    pub fn no_range() -> Self {
-        let reason = "The invocation record names no range of records, as for the final invocation of a tumbling \
-                      window: there is nothing to read back.";
+    pub fn no_range(batch: &FailedBatch) -> Self {
+        let reason = match (&batch.start, &batch.end) {
+            (Some(_), _) => {
+                "The invocation record names the first record of the range and not the last: which records \
+                             failed cannot be known."
+            }
+            (None, Some(_)) => {
+                "The invocation record names the last record of the range and not the first: which \
+                                records failed cannot be known."
+            }
+            (None, None) => {
+                "The invocation record names no range of records, as for the final invocation of a \
+                             tumbling window: there is nothing to read back."
+            }
+        };
         Self { status: Status::NoRange, reason: Some(reason.to_owned()), missing: None }
     }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::arn::Source;
+use crate::continuation::Continuation;
 use crate::invocation_record::{FailedBatch, Range};
 use crate::ports::{Page, Position, Refusal};
 use crate::record::StreamRecord;
@@ -42,12 +43,20 @@ pub fn page_cap(source: Source) -> u32 {
     }
 }
 
-/// What to do next.
+/// The next call that the walk needs, or its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     Iterator(Position),
     Page { limit: u32 },
     Finish(Ending),
+}
+
+/// The state between two calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    NeedsIterator(Position),
+    Reading,
+    Finished(Ending),
 }
 
 /// How a walk ended.
@@ -67,12 +76,15 @@ pub enum Ending {
     Undecided(&'static str),
 }
 
-/// What a finished walk has seen of the range.
+/// The ends of the range that a finished walk has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
+    /// The first record, and no gap between it and those that were read later.
     pub start: bool,
     pub end: bool,
     pub anything: bool,
+    /// Records were trimmed after those before them had been read.
+    pub gap: bool,
 }
 
 pub struct Walk {
@@ -82,13 +94,18 @@ pub struct Walk {
     first_arrival: Option<Timestamp>,
     last_arrival: Option<Timestamp>,
 
-    step: Step,
-    /// Where to start over when an iterator is lost before any record was read.
+    /// The place from which an earlier invocation's parts are continued.
+    continuation: Option<Continuation>,
+
+    state: State,
+    /// The position to start over from when an iterator is lost before any record was read.
     origin: Position,
     last_read: Option<SequenceNumber>,
+    /// The iterator does not stand behind the last record read: only a record read before shows that none is missing.
+    is_behind_unknown: bool,
     seen: Seen,
-    /// Event records delivered so far, by the driver's count: user records where Lambda de-aggregates.
-    delivered: u64,
+    /// Event records taken so far, by the driver's count: user records where Lambda de-aggregates.
+    taken: u64,
     empty_pages: u32,
     /// Empty pages in a row in which the distance to the tip did not shrink, and that distance.
     stuck_pages: u32,
@@ -96,72 +113,92 @@ pub struct Walk {
     iterators_without_a_page: u32,
     repositioned: bool,
     start_refused: bool,
+    /// The stream or shard was not found once, and is asked for again before that is believed.
+    not_found: bool,
     pause: Duration,
 }
 
 impl Walk {
-    pub fn new(batch: &FailedBatch, range: Range) -> Self {
-        let origin = Position::At(range.start.clone());
+    pub fn new(batch: &FailedBatch, range: Range, continuation: Option<Continuation>) -> Self {
+        // The last delivered record is read again: where it is still there, nothing between was trimmed.
+        let first = continuation.as_ref().map_or(&range.start, |continuation| &continuation.after);
+        let origin = Position::At(first.clone());
+        let seen = Seen { anything: continuation.is_some(), ..Seen::default() };
+        let taken = continuation.as_ref().map_or(0, |continuation| continuation.recovered_records);
         Self {
             source: batch.stream.source(),
             batch_size: batch.batch_size,
             first_arrival: batch.first_arrival,
             last_arrival: batch.latest_possible_arrival(),
             range,
-            step: Step::Iterator(origin.clone()),
+            continuation,
+            state: State::NeedsIterator(origin.clone()),
             origin,
             last_read: None,
-            seen: Seen::default(),
-            delivered: 0,
+            is_behind_unknown: false,
+            seen,
+            taken,
             empty_pages: 0,
             stuck_pages: 0,
             millis_behind: None,
             iterators_without_a_page: 0,
             repositioned: false,
             start_refused: false,
+            not_found: false,
             pause: PAUSE,
         }
     }
 
     pub fn next(&self) -> Step {
-        match &self.step {
-            Step::Page { .. } => Step::Page { limit: self.limit() },
-            step => step.clone(),
+        match &self.state {
+            State::NeedsIterator(position) => Step::Iterator(position.clone()),
+            State::Reading => Step::Page { limit: self.limit() },
+            State::Finished(ending) => Step::Finish(*ending),
         }
     }
 
-    /// How long to leave the shard to its other readers before the next read.
+    /// The time for which the shard is left to its other readers before the next read.
     pub fn pause(&self) -> Duration {
         self.pause
     }
 
-    pub fn seen(&self) -> &Seen {
-        &self.seen
+    /// The ends of the range that were seen, over all invocations that read it.
+    pub fn seen(&self) -> Seen {
+        match &self.continuation {
+            None => self.seen.clone(),
+            Some(continuation) => Seen {
+                start: self.seen.start && continuation.from_start,
+                gap: self.seen.gap || !self.seen.start,
+                ..self.seen.clone()
+            },
+        }
     }
 
     /// `Limit`: what is still missing of the batch, so that an exact batch is read with not one record too many.
     /// Once the batch size is met and the end is not, nobody knows how many lie in between.
     fn limit(&self) -> u32 {
         let cap = page_cap(self.source);
-        match self.batch_size.map(|size| size.saturating_sub(self.delivered)) {
+        let is_again = self.continuation.is_some() && self.last_read.is_none();
+        match self.batch_size.map(|size| size.saturating_sub(self.taken)) {
             None | Some(0) => cap,
-            Some(missing) => u32::try_from(missing).unwrap_or(cap).min(cap),
+            Some(missing) => u32::try_from(missing.saturating_add(u64::from(is_again))).unwrap_or(cap).min(cap),
         }
     }
 
     /// The iterator asked for is there.
     pub fn positioned(&mut self) {
-        self.step = Step::Page { limit: 0 };
+        self.state = State::Reading;
     }
 
     /// Counts event records that the last page's records became.
-    pub fn delivered(&mut self, events: u64) {
-        self.delivered += events;
+    pub fn taken(&mut self, events: u64) {
+        self.taken += events;
     }
 
     /// Takes a page and returns those of its records that lie in the range and were not returned before.
     pub fn page(&mut self, page: Page, now: Timestamp) -> Vec<StreamRecord> {
         self.iterators_without_a_page = 0;
+        self.not_found = false;
         self.pause = PAUSE.max(Duration::from_millis(page.bytes.saturating_mul(1000) / BYTES_PER_SECOND));
         let closed = page.next.is_none();
         if page.records.is_empty() && !closed {
@@ -182,18 +219,22 @@ impl Walk {
     }
 
     fn keep(&mut self, mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
+        let after = self.continuation.as_ref().map(|continuation| &continuation.after);
+        let first = after.unwrap_or(&self.range.start);
+        if let (true, Some(last), Some(next)) = (self.is_behind_unknown, &self.last_read, records.first()) {
+            self.seen.gap |= next.sequence_number() > last;
+            self.is_behind_unknown = false;
+        }
         records.retain(|record| {
             let number = record.sequence_number();
             let is_new = self.last_read.as_ref().is_none_or(|last| number > last);
-            let is_kept = is_new && self.range.contains(number);
+            let is_kept = is_new && self.range.contains(number) && after.is_none_or(|after| number > after);
             if is_new {
                 self.last_read = Some(number.clone());
-            }
-            if is_kept {
-                self.seen.anything = true;
-                self.seen.start |= *number == self.range.start;
+                self.seen.start |= number == first;
                 self.seen.end |= *number == self.range.end;
             }
+            self.seen.anything |= is_kept;
             is_kept
         });
         records
@@ -229,35 +270,56 @@ impl Walk {
     }
 
     /// The service did not give the iterator asked for, or did not accept it.
-    pub fn refused(&mut self, refusal: Refusal) {
-        self.iterators_without_a_page += 1;
+    pub fn refused(&mut self, refusal: Refusal, now: Timestamp) {
+        self.pause = PAUSE;
         if refusal == Refusal::NotFound {
-            self.step = Step::Finish(Ending::NotFound);
-        } else if self.iterators_without_a_page > ITERATORS_WITHOUT_A_PAGE {
-            self.step = Step::Finish(Ending::Undecided("the service took back one iterator after another"));
-        } else {
-            match (refusal, &self.step) {
-                (Refusal::Trimmed, _) => {
-                    self.origin = Position::TrimHorizon;
-                    self.step = Step::Iterator(Position::TrimHorizon);
-                }
-                (Refusal::InvalidArgument, Step::Iterator(position)) => {
-                    // A refused moment says nothing about the range's sequence numbers.
-                    self.start_refused |= matches!(position, Position::At(_) | Position::After(_));
-                    if self.repositioned {
-                        self.conclude(Ending::Exhausted);
-                    } else {
-                        self.reposition();
-                    }
-                }
-                _ => self.renew(),
-            }
+            self.stream_not_found(now);
+            return;
         }
+        self.iterators_without_a_page += 1;
+        if self.iterators_without_a_page > ITERATORS_WITHOUT_A_PAGE {
+            self.state = State::Finished(Ending::Undecided("the service took back one iterator after another"));
+            return;
+        }
+        match (refusal, &self.state) {
+            (Refusal::Trimmed, _) => {
+                self.is_behind_unknown = self.last_read.is_some();
+                self.origin = Position::TrimHorizon;
+                self.state = State::NeedsIterator(Position::TrimHorizon);
+            }
+            (Refusal::InvalidArgument, State::NeedsIterator(position)) => {
+                // A refused time says nothing about the range's sequence numbers.
+                self.start_refused |= matches!(position, Position::At(_) | Position::After(_));
+                if self.repositioned {
+                    self.conclude(Ending::Exhausted);
+                } else {
+                    self.reposition();
+                }
+            }
+            _ => self.renew(),
+        }
+    }
+
+    /// One answer is not proof that a stream is gone whose records are younger than any retention: it is asked again.
+    fn stream_not_found(&mut self, now: Timestamp) {
+        let is_old = self.last_arrival.is_some_and(|last| is_past_retention(last, now));
+        if self.not_found || is_old {
+            self.state = State::Finished(Ending::NotFound);
+        } else {
+            self.not_found = true;
+            self.renew();
+        }
+    }
+
+    /// The stream or shard was not found, and a little later the service is asked again.
+    pub fn doubts_not_found(&self) -> bool {
+        self.not_found
     }
 
     /// A new iterator for where the last one stood.
     fn renew(&mut self) {
-        self.step = Step::Iterator(match &self.last_read {
+        self.is_behind_unknown = false;
+        self.state = State::NeedsIterator(match &self.last_read {
             Some(last) => Position::After(last.clone()),
             None => self.origin.clone(),
         });
@@ -266,11 +328,12 @@ impl Walk {
     /// Looks for the range by time, once. What was read before is not returned again.
     fn reposition(&mut self) {
         self.repositioned = true;
+        self.is_behind_unknown = self.last_read.is_some();
         self.empty_pages = 0;
         self.stuck_pages = 0;
         self.millis_behind = None;
         self.origin = self.first_arrival.map_or(Position::TrimHorizon, Position::AtTimestamp);
-        self.step = Step::Iterator(self.origin.clone());
+        self.state = State::NeedsIterator(self.origin.clone());
     }
 
     /// Nothing more of the range is to come; but before nothing at all is said to be left, it is looked for by time.
@@ -280,9 +343,9 @@ impl Walk {
         if self.source == Source::Kinesis && self.last_read.is_none() && !self.repositioned {
             self.reposition();
         } else if self.start_refused && !self.seen.anything {
-            self.step = Step::Finish(Ending::NotOfThisStream);
+            self.state = State::Finished(Ending::NotOfThisStream);
         } else {
-            self.step = Step::Finish(ending);
+            self.state = State::Finished(ending);
         }
     }
 
@@ -291,7 +354,7 @@ impl Walk {
         if is_old {
             self.conclude(Ending::Exhausted);
         } else {
-            self.step = Step::Finish(Ending::Undecided(why));
+            self.state = State::Finished(Ending::Undecided(why));
         }
     }
 }

@@ -116,7 +116,7 @@ proptest! {
             match item {
                 Ok(Intake::Batch(record)) => {
                     for (key, value) in record.fields.iter() {
-                        prop_assert!(json::is_sound(value.get()));
+                        prop_assert!(serde_json::from_str::<IgnoredAny>(value.get()).is_ok());
                         // Escaping U+FFFE and U+FFFF doubles them.
                         kept += (key.len() + value.get().len()) / 2;
                     }

@@ -3,22 +3,16 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::cell::RefCell;
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hydration::arn::StreamArn;
-use hydration::error::Fault;
-use hydration::hydrate::{Deadline, Hydrator, Settings};
+use hydration::hydrator::{Deadline, Hydrator};
 use hydration::intake::recognize;
-use hydration::message::Message;
-use hydration::ports::{Clock, Outbox, Page, Position, ReadError, Refusal, SendError, ShardIterator, ShardReader};
+use hydration::ports::{Clock, Page, Position, ReadError, Refusal, ShardIterator, ShardReader};
 use hydration::record::{DynamoDbRecord, Item, KinesisRecord, StreamRecord};
 use hydration::retry::Tally;
 use hydration::sequence_number::SequenceNumber;
+use hydration::test_support::{MemoryOutbox, now_or_never, settings};
 use hydration::timestamp::Timestamp;
 use serde_json::Value;
 
@@ -83,20 +77,6 @@ impl ShardReader for Shard {
     }
 }
 
-#[derive(Default)]
-struct Queue(RefCell<Vec<Message>>);
-
-impl Outbox for &Queue {
-    async fn send(&self, message: &Message) -> Result<String, SendError> {
-        self.0.borrow_mut().push(message.clone());
-        Ok("message".to_owned())
-    }
-
-    async fn put(&self, _: &str, _: &str, _: &Bytes, _: bool) -> Result<bool, Fault> {
-        panic!("no example overflows")
-    }
-}
-
 struct Now;
 
 impl Clock for Now {
@@ -104,17 +84,14 @@ impl Clock for Now {
         Timestamp::parse(NOW).unwrap()
     }
 
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
     async fn sleep(&self, _: Duration) {}
 
     fn jitter(&self) -> f64 {
         0.0
-    }
-}
-
-fn now_or_never<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("no example waits"),
     }
 }
 
@@ -133,12 +110,12 @@ fn blocks() -> Vec<(String, String)> {
 
 fn hydrate(shard: Value, record: &str) -> String {
     let intake = recognize(record).pop().unwrap().unwrap();
-    let queue = Queue::default();
-    let settings = Settings { max_message_bytes: 1_048_576, decoded_view: true, overflow_bucket: None, fifo: false };
-    let hydrator = Hydrator::new(Shard(shard), &queue, Now, settings);
-    let deadline = Deadline { read: Now.now().plus_millis(60_000), deliver: Now.now().plus_millis(70_000) };
+    let outbox = MemoryOutbox::default();
+    let hydrator = Hydrator::new(Shard(shard), &outbox, Now, settings());
+    let end = Instant::now() + Duration::from_secs(3600);
+    let deadline = Deadline { read: end, deliver: end };
     now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default())).unwrap();
-    let message = queue.0.borrow_mut().pop().unwrap();
+    let message = outbox.queue.borrow_mut().pop().unwrap();
     message.body
 }
 

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use hydration::error::HydrateError;
-use hydration::hydrate::Sent;
+use hydration::hydrator::Sent;
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 

@@ -1,11 +1,11 @@
-//! What the environment says, resolved once into what is meant.
+//! The function's environment variables, checked and resolved once, at start.
 
-use hydration::hydrate::Settings;
+use hydration::hydrator::Settings;
 
 /// Bytes that one SQS message may have, attributes included
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
-const LARGEST_MESSAGE: usize = 1_048_576;
-const SMALLEST_LIMIT: usize = 1_024;
+const MAX_MESSAGE_BYTES: usize = 1_048_576;
+const MIN_MESSAGE_BYTES: usize = 1_024;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -13,7 +13,7 @@ pub struct Config {
     pub settings: Settings,
 }
 
-/// A variable that cannot be used, and what it should be. The value itself is not repeated: it may be a secret that
+/// A variable that cannot be used, and the value it should have. The value itself is not repeated: it may be a secret that
 /// was put into the wrong variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {name} {problem}")]
@@ -28,15 +28,19 @@ impl Config {
         let queue_url = get("QUEUE_URL")
             .filter(|url| !url.is_empty())
             .ok_or(invalid("QUEUE_URL", "is missing: set it to the URL of the queue that hydrated messages go to"))?;
-        if !queue_url.starts_with("https://") && !queue_url.starts_with("http://") {
+        if !is_url(&queue_url) {
             return Err(invalid("QUEUE_URL", "is not a URL: set the queue's URL, not its name or ARN"));
         }
+        let retry_queue_url = get("RETRY_QUEUE_URL").filter(|url| !url.is_empty());
+        if retry_queue_url.as_deref().is_some_and(|url| !is_url(url)) {
+            return Err(invalid("RETRY_QUEUE_URL", "is not a URL: set the queue's URL, not its name or ARN"));
+        }
         let max_message_bytes = match get("MAX_MESSAGE_BYTES") {
-            None => LARGEST_MESSAGE,
+            None => MAX_MESSAGE_BYTES,
             Some(text) => text
                 .parse()
                 .ok()
-                .filter(|bytes| (SMALLEST_LIMIT..=LARGEST_MESSAGE).contains(bytes))
+                .filter(|bytes| (MIN_MESSAGE_BYTES..=MAX_MESSAGE_BYTES).contains(bytes))
                 .ok_or(invalid("MAX_MESSAGE_BYTES", "is not a whole number from 1024 to 1048576"))?,
         };
         let decoded_view = match get("DECODED_VIEW").as_deref() {
@@ -49,8 +53,15 @@ impl Config {
             return Err(invalid("OVERFLOW_BUCKET", "is not the name of a bucket"));
         }
         let fifo = queue_url.ends_with(".fifo");
-        Ok(Self { queue_url, settings: Settings { max_message_bytes, decoded_view, overflow_bucket, fifo } })
+        let max_part_bytes = hydration::message::part::MAX_PART_BYTES;
+        let settings =
+            Settings { max_message_bytes, decoded_view, overflow_bucket, retry_queue_url, fifo, max_part_bytes };
+        Ok(Self { queue_url, settings })
     }
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>, as far as telling a name from
@@ -75,8 +86,14 @@ mod tests {
     #[test]
     fn only_the_queue_is_required() {
         let config = read(&[QUEUE]).unwrap();
-        let settings =
-            Settings { max_message_bytes: 1_048_576, decoded_view: true, overflow_bucket: None, fifo: false };
+        let settings = Settings {
+            max_message_bytes: 1_048_576,
+            decoded_view: true,
+            overflow_bucket: None,
+            retry_queue_url: None,
+            fifo: false,
+            max_part_bytes: 6_000_000,
+        };
         assert_eq!(config.settings, settings);
         assert_eq!(read(&[]).unwrap_err().name, "QUEUE_URL");
     }
@@ -104,6 +121,7 @@ mod tests {
             ("DECODED_VIEW", "yes"),
             ("DECODED_VIEW", ""),
             ("OVERFLOW_BUCKET", "s3://bucket"),
+            ("RETRY_QUEUE_URL", "arn:aws:sqs:us-east-1:123456789012:retry"),
         ] {
             let error = read(&[QUEUE, (name, value)]).unwrap_err();
             assert_eq!(error.name, name);

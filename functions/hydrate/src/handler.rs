@@ -1,10 +1,10 @@
-//! Answers an invocation: every batch in it is tried, and each is told of in one log line.
+//! The answer to an invocation: every batch in it is tried, and each has one log line.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 use hydration::error::HydrateError;
-use hydration::hydrate::{Deadline, Hydrator, Sent};
+use hydration::hydrator::{Deadline, Hydrator, Sent};
 use hydration::intake::Intake;
 use hydration::ports::{Clock, Outbox, ShardReader};
 use hydration::retry::Tally;
@@ -20,10 +20,28 @@ use crate::telemetry::{About, Invocation, Telemetry};
 const ANSWER_RESERVE: Duration = Duration::from_millis(500);
 /// The most that is kept back from a batch's time for delivering what was read: retries of two calls.
 const DELIVERY_RESERVE: Duration = Duration::from_secs(15);
+/// The least that a batch gets while time is left: an equal share among many could be shorter than a pause.
+const MIN_SHARE: Duration = Duration::from_secs(2);
+const TIME_WITHOUT_DEADLINE: Duration = Duration::from_secs(300);
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const MAX_INVOCATION: Duration = Duration::from_secs(900);
 
 pub struct Handler<R, O, C> {
     pub hydrator: Hydrator<R, O, C>,
     pub telemetry: Telemetry,
+}
+
+/// One batch to try, or an error in its place, and the message of the event that it came in.
+struct Job {
+    message: usize,
+    item: Item,
+}
+
+/// The results of the batches that one message of the event held.
+#[derive(Default)]
+struct Results {
+    sent: Vec<Sent>,
+    errors: Vec<HydrateError>,
 }
 
 impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
@@ -36,102 +54,120 @@ impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
         });
         // The invocation record keeps what it needs; a large payload need not be there twice.
         drop(event_text);
-        let time = Time { end: deadline(&event.context, self.hydrator.clock.now()) };
+        let time = Time { end: self.hydrator.clock.instant() + time_left(&event.context, self.hydrator.clock.now()) };
         match read? {
-            Event::Whole(items) => self.whole(items, &time, &invocation).await,
+            Event::Whole(items) => {
+                let total = items.len();
+                let results = self.try_all(vec![items], &time, &invocation).await;
+                let Results { sent, errors } = results.into_iter().next().unwrap_or_default();
+                if errors.is_empty() {
+                    Ok(Answer::Batches { batches: sent.into_iter().map(SentBatch::from).collect() })
+                } else {
+                    // What was sent will be sent again, under the same ids.
+                    Err(Failure::of(&errors, total))
+                }
+            }
             Event::Queue(messages) => {
-                let mut left = messages.iter().map(|message| message.items.len()).sum();
+                let (ids, items): (Vec<_>, Vec<_>) =
+                    messages.into_iter().map(|message| (message.message_id, message.items)).unzip();
+                let results = self.try_all(items, &time, &invocation).await;
                 let mut response = SqsBatchResponse::default();
-                for message in messages {
-                    let (_, errors) = self.each(message.items, &mut left, &time, &invocation).await;
-                    if !errors.is_empty() {
-                        let mut failure = BatchItemFailure::default();
-                        failure.item_identifier = message.message_id;
-                        response.batch_item_failures.push(failure);
-                    }
+                for (id, _) in ids.into_iter().zip(results).filter(|(_, results)| !results.errors.is_empty()) {
+                    let mut failure = BatchItemFailure::default();
+                    failure.item_identifier = id;
+                    response.batch_item_failures.push(failure);
                 }
                 Ok(Answer::Queue(response))
             }
         }
     }
 
-    async fn whole(&self, items: Vec<Item>, time: &Time, invocation: &Invocation) -> Result<Answer, Failure> {
-        let total = items.len();
-        let (sent, errors) = self.each(items, &mut { total }, time, invocation).await;
-        if errors.is_empty() {
-            Ok(Answer::Batches { batches: sent.into_iter().map(SentBatch::from).collect() })
-        } else {
-            // What was sent will be sent again, under the same ids.
-            Err(Failure::of(&errors, total))
-        }
-    }
-
-    /// Tries every item, whatever became of those before it. `left` counts the items that still want time.
-    async fn each(
-        &self,
-        items: Vec<Item>,
-        left: &mut usize,
-        time: &Time,
-        invocation: &Invocation,
-    ) -> (Vec<Sent>, Vec<HydrateError>) {
-        let (mut sent, mut errors) = (Vec::new(), Vec::new());
-        for item in items {
-            let started = self.hydrator.clock.now();
-            let deadline = time.share(started, *left);
-            *left = left.saturating_sub(1);
-            let mut tally = Tally::default();
-            let result = match &item {
-                Err(error) => Err(error.clone()),
-                Ok(intake) => {
-                    let remaining = deadline.deliver.millis_since(started).max(0).unsigned_abs();
-                    // On the heap: the futures of a whole hydration nest deeper than the compiler likes to lay out.
-                    let hydration = Box::pin(self.hydrator.hydrate(intake, deadline, &mut tally));
-                    // A call that hangs must not take the other batches' time with it.
-                    match tokio::time::timeout(Duration::from_millis(remaining), hydration).await {
-                        Ok(result) => result,
-                        Err(_) => Err(HydrateError::DeadlineReached),
-                    }
-                }
-            };
-            let duration = self.hydrator.clock.now().millis_since(started);
-            let batch = item.as_ref().ok().and_then(Intake::batch);
-            let about = About { invocation, batch, tally: &tally, duration };
-            match result {
-                Ok(hydrated) => {
-                    self.telemetry.hydrated(about, &hydrated);
-                    sent.extend(hydrated.sent);
-                }
-                Err(error) => {
-                    self.telemetry.failed(about, &error);
-                    errors.push(error);
+    /// Tries every batch, whatever became of those before it. The batch whose shard may be read first goes first, so
+    /// that the pauses of one shard pass while another is read.
+    async fn try_all(&self, messages: Vec<Vec<Item>>, time: &Time, invocation: &Invocation) -> Vec<Results> {
+        let mut results: Vec<Results> = messages.iter().map(|_| Results::default()).collect();
+        let jobs = |(message, items): (usize, Vec<Item>)| items.into_iter().map(move |item| Job { message, item });
+        let mut pending: Vec<Job> = messages.into_iter().enumerate().flat_map(jobs).collect();
+        while let Some(next) = (0..pending.len()).min_by_key(|index| pending.get(*index).map(|job| self.pause(job))) {
+            let left = pending.len();
+            let job = pending.remove(next);
+            let deadline = time.share(self.hydrator.clock.instant(), self.pause(&job), left);
+            let result = self.try_one(&job.item, deadline, invocation).await;
+            if let Some(results) = results.get_mut(job.message) {
+                match result {
+                    Ok(sent) => results.sent.extend(sent),
+                    Err(error) => results.errors.push(error),
                 }
             }
         }
-        (sent, errors)
+        results
+    }
+
+    async fn try_one(
+        &self,
+        item: &Item,
+        deadline: Deadline,
+        invocation: &Invocation,
+    ) -> Result<Vec<Sent>, HydrateError> {
+        let started = self.hydrator.clock.instant();
+        let mut tally = Tally::default();
+        let result = match item {
+            Err(error) => Err(error.clone()),
+            Ok(intake) => {
+                let remaining = deadline.deliver.saturating_duration_since(started);
+                // On the heap: the futures of a whole hydration nest deeper than the compiler likes to lay out.
+                let hydration = Box::pin(self.hydrator.hydrate(intake, deadline, &mut tally));
+                // A call that hangs must not take the other batches' time with it.
+                tokio::time::timeout(remaining, hydration).await.unwrap_or(Err(HydrateError::DeadlineReached))
+            }
+        };
+        let duration = self.hydrator.clock.instant().saturating_duration_since(started);
+        let batch = item.as_ref().ok().and_then(Intake::batch);
+        let about = About { invocation, batch, tally: &tally, duration };
+        match result {
+            Ok(outcome) => {
+                self.telemetry.outcome(about, &outcome);
+                Ok(outcome.sent())
+            }
+            Err(error) => {
+                self.telemetry.failed(about, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// The time for which the job's shard is still left to its other readers.
+    fn pause(&self, job: &Job) -> Duration {
+        let batch = job.item.as_ref().ok().and_then(Intake::batch);
+        batch.map_or(Duration::ZERO, |batch| self.hydrator.pause_before(batch))
     }
 }
 
 /// The invocation's time, shared out among its batches.
 struct Time {
-    end: Timestamp,
+    end: Instant,
 }
 
 impl Time {
-    /// An equal share of what is left, the last part of it reserved for delivery.
-    fn share(&self, now: Timestamp, left: usize) -> Deadline {
-        let share = self.end.millis_since(now).max(0) / i64::try_from(left.max(1)).unwrap_or(i64::MAX);
-        let deliver = now.plus_millis(share);
-        let reserve = (share / 4).min(DELIVERY_RESERVE.as_millis() as i64);
-        Deadline { read: deliver.plus_millis(-reserve), deliver }
+    /// An equal share of what is left, the last part of it reserved for delivery. A pause before the first read is
+    /// nobody's share: all batches that are left have to wait as long.
+    fn share(&self, now: Instant, pause: Duration, left: usize) -> Deadline {
+        let remaining = self.end.saturating_duration_since(now).saturating_sub(pause);
+        let equal = remaining / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+        let share = equal.max(MIN_SHARE).min(remaining);
+        let deliver = now + pause + share;
+        Deadline { read: deliver - (share / 4).min(DELIVERY_RESERVE), deliver }
     }
 }
 
-/// When the answer must be ready. Lambda never hands over an event past its deadline, but a stand-in for it may:
-/// `cargo lambda watch` writes a duration where a moment belongs.
-fn deadline(context: &lambda_runtime::Context, now: Timestamp) -> Timestamp {
-    let without_deadline = now.plus_millis(Duration::from_secs(300).as_millis() as i64);
-    let deadline = i64::try_from(context.deadline).ok().filter(|deadline| *deadline > now.millis());
-    deadline.map_or(without_deadline, Timestamp::from_millis).plus_millis(-(ANSWER_RESERVE.as_millis() as i64))
+/// The time until the answer must be ready. Lambda never hands over an event past its deadline, but a stand-in for it
+/// may: `cargo lambda watch` writes a duration where a time belongs.
+fn time_left(context: &lambda_runtime::Context, now: Timestamp) -> Duration {
+    let left = i64::try_from(context.deadline).ok().map(|deadline| deadline.saturating_sub(now.millis()));
+    let left = left.and_then(|millis| u64::try_from(millis).ok()).filter(|millis| *millis > 0);
+    let left = left.map_or(TIME_WITHOUT_DEADLINE, Duration::from_millis).min(MAX_INVOCATION);
+    left.saturating_sub(ANSWER_RESERVE)
 }
+
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ mod handler;
 mod init_error;
 mod telemetry;
 
-use hydration::hydrate::Hydrator;
+use hydration::hydrator::Hydrator;
 use hydration_aws::{QueueAndBucket, Shards, SystemClock};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use serde_json::value::RawValue;

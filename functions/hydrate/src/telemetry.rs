@@ -5,9 +5,10 @@ pub mod log;
 pub mod metrics;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hydration::error::HydrateError;
-use hydration::hydrate::Hydrated;
+use hydration::hydrator::Outcome;
 use hydration::invocation_record::FailedBatch;
 use hydration::retry::Tally;
 use lambda_runtime::Context;
@@ -20,8 +21,7 @@ pub struct About<'a> {
     pub invocation: &'a Invocation,
     pub batch: Option<&'a FailedBatch>,
     pub tally: &'a Tally,
-    /// Milliseconds.
-    pub duration: i64,
+    pub duration: Duration,
 }
 
 pub struct Telemetry {
@@ -68,12 +68,20 @@ impl Telemetry {
 
     /// The event itself is not one that the function takes.
     pub fn not_taken(&self, invocation: &Invocation, error: &HydrateError) {
-        self.failed(About { invocation, batch: None, tally: &Tally::default(), duration: 0 }, error);
+        self.failed(About { invocation, batch: None, tally: &Tally::default(), duration: Duration::ZERO }, error);
     }
 
-    pub fn hydrated(&self, about: About<'_>, hydrated: &Hydrated) {
-        log::hydrated(about, hydrated);
-        metrics::hydrated(&self.function_name, hydrated, about.tally, about.duration);
+    pub fn outcome(&self, about: About<'_>, outcome: &Outcome) {
+        match outcome {
+            Outcome::Hydrated(hydrated) => {
+                log::hydrated(about, hydrated);
+                metrics::hydrated(&self.function_name, hydrated, about.tally, about.duration);
+            }
+            Outcome::Continued(continued) => {
+                log::continued(about, continued);
+                metrics::continued(&self.function_name, continued, about.tally, about.duration);
+            }
+        }
     }
 
     pub fn failed(&self, about: About<'_>, error: &HydrateError) {

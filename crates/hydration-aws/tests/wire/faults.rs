@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hydration::error::{Fault, FaultKind, HydrateError};
-use hydration::ports::{Outbox, Position, Refusal};
+use hydration::ports::{Outbox, Position, PutOutcome, Refusal};
 use hydration_aws::QueueAndBucket;
 
 use crate::*;
@@ -39,9 +39,9 @@ async fn send(response: http::Response<SdkBody>) -> Result<String, SendError> {
     exchange(response, async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).send(&message).await).await.1
 }
 
-async fn put(response: http::Response<SdkBody>) -> Result<bool, Fault> {
+async fn put(response: http::Response<SdkBody>) -> Result<PutOutcome, Fault> {
     let body = Bytes::from_static(b"{}");
-    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", "key", &body, true).await;
+    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", "key", &body).await;
     exchange(response, call).await.1
 }
 
@@ -76,8 +76,8 @@ async fn a_fault_of_a_read_has_its_kind_and_names_the_action() {
         (STREAM, "InternalFailure", 500, FaultKind::Unavailable),
         (STREAM, "ServiceUnavailable", 503, FaultKind::Unavailable),
         (STREAM, "AccessDeniedException", 400, FaultKind::AccessDenied),
-        (STREAM, "UnrecognizedClientException", 400, FaultKind::AccessDenied),
-        (STREAM, "ExpiredTokenException", 400, FaultKind::AccessDenied),
+        (STREAM, "UnrecognizedClientException", 400, FaultKind::CredentialsRejected),
+        (STREAM, "ExpiredTokenException", 400, FaultKind::CredentialsRejected),
         (STREAM, "KMSAccessDeniedException", 400, FaultKind::KeyUnavailable),
         (STREAM, "KMSDisabledException", 400, FaultKind::KeyUnavailable),
         (STREAM, "KMSInvalidStateException", 400, FaultKind::KeyUnavailable),
@@ -114,7 +114,7 @@ async fn a_fault_of_the_queue_has_its_kind() {
         ("KmsOptInRequired", "KMS.OptInRequired", FaultKind::KeyUnavailable),
         ("KmsAccessDenied", "KMS.AccessDeniedException", FaultKind::KeyUnavailable),
         ("KmsInvalidKeyUsage", "KMS.InvalidKeyUsageException", FaultKind::KeyUnavailable),
-        ("InvalidSecurity", "InvalidSecurity", FaultKind::AccessDenied),
+        ("InvalidSecurity", "InvalidSecurity", FaultKind::CredentialsRejected),
         ("AccessDeniedException", "AccessDenied", FaultKind::AccessDenied),
         ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", FaultKind::Refused),
         ("InvalidAddress", "InvalidAddress", FaultKind::Refused),
@@ -147,7 +147,7 @@ async fn a_fault_of_the_bucket_has_its_kind() {
         ("ServiceUnavailable", 503, FaultKind::Unavailable),
         ("RequestTimeout", 400, FaultKind::Unavailable),
         ("AccessDenied", 403, FaultKind::AccessDenied),
-        ("InvalidAccessKeyId", 403, FaultKind::AccessDenied),
+        ("InvalidAccessKeyId", 403, FaultKind::CredentialsRejected),
         ("KMS.DisabledException", 400, FaultKind::KeyUnavailable),
         ("NoSuchBucket", 404, FaultKind::Refused),
     ] {
@@ -274,4 +274,50 @@ async fn a_connection_that_fails_is_unavailable_and_says_why() {
     assert_eq!(fault.kind, FaultKind::Unavailable, "{fault:?}");
     assert!(fault.detail.starts_with("no connection: "), "{fault:?}");
     assert_is_silent(&fault);
+}
+
+#[tokio::test]
+async fn a_request_that_could_not_be_built_is_a_configuration_to_correct() {
+    const ENDPOINT: &str = "http://127.0.0.1:1";
+    type Change = fn(SdkConfig) -> SdkConfig;
+    let changes: [(&str, Change); 4] = [
+        ("no region", |config| config.into_builder().region(None).build()),
+        ("no credentials", |config| {
+            config.into_builder().credentials_provider(SharedCredentialsProvider::new(NoCredentials)).build()
+        }),
+        ("FIPS beside an endpoint", |config| config.into_builder().use_fips(true).endpoint_url(ENDPOINT).build()),
+        ("dual stack beside an endpoint", |config| {
+            config.into_builder().use_dual_stack(true).endpoint_url(ENDPOINT).build()
+        }),
+    ];
+    for (name, change) in changes {
+        let (client, _) = capture_request(Some(answer("{}")));
+        let outbox = QueueAndBucket::new(&change(config(client)), QUEUE.to_owned());
+        let fault = send_fault_of(outbox.send(&message("abc")).await);
+        assert_eq!(fault.kind, FaultKind::InvalidConfiguration, "{name}: {}", fault.detail);
+        assert_eq!(HydrateError::from(fault).kind(), "InvalidConfiguration");
+        let fault = outbox.put("overflow", "key", &Bytes::new()).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::InvalidConfiguration, "{name}: {}", fault.detail);
+    }
+}
+
+#[tokio::test]
+async fn an_error_code_is_cut_like_its_message() {
+    let long = "x".repeat(200_000);
+    let fault = fault_of(get_page(STREAM, 1, json_error(400, &long)).await.1);
+    assert!(fault.detail.len() < 1000, "{} characters", fault.detail.len());
+}
+
+/// A provider that finds nothing, as on a machine where nobody has signed in.
+#[derive(Debug)]
+struct NoCredentials;
+
+impl aws_credential_types::provider::ProvideCredentials for NoCredentials {
+    fn provide_credentials<'a>(&'a self) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let error = aws_credential_types::provider::error::CredentialsError::not_loaded("no providers in chain");
+        aws_credential_types::provider::future::ProvideCredentials::ready(Err(error))
+    }
 }

@@ -27,6 +27,7 @@ const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
 const CONSUMER: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/fast:1789779975";
 const TABLE: &str = "arn:aws:dynamodb:us-west-2:123456789012:table/Orders/stream/2026-11-21T02:51:00.123";
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/hydrated";
+const RETRY_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
 
 fn arn(text: &str) -> StreamArn {
     StreamArn::parse(text).unwrap()

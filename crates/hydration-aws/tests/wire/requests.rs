@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hydration::error::FaultKind;
 use hydration::message::Fifo;
-use hydration::ports::{Outbox, Position};
+use hydration::ports::{Outbox, Position, PutOutcome};
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
 use hydration_aws::QueueAndBucket;
@@ -126,9 +126,9 @@ async fn on_a_fifo_queue_a_message_has_its_group_and_its_deduplication_id() {
 async fn an_object_is_put_whole_under_its_key() {
     let key = "hydrated/orders/2026/11/21/ab.json";
     let body = Bytes::from_static(br#"{"Records":[]}"#);
-    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", key, &body, true).await;
+    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", key, &body).await;
     let (sent, answered) = exchange(response(200, &[("etag", "\"x\"")], ""), call).await;
-    assert_eq!((answered, sent.method.as_str()), (Ok(true), "PUT"));
+    assert_eq!((answered, sent.method.as_str()), (Ok(PutOutcome::Created), "PUT"));
     // A shell that points the SDK at a stand-in has one host for all buckets.
     let is_emulated = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var_os(name).is_some());
     let host = if is_emulated { "s3.us-east-1.amazonaws.com/overflow" } else { "overflow.s3.us-east-1.amazonaws.com" };
@@ -141,18 +141,18 @@ async fn an_object_is_put_whole_under_its_key() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_there_already_may_be_asked_to_stay() {
+async fn an_object_is_written_only_where_there_is_none() {
     let put = async |config| {
         let outbox = QueueAndBucket::new(&config, QUEUE.to_owned());
-        outbox.put("overflow", "key", &Bytes::from_static(b"{}"), false).await
+        outbox.put("overflow", "key", &Bytes::from_static(b"{}")).await
     };
     let precondition = |headers: &[(String, String)]| {
         headers.iter().find(|(key, _)| key == "if-none-match").map(|(_, value)| value.clone())
     };
-    for status in [200, 412] {
+    for (status, expected) in [(200, PutOutcome::Created), (412, PutOutcome::AlreadyExists)] {
         let error = "<Error><Code>PreconditionFailed</Code></Error>";
         let (sent, answered) = exchange(response(status, &[], if status == 412 { error } else { "" }), put).await;
-        assert_eq!((precondition(&sent.headers).as_deref(), answered), (Some("*"), Ok(status == 200)), "{status}");
+        assert_eq!((precondition(&sent.headers).as_deref(), answered), (Some("*"), Ok(expected)), "{status}");
     }
     let conflict = "<Error><Code>ConditionalRequestConflict</Code></Error>";
     let (_, answered) = exchange(response(409, &[], conflict), put).await;
@@ -178,6 +178,19 @@ async fn the_sdk_repeats_nothing_by_itself() {
     assert!(shards.page(&arn(STREAM), &iterator("AAAA"), 1).await.is_err());
     assert!(shards.page(&arn(TABLE), &iterator("AAAA"), 1).await.is_err());
     assert!(outbox.send(&message("abc")).await.is_err());
-    assert!(outbox.put("overflow", "key", &Bytes::new(), true).await.is_err());
+    assert!(outbox.put("overflow", "key", &Bytes::new()).await.is_err());
     assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn the_rest_of_a_batch_goes_to_the_retry_queue_with_its_delay() {
+    let answered = answer(r#"{"MessageId":"m-1","MD5OfMessageBody":"900150983cd24fb0d6963f7d28e17f72"}"#);
+    let (sent, result) = exchange(answered, async |config| {
+        let outbox = QueueAndBucket::new(&config, QUEUE.to_owned());
+        outbox.send_to_retry_queue(RETRY_QUEUE, "abc", Duration::from_secs(60)).await
+    })
+    .await;
+    assert_eq!(result, Ok(()));
+    let expected = json!({"QueueUrl": RETRY_QUEUE, "MessageBody": "abc", "DelaySeconds": 60});
+    assert_eq!((sent.target.as_str(), sent.json()), ("AmazonSQS.SendMessage", expected));
 }

@@ -171,3 +171,17 @@ fn envelopes_without_end_are_not_followed() {
     let items = found(&text);
     assert!(items[0].starts_with(r#"? {"#) && items.len() == 1, "{items:?}");
 }
+
+#[test]
+fn what_nobody_reads_keeps_no_batch_from_its_records() {
+    let nested = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    for (name, text) in [
+        ("a byte order mark", format!("\u{FEFF}{}", record("s"))),
+        ("a lone surrogate", record("s").to_string().replace("r-1", r"\ud800")),
+        ("deep nesting", record("s").to_string().replacen('{', &format!(r#"{{"unknown":{nested},"#), 1)),
+        ("the other service's key", record("s").to_string().replacen('{', r#"{"DDBStreamBatchInfo":null,"#, 1)),
+    ] {
+        assert_eq!(found(&text), ["s"], "{name}");
+        assert_eq!(found(&sns(&[text]).to_string()), ["s"], "{name}");
+    }
+}

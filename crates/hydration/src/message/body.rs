@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::arn::Source;
+use crate::continuation;
 use crate::json::{self, Object};
 use crate::message::Part;
 use crate::verdict::Status;
@@ -79,7 +80,7 @@ pub enum Subject<'a> {
 }
 
 /// Keys that are ours: an invocation record that carries one cannot have it kept.
-const OUR_KEYS: [&str; 4] = ["hydration", "KinesisBatch", "DDBStreamBatch", "Records"];
+const OUR_KEYS: [&str; 5] = ["hydration", "KinesisBatch", "DDBStreamBatch", "Records", continuation::KEY];
 
 /// A body in its pieces, so that it can be measured before it is built.
 pub struct Body<'a> {

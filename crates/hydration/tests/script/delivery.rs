@@ -2,7 +2,7 @@
 
 use hydration::message::AttributeValue;
 
-use crate::Answer::{Fault, Iterator, Page, Taken, TooLarge};
+use crate::Answer::{AlreadyExists, Fault, Iterator, Page, Taken, TooLarge};
 use crate::*;
 
 /// Delivers the batch of three and gives back the world and the result.
@@ -64,7 +64,9 @@ fn what_does_not_fit_is_put_into_the_bucket_whole_before_its_pointer_is_sent() {
     let (world, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[Taken, Taken]);
     let sent = result.unwrap().sent.pop().unwrap();
     let place = sent.overflow.unwrap();
-    assert_eq!(place, format!("s3://overflow/{KEY}{}.json", sent.id));
+    let (_, records) = whole.body.split_once(r#""Records":["#).unwrap();
+    let digest = &hydration::invocation_record::sha256_hex(records.strip_suffix("]}").unwrap())[..16];
+    assert_eq!(place, format!("s3://overflow/{KEY}{}-{digest}-Complete.json", sent.id));
     assert_eq!(calls(&world), [format!("put {place}"), "send".to_owned()]);
     assert_eq!(world.objects.borrow()[0], whole.body);
 
@@ -142,7 +144,9 @@ fn key(change: impl FnOnce(&mut Value)) -> String {
     let (_, result) = deliver(&record, limited(700), &[Taken, Taken]);
     let sent = result.unwrap().sent.pop().unwrap();
     let key = sent.overflow.unwrap().strip_prefix("s3://overflow/").unwrap().to_owned();
-    key.strip_suffix(&format!("/{}.json", sent.id)).unwrap().to_owned()
+    let (folder, name) = key.rsplit_once('/').unwrap();
+    assert!(name.starts_with(&format!("{}-", sent.id)) && name.ends_with("-Complete.json"), "{name}");
+    folder.to_owned()
 }
 
 #[test]
@@ -232,13 +236,43 @@ fn a_payload_is_delivered_without_a_call_to_the_stream() {
     assert_eq!(body["Records"], json!([event(10), event(11), event(12)]));
     assert_eq!((&body["hydration"]["origin"], body.get("payload")), (&json!("payload"), None));
     assert_eq!(hydrated.verdict.status.as_str(), "Complete");
+}
 
-    // Cut short, it is not the batch; and it may hold more than the range.
+#[test]
+fn an_incomplete_payload_is_held_against_the_stream_and_the_better_is_delivered() {
+    let event = |number: u64| json!({"eventSource": "aws:kinesis", "kinesis": {"partitionKey": "k", "sequenceNumber": number.to_string(), "data": "e30="}});
+    // It may hold more than the range, and still not all of it.
+    let mut record = failed(STREAM, 25 * HOUR);
     record["payload"] = json!({"Records": [event(9), event(10), event(11)]});
-    let world = World::new([Taken]);
-    assert_eq!(world.hydrate(&record, settings()).unwrap().verdict.status.as_str(), "Partial");
+    let stored = |numbers: &[u64]| numbers.iter().map(|number| crate::record(Source::Kinesis, *number)).collect();
+    let behind = Some(10 * MINUTE as u64);
+
+    // The stream has the whole batch.
+    let world = World::new([Iterator, Page(stored(&[10, 11, 12]), None), Taken]);
+    let hydrated = world.hydrate(&record, settings()).unwrap();
     let body: Value = serde_json::from_str(&message(&world).body).unwrap();
+    assert_eq!((hydrated.verdict.status.as_str(), body["hydration"]["origin"].as_str()), ("Complete", Some("stream")));
+
+    // The stream has one record of it, the payload two.
+    let world = World::new([Iterator, Page(stored(&[12]), behind), Taken]);
+    let hydrated = world.hydrate(&record, settings()).unwrap();
+    let body: Value = serde_json::from_str(&message(&world).body).unwrap();
+    assert_eq!((hydrated.verdict.status.as_str(), body["hydration"]["origin"].as_str()), ("Partial", Some("payload")));
     assert_eq!(body["Records"], json!([event(10), event(11)]));
+    assert_eq!((hydrated.recovered_records, hydrated.verdict.missing), (2, Some(1)));
+
+    // A stream that cannot be read says nothing about its records: the retry will ask again.
+    let world = World::new([Fault(FaultKind::AccessDenied)]);
+    assert_eq!(world.hydrate(&record, settings()).unwrap_err().kind(), "AccessDenied");
+}
+
+#[test]
+fn an_object_that_is_there_is_what_was_to_be_written() {
+    let (_, bare) = whole_and_bare();
+    let (world, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[AlreadyExists, Taken]);
+    let place = result.unwrap().sent[0].overflow.clone().unwrap();
+    assert_eq!(calls(&world), [format!("put {place}"), "send".to_owned()]);
+    assert!(world.objects.borrow().is_empty());
 }
 
 #[test]

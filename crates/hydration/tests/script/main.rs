@@ -8,21 +8,21 @@ mod reading;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hydration::arn::{Source, StreamArn};
 use hydration::error::{Fault, FaultKind, HydrateError};
-use hydration::hydrate::{Deadline, Hydrated, Hydrator, Settings};
+use hydration::hydrator::{Deadline, Hydrated, Hydrator, Outcome, Settings};
 use hydration::intake::{Intake, recognize};
 use hydration::message::Message;
-use hydration::ports::{Clock, Outbox, Page, Position, ReadError, Refusal, SendError, ShardIterator, ShardReader};
+use hydration::ports::{
+    Clock, Outbox, Page, Position, PutOutcome, ReadError, Refusal, SendError, ShardIterator, ShardReader,
+};
 use hydration::record::{DynamoDbRecord, KinesisRecord, StreamRecord};
 use hydration::retry::Tally;
 use hydration::sequence_number::SequenceNumber;
+use hydration::test_support::{now_or_never, settings};
 use hydration::timestamp::Timestamp;
 use serde_json::{Value, json};
 
@@ -47,6 +47,8 @@ enum Answer {
     Fault(FaultKind),
     /// The queue, or the bucket, takes it.
     Taken,
+    /// The bucket has an object of that key.
+    AlreadyExists,
     TooLarge,
 }
 
@@ -55,6 +57,7 @@ struct World {
     script: RefCell<VecDeque<Answer>>,
     log: RefCell<Vec<String>>,
     now: Cell<i64>,
+    started: Instant,
     queue: RefCell<Vec<Message>>,
     objects: RefCell<Vec<Bytes>>,
 }
@@ -69,6 +72,7 @@ impl World {
             script: RefCell::new(script.into_iter().collect()),
             log: RefCell::default(),
             now: Cell::new(NOW),
+            started: Instant::now(),
             queue: RefCell::default(),
             objects: RefCell::default(),
         }
@@ -88,21 +92,15 @@ impl World {
         let intake = recognize(&record.to_string()).pop().unwrap().unwrap();
         assert!(matches!(intake, Intake::Batch(_)), "{record}");
         let hydrator = Hydrator::new(self, self, self, settings);
-        let deadline = Deadline {
-            read: Timestamp::from_millis(NOW + 5 * MINUTE),
-            deliver: Timestamp::from_millis(NOW + 6 * MINUTE),
-        };
+        let minutes = |count: u64| self.started + Duration::from_secs(60 * count);
+        let deadline = Deadline { read: minutes(5), deliver: minutes(6) };
         let result = now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default()));
+        let result = result.map(|outcome| match outcome {
+            Outcome::Hydrated(hydrated) => hydrated,
+            Outcome::Continued(_) => panic!("there is no retry queue"),
+        });
         assert!(self.script.borrow().is_empty(), "not asked for: {:?}", self.script.borrow());
         result
-    }
-}
-
-/// No future of the script ever waits.
-fn now_or_never<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("the script never waits"),
     }
 }
 
@@ -151,21 +149,30 @@ impl Outbox for &World {
         }
     }
 
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes, _: bool) -> Result<bool, Fault> {
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<PutOutcome, Fault> {
         match self.answer(format!("put s3://{bucket}/{key}")) {
             Answer::Taken => {
                 self.objects.borrow_mut().push(body.clone());
-                Ok(true)
+                Ok(PutOutcome::Created)
             }
+            Answer::AlreadyExists => Ok(PutOutcome::AlreadyExists),
             Answer::Fault(kind) => Err(fault(kind)),
             answer => self.unfit(&answer),
         }
+    }
+
+    async fn send_to_retry_queue(&self, _: &str, _: &str, _: Duration) -> Result<(), Fault> {
+        panic!("there is no retry queue")
     }
 }
 
 impl Clock for &World {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.get())
+    }
+
+    fn instant(&self) -> Instant {
+        self.started + Duration::from_millis(u64::try_from(self.now.get() - NOW).unwrap())
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -229,13 +236,4 @@ fn failed(arn: &str, age: i64) -> Value {
             "streamArn": arn,
         },
     })
-}
-
-fn settings() -> Settings {
-    Settings {
-        max_message_bytes: 1_048_576,
-        decoded_view: true,
-        overflow_bucket: Some("overflow".to_owned()),
-        fifo: false,
-    }
 }

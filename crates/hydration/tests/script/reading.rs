@@ -334,10 +334,55 @@ fn iterators_that_never_live_to_see_a_page_are_given_up() {
 
 #[test]
 fn a_stream_that_is_not_there_is_gone_and_one_deleted_under_the_walk_is_partial() {
-    let (log, result) = read(&failed(STREAM, YOUNG), &[Refused(Refusal::NotFound), Taken]);
+    let gone = || Refused(Refusal::NotFound);
+    let (log, result) = read(&failed(STREAM, OLD), &[gone(), Taken]);
     assert_eq!((log.len(), result), (1, found(Status::Gone, &[])));
-    let script = [Iterator, Page(kinesis(&[10, 11]), Some(1)), Refused(Refusal::NotFound), Taken];
+    let script = [Iterator, Page(kinesis(&[10, 11]), Some(1)), gone(), gone(), Taken];
     assert_eq!(read(&failed(STREAM, YOUNG), &script).1, found(Status::Partial, &["10", "11"]));
+}
+
+#[test]
+fn one_answer_is_no_proof_that_the_stream_of_a_young_batch_is_gone() {
+    let gone = || Refused(Refusal::NotFound);
+    let (log, result) = read(&failed(STREAM, YOUNG), &[gone(), gone(), Taken]);
+    assert_eq!((log, result), (steps(&["iterator at 10", "wait 500", "iterator at 10"]), found(Status::Gone, &[])));
+    let script = [gone(), Iterator, Page(kinesis(&[10, 11]), Some(1)), gone(), Iterator, Page(kinesis(&[12]), None)];
+    let (log, result) = read(&failed(STREAM, YOUNG), &[&script[..], &[Taken]].concat());
+    let expected = [
+        "iterator at 10",
+        "wait 500",
+        "iterator at 10",
+        "page of 3",
+        "wait 500",
+        "page of 1",
+        "wait 500",
+        "iterator after 11",
+        "page of 1",
+    ];
+    assert_eq!((log, result), (steps(&expected), found(Status::Complete, &["10", "11", "12"])));
+}
+
+/// Trimming takes the oldest records first: an end that was not reached is not yet there, or not yet shown.
+#[test]
+fn the_end_of_a_young_range_is_never_trimmed_before_its_beginning() {
+    let tip = || Page(vec![], Some(0));
+    let script = [Iterator, Page(kinesis(&[10, 11]), Some(0)), tip(), tip()];
+    assert_eq!(read(&failed(STREAM, YOUNG), &script).1, error("RangeNotReached"));
+    let delivered = [&script[..], &[Taken]].concat();
+    assert_eq!(read(&failed(STREAM, OLD), &delivered).1, found(Status::Partial, &["10", "11"]));
+    // A closed shard has no more to show.
+    let closed = [Iterator, LastPage(kinesis(&[10, 11])), Taken];
+    assert_eq!(read(&failed(STREAM, YOUNG), &closed).1, found(Status::Partial, &["10", "11"]));
+
+    let blind = || Page(vec![], None);
+    let script = [vec![Iterator, Page(changes(&[10, 11]), None)], vec![blind(); 20]].concat();
+    assert_eq!(read(&failed(TABLE, YOUNG), &script).1, error("RangeNotReached"));
+    let script = [script, vec![Taken]].concat();
+    assert_eq!(read(&failed(TABLE, OLD), &script).1, found(Status::Partial, &["10", "11"]));
+}
+
+fn steps(log: &[&str]) -> Vec<String> {
+    log.iter().map(|step| (*step).to_owned()).collect()
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use hydration::arn::StreamArn;
 use hydration::error::{Fault, FaultKind};
-use hydration::hydrate::Settings;
+use hydration::hydrator::Settings;
 use hydration::message::{AttributeValue, Message};
-use hydration::ports::{Page, Position, ReadError, SendError, ShardIterator};
+use hydration::ports::{Page, Position, PutOutcome, ReadError, SendError, ShardIterator};
 use hydration::record::{KinesisRecord, StreamRecord};
 use hydration::sequence_number::SequenceNumber;
 use lambda_runtime::{Context, Diagnostic};
@@ -30,6 +30,8 @@ struct World {
     queue: Rc<RefCell<Vec<Message>>>,
     bucket: Rc<RefCell<Vec<(String, Bytes)>>>,
     reads: Rc<Cell<u32>>,
+    /// Milliseconds by which the system's clock was set forward.
+    step: Rc<Cell<i64>>,
 }
 
 fn fault(kind: FaultKind) -> Fault {
@@ -52,6 +54,8 @@ impl ShardReader for World {
         let kind = iterator.0.split('-').next().unwrap_or_default();
         match kind {
             "good" => Ok(page(vec![record("1"), record("2")], 0)),
+            // After it the shard is left to its other readers for ten seconds.
+            "heavy" => Ok(Page { bytes: 10 * 1024 * 1024, ..page(vec![record("1"), record("2")], 0) }),
             "hanging" => std::future::pending().await,
             // It advances, and never arrives.
             "endless" => Ok(page(vec![], 86_000_000 - u64::from(self.reads.get()))),
@@ -77,15 +81,23 @@ impl Outbox for World {
         Ok(format!("message-{}", self.queue.borrow().len()))
     }
 
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes, _: bool) -> Result<bool, Fault> {
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<PutOutcome, Fault> {
         self.bucket.borrow_mut().push((format!("s3://{bucket}/{key}"), body.clone()));
-        Ok(true)
+        Ok(PutOutcome::Created)
+    }
+
+    async fn send_to_retry_queue(&self, _: &str, _: &str, _: Duration) -> Result<(), Fault> {
+        panic!("no range here has a part")
     }
 }
 
 impl Clock for World {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(EPOCH + i64::try_from(self.start.elapsed().as_millis()).unwrap())
+        Timestamp::from_millis(EPOCH + self.step.get() + i64::try_from(self.start.elapsed().as_millis()).unwrap())
+    }
+
+    fn instant(&self) -> std::time::Instant {
+        Instant::now().into_std()
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -99,7 +111,13 @@ impl Clock for World {
 
 impl World {
     fn new() -> Self {
-        Self { start: Instant::now(), queue: Rc::default(), bucket: Rc::default(), reads: Rc::default() }
+        Self {
+            start: Instant::now(),
+            queue: Rc::default(),
+            bucket: Rc::default(),
+            reads: Rc::default(),
+            step: Rc::default(),
+        }
     }
 
     /// One invocation, which must be over before its time is.
@@ -147,7 +165,9 @@ fn settings() -> Settings {
         max_message_bytes: 1_048_576,
         decoded_view: true,
         overflow_bucket: Some("overflow".to_owned()),
+        retry_queue_url: None,
         fifo: false,
+        max_part_bytes: 6_000_000,
     }
 }
 
@@ -213,8 +233,7 @@ async fn the_answer_names_every_message_that_was_sent() {
 #[tokio::test(start_paused = true)]
 async fn the_answer_says_where_an_overflowing_message_lies() {
     let world = World::new();
-    let settings =
-        Settings { max_message_bytes: 1024, decoded_view: true, overflow_bucket: Some("b".to_owned()), fifo: false };
+    let settings = Settings { max_message_bytes: 1024, overflow_bucket: Some("b".to_owned()), ..settings() };
     let event: Value = serde_json::from_str(&failed("good-1")).unwrap();
     let answer = world.invoke_with(&event, settings).await.unwrap();
     let place = world.bucket.borrow()[0].0.clone();
@@ -358,4 +377,45 @@ async fn what_the_topic_brings_is_delivered_whatever_it_is() {
     assert!(queue[1].body.contains(r#""unrecognized":{"AlarmName":"orders","n":1.10}"#), "{}", queue[1].body);
     assert_eq!(kept[2]["unrecognized"]["KinesisBatchInfo"]["shardId"], "a");
     assert_eq!(world.reads.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_of_one_shard_passes_while_others_are_read() {
+    let world = World::new();
+    let started = Instant::now();
+    let heavy = failed("heavy-1");
+    let good: Vec<String> = (0..5).map(|number| failed(&format!("good-{number}"))).collect();
+    let mut bodies = vec![heavy.as_str(), heavy.as_str()];
+    bodies.extend(good.iter().map(String::as_str));
+    assert_eq!(failures(world.invoke(&sqs(&bodies)).await), [""; 0]);
+    assert_eq!(world.shards(), ["heavy-1", "good-0", "good-1", "good-2", "good-3", "good-4", "heavy-1"]);
+    assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_of_time_shorter_than_a_pause_is_no_reason_to_give_up() {
+    let world = World::new();
+    // Thirty batches of one shard: an equal share of the time would be shorter than the pause between two reads.
+    let bodies = vec![failed("good-1"); 30];
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    let deadline = u64::try_from(world.now().millis()).unwrap() + 16_000;
+    assert_eq!(failures(world.invoke_until(&sqs(&bodies), settings(), deadline).await), [""; 0]);
+    assert_eq!(world.shards().len(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_steps_back_holds_up_no_shard() {
+    let world = World::new();
+    let hydrator = Hydrator::new(world.clone(), world.clone(), world.clone(), settings());
+    let handler = Handler { hydrator, telemetry: Telemetry::for_tests() };
+    for step in [0, -3_600_000, 7_200_000] {
+        world.step.set(step);
+        let started = Instant::now();
+        let mut context = Context::default();
+        context.deadline = u64::try_from(world.now().millis()).unwrap() + 30_000;
+        let payload = RawValue::from_string(sns(&[&failed("good-1")]).to_string()).unwrap();
+        let answer = handler.handle(LambdaEvent::new(payload, context)).await;
+        assert!(answer.is_ok(), "a step of {step} ms");
+        assert!(started.elapsed() <= Duration::from_millis(600), "a step of {step} ms: {:?}", started.elapsed());
+    }
 }

@@ -2,7 +2,7 @@
 //! (<https://docs.aws.amazon.com/powertools/python/latest/core/logger/>).
 
 use hydration::error::HydrateError;
-use hydration::hydrate::Hydrated;
+use hydration::hydrator::{Continued, Hydrated};
 use hydration::invocation_record::FailedBatch;
 use hydration::verdict::Status;
 use tracing::Level;
@@ -79,7 +79,7 @@ macro_rules! line {
             read_calls = tally.read_calls,
             iterators = tally.iterators,
             throttles = tally.throttles,
-            duration_ms = duration,
+            duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             $($field)*
         )
     }};
@@ -108,6 +108,23 @@ pub fn hydrated(about: About<'_>, hydrated: &Hydrated) {
         message_bytes,
         oldest_record_age_seconds = hydrated.oldest_record_age.map(|millis| millis / 1000),
         "batch hydrated"
+    );
+}
+
+pub fn continued(about: About<'_>, continued: &Continued) {
+    let message_ids: Vec<&str> = continued.sent.iter().map(|sent| sent.message_id.as_str()).collect();
+    let overflow: Vec<&str> = continued.sent.iter().filter_map(|sent| sent.overflow.as_deref()).collect();
+    line!(
+        Level::WARN,
+        about,
+        id = continued.id,
+        error_type = continued.cause.kind(),
+        error = %continued.cause,
+        recovered_records = continued.recovered_records,
+        parts = continued.sent.len(),
+        message_ids = message_ids.join(" "),
+        overflow = (!overflow.is_empty()).then(|| overflow.join(" ")),
+        "batch continued"
     );
 }
 

@@ -1,10 +1,10 @@
 //! Metrics in CloudWatch's embedded metric format, written to standard output
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hydration::error::HydrateError;
-use hydration::hydrate::Hydrated;
+use hydration::hydrator::{Continued, Hydrated};
 use hydration::retry::Tally;
 use metrique::ServiceMetrics;
 use metrique::emf::Emf;
@@ -14,7 +14,7 @@ use metrique::writer::{AttachGlobalEntrySinkExt, FormatExt, GlobalEntrySink};
 
 const NAMESPACE: &str = "FailedBatchHydrator";
 
-/// Batches by what became of them.
+/// Delivered batches, by status.
 #[metrics(emf::dimension_sets = [["FunctionName", "Status"]], rename_all = "PascalCase")]
 struct HydratedCount {
     #[metrics(timestamp)]
@@ -36,7 +36,18 @@ struct FailedCount {
     batches_failed: u64,
 }
 
-/// What a batch brought, and what it cost.
+/// Batches of which the retry queue holds the rest, by the error that stopped them.
+#[metrics(emf::dimension_sets = [["FunctionName", "ErrorType"]], rename_all = "PascalCase")]
+struct ContinuedCount {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function_name: String,
+    error_type: &'static str,
+    #[metrics(unit = Count)]
+    batches_continued: u64,
+}
+
+/// The records and the calls of one batch.
 #[metrics(emf::dimension_sets = [["FunctionName"]], rename_all = "PascalCase")]
 struct BatchMetrics {
     #[metrics(timestamp)]
@@ -65,7 +76,7 @@ pub fn start(output: impl std::io::Write + Send + Sync + 'static) {
     std::mem::forget(ServiceMetrics::write_directly_to(output));
 }
 
-pub fn hydrated(function_name: &str, hydrated: &Hydrated, tally: &Tally, duration: i64) {
+pub fn hydrated(function_name: &str, hydrated: &Hydrated, tally: &Tally, duration: Duration) {
     let count = HydratedCount {
         timestamp: SystemTime::now(),
         function_name: function_name.to_owned(),
@@ -82,7 +93,18 @@ pub fn hydrated(function_name: &str, hydrated: &Hydrated, tally: &Tally, duratio
     drop(metrics.append_on_drop(ServiceMetrics::sink()));
 }
 
-pub fn failed(function_name: &str, error: &HydrateError, tally: &Tally, duration: i64) {
+pub fn continued(function_name: &str, continued: &Continued, tally: &Tally, duration: Duration) {
+    let count = ContinuedCount {
+        timestamp: SystemTime::now(),
+        function_name: function_name.to_owned(),
+        error_type: continued.cause.kind(),
+        batches_continued: 1,
+    };
+    drop(count.append_on_drop(ServiceMetrics::sink()));
+    drop(cost(function_name, tally, duration).append_on_drop(ServiceMetrics::sink()));
+}
+
+pub fn failed(function_name: &str, error: &HydrateError, tally: &Tally, duration: Duration) {
     let count = FailedCount {
         timestamp: SystemTime::now(),
         function_name: function_name.to_owned(),
@@ -93,7 +115,7 @@ pub fn failed(function_name: &str, error: &HydrateError, tally: &Tally, duration
     drop(cost(function_name, tally, duration).append_on_drop(ServiceMetrics::sink()));
 }
 
-fn cost(function_name: &str, tally: &Tally, duration: i64) -> BatchMetrics {
+fn cost(function_name: &str, tally: &Tally, duration: Duration) -> BatchMetrics {
     BatchMetrics {
         timestamp: SystemTime::now(),
         function_name: function_name.to_owned(),
@@ -103,6 +125,6 @@ fn cost(function_name: &str, tally: &Tally, duration: i64) -> BatchMetrics {
         read_calls: u64::from(tally.read_calls),
         throttles: u64::from(tally.throttles),
         overflow_bytes: tally.overflow_bytes,
-        duration: duration.max(0).unsigned_abs(),
+        duration: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -13,7 +13,7 @@ fn text(index: usize, size: usize) -> String {
 }
 
 fn collect(sizes: &[usize], batch_size: Option<u64>, wants_view: bool) -> Vec<Part> {
-    let mut collector = Collector::new(batch_size, wants_view);
+    let mut collector = Collector::new(batch_size, wants_view, 0);
     let mut parts = Vec::new();
     for (index, size) in sizes.iter().enumerate() {
         collector.push(&number(index), |records, view| {
@@ -53,14 +53,14 @@ fn nothing_makes_one_empty_part() {
 #[test]
 fn what_lambda_may_have_delivered_is_never_cut() {
     for records in [2, 3, 1000] {
-        let sizes = filling(EVENT_LIMIT, records);
+        let sizes = filling(MAX_EVENT_BYTES, records);
         let parts = collect(&sizes, Some(records as u64), false);
-        assert_eq!(parts.iter().map(event_size).collect::<Vec<_>>(), [EVENT_LIMIT]);
+        assert_eq!(parts.iter().map(event_size).collect::<Vec<_>>(), [MAX_EVENT_BYTES]);
         // One byte more was never one event.
-        let sizes = filling(EVENT_LIMIT + 1, records);
+        let sizes = filling(MAX_EVENT_BYTES + 1, records);
         assert_eq!(collect(&sizes, Some(records as u64), false).len(), 2);
         // Nor were more records than the batch had.
-        let sizes = filling(EVENT_LIMIT, records);
+        let sizes = filling(MAX_EVENT_BYTES, records);
         assert_eq!(collect(&sizes, Some(records as u64 - 1), false).len(), 2);
         assert_eq!(collect(&sizes, None, false).len(), 2);
     }
@@ -68,8 +68,8 @@ fn what_lambda_may_have_delivered_is_never_cut() {
 
 #[test]
 fn a_part_s_event_ends_below_the_limit_to_the_byte() {
-    assert_eq!(collect(&filling(PART_LIMIT - 1, 2), None, false).len(), 1);
-    assert_eq!(collect(&filling(PART_LIMIT, 2), None, false).len(), 2);
+    assert_eq!(collect(&filling(MAX_PART_BYTES - 1, 2), None, false).len(), 1);
+    assert_eq!(collect(&filling(MAX_PART_BYTES, 2), None, false).len(), 2);
 }
 
 #[test]
@@ -80,19 +80,19 @@ fn once_a_batch_is_cut_it_was_never_one_event() {
 
 #[test]
 fn a_record_too_large_for_any_event_is_a_part_by_itself() {
-    let parts = collect(&[10, PART_LIMIT + 5, 10, 10], None, true);
+    let parts = collect(&[10, MAX_PART_BYTES + 5, 10, 10], None, true);
     assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [1, 1, 2]);
     assert_eq!(parts.iter().map(|part| part.view.clone().unwrap()).collect::<Vec<_>>(), ["0", "1", "2,3"]);
-    assert_eq!(collect(&[PART_LIMIT + 5], None, false).len(), 1);
+    assert_eq!(collect(&[MAX_PART_BYTES + 5], None, false).len(), 1);
 }
 
 #[test]
 fn a_view_that_unpacks_beyond_reason_is_left_out_and_the_records_are_not() {
-    let mut collector = Collector::new(Some(2), true);
+    let mut collector = Collector::new(Some(2), true, 0);
     for index in 0..2 {
         collector.push(&number(index), |records, view| {
             records.push_str("{}");
-            view.unwrap().push_str(&" ".repeat(VIEW_LIMIT / 2));
+            view.unwrap().push_str(&" ".repeat(MAX_VIEW_BYTES / 2));
         });
     }
     let part = collector.finish();
@@ -101,7 +101,7 @@ fn a_view_that_unpacks_beyond_reason_is_left_out_and_the_records_are_not() {
 
 #[test]
 fn what_sqs_refuses_is_escaped_in_records_and_view_alike() {
-    let mut collector = Collector::new(None, true);
+    let mut collector = Collector::new(None, true, 0);
     for index in 0..2 {
         collector.push(&number(index), |records, view| {
             records.push_str("\"\u{FFFF}\"");
@@ -148,18 +148,18 @@ proptest! {
         prop_assert_eq!(start, sizes.len());
 
         let whole = texts.iter().map(String::len).sum::<usize>() + sizes.len().saturating_sub(1) + EVENT_FRAME;
-        let was_one_event = batch_size.is_some_and(|size| sizes.len() as u64 <= size) && whole <= EVENT_LIMIT;
+        let was_one_event = batch_size.is_some_and(|size| sizes.len() as u64 <= size) && whole <= MAX_EVENT_BYTES;
         if was_one_event {
             prop_assert_eq!(parts.len(), 1);
         } else {
-            prop_assert!(parts.iter().all(|part| event_size(part) < PART_LIMIT || part.count == 1));
+            prop_assert!(parts.iter().all(|part| event_size(part) < MAX_PART_BYTES || part.count == 1));
         }
         // None is cut short: the first record of the next would not have fitted.
         let mut next = 0;
         for part in &parts[..parts.len() - 1] {
             next += part.count as usize;
             prop_assert!(part.count > 0);
-            prop_assert!(event_size(part) + 1 + texts[next].len() >= PART_LIMIT);
+            prop_assert!(event_size(part) + 1 + texts[next].len() >= MAX_PART_BYTES);
         }
         // The retry cuts alike, whatever became of the view.
         let again = collect(&sizes, batch_size, !wants_view);

@@ -1,35 +1,45 @@
-//! Delivery of one composed message: inline if it fits, without its view if that helps, else through the bucket.
+//! The last step of a hydration: one message to the queue, inline if it fits, without its view if that helps, else
+//! through the bucket.
+
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::error::HydrateError;
 use crate::invocation_record::FailedBatch;
 use crate::message::{Body, Fifo, Message, attributes, pointer};
-use crate::ports::{Clock, Outbox, SendError};
+use crate::ports::{Clock, Outbox, PutOutcome, SendError};
 use crate::retry::{Attempts, Tally};
 use crate::timestamp::Timestamp;
 use crate::verdict::Status;
 
-/// What the environment decides.
+/// The settings that the environment decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Bytes of body and attributes above which a message goes to the overflow bucket.
     pub max_message_bytes: usize,
     pub decoded_view: bool,
     pub overflow_bucket: Option<String>,
-    /// Whether the queue is a FIFO queue.
+    /// The queue that takes the rest of a range longer than an invocation; without it every try starts over.
+    pub retry_queue_url: Option<String>,
+    /// The queue of hydrated messages is a FIFO queue.
     pub fifo: bool,
+    /// Bytes below which the event of each part stays: [`MAX_PART_BYTES`](crate::message::part::MAX_PART_BYTES), or
+    /// less in a test.
+    pub max_part_bytes: usize,
 }
 
-/// A message about to be delivered, its form not yet decided.
-pub(crate) struct Letter<'a> {
+/// A message about to be sent, its form not yet decided.
+pub(crate) struct Draft<'a> {
     pub body: Body<'a>,
     pub id: String,
+    /// The id that all parts of a batch share.
+    pub batch_id: String,
+    /// Names the records, as in a part's id.
+    pub digest: String,
     pub status: Status,
     pub batch: Option<&'a FailedBatch>,
     pub records: u64,
-    /// Whether an earlier object of the same id may be overwritten.
-    pub replaces: bool,
 }
 
 /// One message that was sent.
@@ -51,16 +61,17 @@ enum SendFailure {
     Error(HydrateError),
 }
 
-impl Letter<'_> {
-    /// Where the message lies if it does not fit: the failed function's name, and the day of the failure rather than
-    /// of the hydration, so that a repetition overwrites itself.
-    fn key(&self, suffix: &str) -> String {
+impl Draft<'_> {
+    /// The object's key: the failed function's name, the day of the failure, and a name for exactly these records with
+    /// this status. What is written under a key is always the same, so no object has to be replaced.
+    fn key(&self) -> String {
         let name: String = match self.batch {
             None => "unrecognized".to_owned(),
             Some(batch) => batch.function_name().unwrap_or("unknown").chars().map(key_safe).collect(),
         };
         let day = self.batch.and_then(|batch| batch.timestamp.or(batch.last_arrival)).unwrap_or(Timestamp::EPOCH);
-        format!("hydrated/{name}/{}/{}{suffix}.json", day.date_path(), self.id)
+        let Self { batch_id, digest, .. } = self;
+        format!("hydrated/{name}/{}/{batch_id}-{digest}-{}.json", day.date_path(), self.status.as_str())
     }
 
     fn group(&self) -> String {
@@ -73,38 +84,38 @@ fn key_safe(c: char) -> char {
     if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }
 }
 
-/// Where messages go, and until when.
-pub(crate) struct Delivery<'a, O, C> {
+/// The queues and the bucket, and the instant until which they may be tried.
+pub(crate) struct Sender<'a, O, C> {
     pub outbox: &'a O,
     pub clock: &'a C,
     pub settings: &'a Settings,
-    pub deadline: Timestamp,
+    pub deadline: Instant,
 }
 
-impl<O: Outbox, C: Clock> Delivery<'_, O, C> {
-    pub(crate) async fn deliver(&self, letter: Letter<'_>, tally: &mut Tally) -> Result<Sent, HydrateError> {
-        let mut attributes = attributes::attributes(&letter.id, letter.status.as_str(), letter.batch, letter.records);
+impl<O: Outbox, C: Clock> Sender<'_, O, C> {
+    pub(crate) async fn send(&self, draft: Draft<'_>, tally: &mut Tally) -> Result<Sent, HydrateError> {
+        let mut attributes = attributes::attributes(&draft.id, draft.status.as_str(), draft.batch, draft.records);
         let limit = self.settings.max_message_bytes.saturating_sub(attributes::size(&attributes));
-        let fifo = self.settings.fifo.then(|| Fifo::new(letter.group(), &letter.id));
+        let fifo = self.settings.fifo.then(|| Fifo::new(draft.group(), &draft.id));
         let sent = |message_id, overflow, bytes| Sent {
-            id: letter.id.clone(),
-            status: letter.status,
-            recovered_records: letter.records,
+            id: draft.id.clone(),
+            status: draft.status,
+            recovered_records: draft.records,
             message_id,
             overflow,
             bytes,
         };
 
         let mut refused = None;
-        let forms = if letter.body.has_view() { &[true, false][..] } else { &[false] };
+        let forms = if draft.body.has_view() { &[true, false][..] } else { &[false] };
         for &with_view in forms {
-            if letter.body.size(with_view) > limit {
+            if draft.body.size(with_view) > limit {
                 continue;
             }
-            let body = letter.body.build(with_view);
+            let body = draft.body.build(with_view);
             let bytes = body.len();
             let message = Message { body, attributes: attributes.clone(), fifo: fifo.clone() };
-            match self.send(&message, tally).await {
+            match self.send_message(&message, tally).await {
                 Ok(message_id) => return Ok(sent(message_id, None, bytes)),
                 Err(SendFailure::Error(error)) => return Err(error),
                 // The pointer will pass, whatever the queue's limit; without a bucket, the message without its view may.
@@ -116,27 +127,24 @@ impl<O: Outbox, C: Clock> Delivery<'_, O, C> {
         }
 
         let Some(bucket) = &self.settings.overflow_bucket else {
-            let size = letter.body.size(false);
+            let size = draft.body.size(false);
             let why = format!("the message has {size} bytes, the queue takes {limit} beside the attributes");
             return Err(HydrateError::MessageTooLarge(refused.unwrap_or(why)));
         };
-        let mut key = letter.key("");
-        let whole = Bytes::from(letter.body.build(letter.body.has_view()));
+        let key = draft.key();
+        let whole = Bytes::from(draft.body.build(draft.body.has_view()));
         // The object before the pointer: a pointer to nothing would be worse than no message.
-        if !self.put(bucket, &key, &whole, letter.replaces, tally).await? {
-            key = letter.key(&format!("-{}-records", letter.records));
-            self.put(bucket, &key, &whole, true, tally).await?;
-        }
+        self.put(bucket, &key, &whole, tally).await?;
         attributes.push(attributes::overflow_size(whole.len()));
         let message = Message { body: pointer(bucket, &key), attributes, fifo };
-        match self.send(&message, tally).await {
+        match self.send_message(&message, tally).await {
             Ok(message_id) => Ok(sent(message_id, Some(format!("s3://{bucket}/{key}")), whole.len())),
             Err(SendFailure::TooLarge(detail)) => Err(HydrateError::RequestRefused(detail)),
             Err(SendFailure::Error(error)) => Err(error),
         }
     }
 
-    async fn send(&self, message: &Message, tally: &mut Tally) -> Result<String, SendFailure> {
+    async fn send_message(&self, message: &Message, tally: &mut Tally) -> Result<String, SendFailure> {
         let mut attempts = Attempts::new(self.clock, self.deadline);
         loop {
             match self.outbox.send(message).await {
@@ -149,21 +157,33 @@ impl<O: Outbox, C: Clock> Delivery<'_, O, C> {
         }
     }
 
-    async fn put(
-        &self,
-        bucket: &str,
-        key: &str,
-        body: &Bytes,
-        replace: bool,
-        tally: &mut Tally,
-    ) -> Result<bool, HydrateError> {
+    /// Writes the object. One that exists already is what was to be written: its key names its records.
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes, tally: &mut Tally) -> Result<(), HydrateError> {
         let mut attempts = Attempts::new(self.clock, self.deadline);
         loop {
-            match self.outbox.put(bucket, key, body, replace).await {
-                Ok(written) => {
-                    tally.overflow_bytes += if written { body.len() as u64 } else { 0 };
-                    return Ok(written);
+            match self.outbox.put(bucket, key, body).await {
+                Ok(PutOutcome::Created) => {
+                    tally.overflow_bytes += body.len() as u64;
+                    return Ok(());
                 }
+                Ok(PutOutcome::AlreadyExists) => return Ok(()),
+                Err(fault) => attempts.after(fault, tally).await?,
+            }
+        }
+    }
+
+    /// Sends the rest of a batch to the retry queue.
+    pub(crate) async fn send_to_retry_queue(
+        &self,
+        queue_url: &str,
+        body: &str,
+        delay: Duration,
+        tally: &mut Tally,
+    ) -> Result<(), HydrateError> {
+        let mut attempts = Attempts::new(self.clock, self.deadline);
+        loop {
+            match self.outbox.send_to_retry_queue(queue_url, body, delay).await {
+                Ok(()) => return Ok(()),
                 Err(fault) => attempts.after(fault, tally).await?,
             }
         }

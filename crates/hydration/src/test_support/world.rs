@@ -1,21 +1,27 @@
-//! A model of a shard: what AWS keeps, what it trims, and every way in which it answers.
+//! A model of a shard: the records that AWS keeps and trims, and every way in which it answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use crate::arn::{Source, StreamArn};
+use crate::error::{Fault, FaultKind};
+use crate::hydrator::Deadline;
+use crate::message::Message;
+use crate::ports::{
+    Clock, Outbox, Page, Position, PutOutcome, ReadError, Refusal, SendError, ShardIterator, ShardReader,
+};
+use crate::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord};
+use crate::sequence_number::SequenceNumber;
+use crate::test_support::outbox::MemoryOutbox;
+use crate::timestamp::Timestamp;
 use bytes::Bytes;
-use hydration::arn::{Source, StreamArn};
-use hydration::error::{Fault, FaultKind};
-use hydration::message::Message;
-use hydration::ports::{Clock, Outbox, Page, Position, ReadError, Refusal, SendError, ShardIterator, ShardReader};
-use hydration::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord};
-use hydration::sequence_number::SequenceNumber;
-use hydration::timestamp::Timestamp;
+use serde_json::Value;
 
 pub const DAY: i64 = 24 * 60 * 60 * 1000;
 
-/// How Kinesis shows that a sequence number has been trimmed; DynamoDB has one way only.
+/// The ways in which Kinesis shows that a sequence number has been trimmed; DynamoDB has one only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrimmedStart {
     /// Empty pages, a whole retention behind the tip, for as long as one cares to read.
@@ -26,7 +32,7 @@ pub enum TrimmedStart {
     Refusal,
 }
 
-/// What a call does instead of answering.
+/// The reply of a call that does not simply answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Glitch {
     EmptyPage,
@@ -67,12 +73,16 @@ pub struct Calls {
 /// The world: a shard, a queue, a bucket, a clock.
 pub struct World {
     pub shard: Shard,
+    /// The faults of the next calls, in order; after the last every call succeeds.
     pub glitches: RefCell<VecDeque<Option<Glitch>>>,
     pub calls: RefCell<Calls>,
+    /// Milliseconds since the Unix epoch.
     pub now: Cell<i64>,
-    pub queue: RefCell<Vec<Message>>,
-    pub bucket: RefCell<Vec<(String, Bytes)>>,
-    pub queue_limit: usize,
+    /// Shared by the worlds of several tries.
+    pub outbox: Rc<MemoryOutbox>,
+    /// Bytes of data in each record, beside its number.
+    pub padding: usize,
+    started: (Instant, i64),
 }
 
 /// Milliseconds that each call takes.
@@ -85,10 +95,25 @@ impl World {
             glitches: RefCell::new(glitches.into()),
             calls: RefCell::default(),
             now: Cell::new(now),
-            queue: RefCell::default(),
-            bucket: RefCell::default(),
-            queue_limit: 1_048_576,
+            outbox: Rc::default(),
+            padding: 0,
+            started: (Instant::now(), now),
         }
+    }
+
+    /// The bodies that reached the queue, those behind a pointer included.
+    pub fn bodies(&self) -> Vec<Value> {
+        self.outbox.bodies()
+    }
+
+    /// The instant that is so many milliseconds from now.
+    pub fn in_millis(&self, millis: u64) -> Instant {
+        (&self).instant() + Duration::from_millis(millis)
+    }
+
+    /// The deadlines of an invocation that has so many milliseconds, a quarter of them for delivery.
+    pub fn deadline(&self, millis: u64) -> Deadline {
+        Deadline { read: self.in_millis(millis - (millis / 4).min(15_000)), deliver: self.in_millis(millis) }
     }
 
     fn call(&self, action: &'static str) -> Result<Option<Glitch>, ReadError> {
@@ -100,6 +125,14 @@ impl World {
             Some(Glitch::Unavailable) => fault(FaultKind::Unavailable),
             Some(Glitch::AccessDenied) => fault(FaultKind::AccessDenied),
             glitch => Ok(glitch),
+        }
+    }
+
+    fn outbox_call(&self, action: &'static str) -> Result<(), Fault> {
+        match self.call(action) {
+            Err(ReadError::Fault(fault)) => Err(fault),
+            Err(ReadError::Refusal(_)) => unreachable!("a call is not a position in the shard"),
+            Ok(_) => Ok(()),
         }
     }
 
@@ -130,7 +163,7 @@ impl World {
         let arrival = self.shard.arrivals[index];
         match self.shard.source {
             Source::Kinesis => StreamRecord::Kinesis(KinesisRecord {
-                data: format!("{{\"order\":{sequence_number}}}").into_bytes(),
+                data: format!("{{\"order\":{sequence_number},\"pad\":\"{}\"}}", "x".repeat(self.padding)).into_bytes(),
                 partition_key: format!("key-{index}"),
                 sequence_number,
                 approximate_arrival: Some(Timestamp::from_millis(arrival)),
@@ -157,7 +190,7 @@ impl World {
 impl ShardReader for &World {
     async fn iterator(&self, _: &StreamArn, _: &str, position: &Position) -> Result<ShardIterator, ReadError> {
         self.calls.borrow_mut().iterators += 1;
-        let glitch = self.call("GetShardIterator")?;
+        let glitch = self.call("kinesis:GetShardIterator")?;
         if !self.shard.exists {
             return Err(ReadError::Refusal(Refusal::NotFound));
         }
@@ -179,7 +212,7 @@ impl ShardReader for &World {
             }
             calls.last_read = Some(now);
         }
-        let glitch = self.call("GetRecords")?;
+        let glitch = self.call("kinesis:GetRecords")?;
         let shard = &self.shard;
         if glitch == Some(Glitch::ExpiredIterator) {
             return Err(ReadError::Refusal(Refusal::ExpiredIterator));
@@ -213,33 +246,29 @@ impl ShardReader for &World {
 
 impl Outbox for &World {
     async fn send(&self, message: &Message) -> Result<String, SendError> {
-        let fault = |kind, detail: &str| Fault { kind, action: "SendMessage", detail: detail.to_owned() };
-        match self.call("SendMessage") {
-            Err(ReadError::Fault(fault)) => return Err(SendError::Fault(fault)),
-            Err(ReadError::Refusal(_)) => unreachable!(),
-            Ok(_) => {}
-        }
-        if message.size() > self.queue_limit {
-            return Err(SendError::TooLarge(fault(FaultKind::Refused, "too large")));
-        }
-        self.queue.borrow_mut().push(message.clone());
-        Ok(format!("message-{}", self.queue.borrow().len()))
+        self.outbox_call("sqs:SendMessage").map_err(SendError::Fault)?;
+        (&*self.outbox).send(message).await
     }
 
-    async fn put(&self, _: &str, key: &str, body: &Bytes, _: bool) -> Result<bool, Fault> {
-        match self.call("PutObject") {
-            Err(ReadError::Fault(fault)) => return Err(fault),
-            Err(ReadError::Refusal(_)) => unreachable!(),
-            Ok(_) => {}
-        }
-        self.bucket.borrow_mut().push((key.to_owned(), body.clone()));
-        Ok(true)
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<PutOutcome, Fault> {
+        self.outbox_call("s3:PutObject")?;
+        (&*self.outbox).put(bucket, key, body).await
+    }
+
+    async fn send_to_retry_queue(&self, queue_url: &str, body: &str, delay: Duration) -> Result<(), Fault> {
+        self.outbox_call("sqs:SendMessage")?;
+        (&*self.outbox).send_to_retry_queue(queue_url, body, delay).await
     }
 }
 
 impl Clock for &World {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.get())
+    }
+
+    fn instant(&self) -> Instant {
+        let (started, at) = self.started;
+        started + Duration::from_millis(u64::try_from(self.now.get() - at).expect("the clock never steps back"))
     }
 
     async fn sleep(&self, duration: Duration) {

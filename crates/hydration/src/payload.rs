@@ -1,0 +1,69 @@
+//! The event that an invocation record carries itself, as Lambda's own S3 destination writes it.
+
+use serde_json::value::RawValue;
+
+use crate::invocation_record::{FailedBatch, InvocationRecord, Range};
+use crate::record::event::EventRecord;
+use crate::timestamp::Timestamp;
+use crate::verdict::{Status, Verdict, judge};
+use crate::walk::{Ending, Seen};
+
+/// The event records of a payload that lie in the batch's range.
+pub(crate) struct Payload {
+    pub events: Vec<PayloadEvent>,
+    pub verdict: Verdict,
+}
+
+pub(crate) struct PayloadEvent {
+    /// The text as Lambda wrote it.
+    pub raw: Box<RawValue>,
+    pub event: EventRecord,
+}
+
+impl Payload {
+    /// `None` where there is no payload, where it is no event of the batch's service, or where it holds nothing of the
+    /// range: such an event explains nothing.
+    pub(crate) fn read(record: &InvocationRecord, now: Timestamp) -> Option<Self> {
+        let source = record.batch.stream.source();
+        let parse = |raw: Box<RawValue>| EventRecord::parse(source, &raw).map(|event| PayloadEvent { raw, event });
+        let mut events: Vec<_> = record.payload_records()?.into_iter().map(parse).collect::<Option<_>>()?;
+        let range = record.batch.range();
+        if let Some(range) = &range {
+            events.retain(|item| range.contains(item.event.sequence_number()));
+            if events.is_empty() {
+                return None;
+            }
+        }
+        let verdict = verdict(&record.batch, range.as_ref(), &events, now)?;
+        Some(Self { events, verdict })
+    }
+
+    /// The payload holds at least the whole batch.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.verdict.status, Status::Complete | Status::Superset | Status::NoRange)
+    }
+
+    /// The payload has records that a read of the stream did not bring.
+    pub(crate) fn is_better_than(&self, stream: &Verdict, records: u64) -> bool {
+        let is_stream_whole = matches!(stream.status, Status::Complete | Status::Superset);
+        !is_stream_whole && self.events.len() as u64 > records
+    }
+}
+
+fn verdict(batch: &FailedBatch, range: Option<&Range>, events: &[PayloadEvent], now: Timestamp) -> Option<Verdict> {
+    if range.is_none() && events.is_empty() {
+        return Some(Verdict::no_range(batch));
+    }
+    let has = |end: fn(&Range) -> &_| {
+        // Without a range, the event is all there was.
+        range.is_none_or(|range| events.iter().any(|item| item.event.sequence_number() == end(range)))
+    };
+    let seen = Seen { start: has(|range| &range.start), end: has(|range| &range.end), anything: true, gap: false };
+    let mut verdict = judge(batch, Ending::EndReached, &seen, events.len() as u64, now).ok()?;
+    if verdict.status == Status::Partial {
+        let reason = "The payload does not hold every record that the invocation record names, and the stream holds \
+                      no more of them.";
+        verdict.reason = Some(reason.to_owned());
+    }
+    Some(verdict)
+}
