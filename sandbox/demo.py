@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
-"""Shows on this machine, with no AWS account, what the hydrator is for.
+"""The demo: what the hydrator does, on this machine, with no AWS account.
 
-    make demo        (or: python3 sandbox/demo.py)
+    make demo
 
 Fills real emulators with a small shop's data, lets batches fail as they do on
 Lambda, runs the compiled function on what Lambda would have sent, and prints
@@ -9,9 +8,6 @@ what arrived on the queue. Every claim printed is checked; one that does not
 hold ends the demo with an error.
 """
 
-import setup
-
-setup.enter()
 
 import json
 import subprocess
@@ -19,14 +15,12 @@ import sys
 import tempfile
 import textwrap
 
-import as_lambda
-import build
-import emulators
-import processes
-import seed
-from mailbox import Mailbox
-from runtime_api import Function, FunctionExited
-from terminal import Terminal, Unexpected
+from sandbox import as_lambda, emulators, processes, seed
+from sandbox.mailbox import Mailbox
+from sandbox.runtime_api import Function, FunctionExited
+from sandbox.terminal import Terminal, Unexpected
+from scripts import build, install
+
 
 STEPS = 8
 WIDTH = 100
@@ -211,7 +205,7 @@ if __name__ == "__main__":
         main()
     except Unexpected as error:
         sys.exit(f"\ndemo: not as expected: {error}")
-    except (build.BuildError, setup.SetupError, FunctionExited, RuntimeError, TimeoutError) as error:
+    except (build.BuildError, install.InstallError, FunctionExited, RuntimeError, TimeoutError) as error:
         sys.exit(f"\ndemo: {error}")
     except KeyboardInterrupt:
         print("\ndemo: stopped; everything it started is stopped too", file=sys.stderr)

@@ -18,8 +18,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import processes
-import setup
+from sandbox import processes
+from scripts import install
+
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -66,7 +67,6 @@ class Emulators:
 @contextlib.contextmanager
 def running():
     """Starts the emulators on free ports and stops them, whatever happens."""
-    setup.ensure("venv", "kinesis")
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(tempfile.TemporaryFile())
         moto = _Emulator("moto", _moto, "/moto-api/data.json", log)
@@ -83,7 +83,7 @@ def running():
 
 def _moto(port):
     server = Path(__file__).with_name("moto_server.py")
-    return [setup.tool("venv"), server, "-H", "127.0.0.1", "-p", port], {}, None
+    return [install.tool("venv"), server, "-H", "127.0.0.1", "-p", port], {}, None
 
 
 def _kinesis(port):
@@ -95,7 +95,7 @@ def _kinesis(port):
             "CREATE_STREAM", "DELETE_STREAM", "SPLIT_SHARD", "MERGE_SHARDS",
             "REGISTER_STREAM_CONSUMER")},
     }
-    command = setup.kinesis_command()
+    command = install.kinesis_command()
     # It reads its own certificate from the folder it is started in.
     return command, variables, Path(command[1]).parent
 

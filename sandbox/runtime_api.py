@@ -16,9 +16,8 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
-import as_lambda
-import local_http
-import processes
+from sandbox import as_lambda, local_http, processes
+
 
 VERSION = "/2018-06-01/runtime"
 START_PATIENCE_SECONDS = 20

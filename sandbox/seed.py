@@ -7,9 +7,9 @@ feed too large for a queue, and a stream that was deleted and made again.
 
 from dataclasses import dataclass
 
-import as_lambda
-import orders
-from sources import KinesisStream, Table
+from sandbox import as_lambda, orders
+from sandbox.sources import KinesisStream, Table
+
 
 ORDERS = 320
 # The failed batch lies amid healthy ones: what surrounds it must not come back.

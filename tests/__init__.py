@@ -1,0 +1,1 @@
+"""Tests of the compiled programs, the templates and this project's own commands."""
