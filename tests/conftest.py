@@ -15,6 +15,11 @@ from tests.kit import fakes as fake_aws
 from tests.kit.contract import assert_hydrated
 
 
+def pytest_collection_modifyitems(items):
+    """Puts the longest first: a test that starts last would be waited for alone."""
+    items.sort(key=lambda item: item.get_closest_marker("long_wait") is None)
+
+
 @pytest.fixture(scope="session")
 def aws():
     with emulators.running() as running:

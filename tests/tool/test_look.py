@@ -156,6 +156,7 @@ def test_an_interrupt_puts_back_what_was_read(tool, queue):
     assert queue.counts() == (300, 0)
 
 
+@pytest.mark.long_wait
 def test_a_killed_reader_hides_messages_for_a_minute_at_most(tool, queue):
     queue.send(*[dlq.kinesis(at=10 * n) for n in range(300)])
     running = tool.start("list")
