@@ -15,8 +15,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from sandbox import as_lambda, local_http
-from scripts import build
+from sandbox import as_lambda, local_http, processes
 
 
 FIRST_NUMBER = 49647238774018758449143791361301066723689190929215782914
@@ -340,13 +339,15 @@ class Dlq:
     def start(self, *arguments, **variables):
         return subprocess.Popen(
             [self.path, *map(str, arguments)], env={**self.environment, **variables},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=processes.end_with_parent)
 
     def __call__(self, *arguments, code=0, stdin=None, **variables):
         started = time.monotonic()
         done = subprocess.run(
             [self.path, *map(str, arguments)], env={**self.environment, **variables},
-            input=stdin if stdin is not None else "", capture_output=True, text=True, timeout=120)
+            input=stdin if stdin is not None else "", capture_output=True, text=True, timeout=120,
+            preexec_fn=processes.end_with_parent)
         assert done.returncode == code, (done.returncode, done.stdout[-3000:], done.stderr)
         return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 

@@ -1,4 +1,4 @@
-"""The commands themselves: they work, and whatever happens they leave no process behind."""
+"""The demo, the sandbox and the installer: they work, and whatever happens they leave no process behind."""
 
 import json
 import os
@@ -11,42 +11,7 @@ import pytest
 
 from sandbox.runtime_api import Function
 from scripts import install
-
-PYTHON = [sys.executable]
-
-
-def children(pid):
-    """The living descendants of a process, by /proc."""
-    found, wanted = [], {pid}
-    parents = {}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{entry}/stat") as stat:
-                after_name = stat.read().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if after_name[0] != "Z":
-            parents[int(entry)] = int(after_name[1])
-    while wanted:
-        wanted = {child for child, parent in parents.items() if parent in wanted}
-        found += wanted
-    return found
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def start(module, *arguments, **binaries):
-    return subprocess.Popen(
-        [*PYTHON, "-m", module, *arguments], cwd=install.ROOT, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, env={**os.environ, **{name: str(path) for name, path in binaries.items()}}, start_new_session=True,
-        # A shell starts background jobs deaf to Ctrl-C, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+from tests.kit.process_tree import assert_all_gone, descendants, start
 
 
 def read_until(process, text, seconds=60):
@@ -56,13 +21,6 @@ def read_until(process, text, seconds=60):
         assert line and time.monotonic() < ends, seen
         seen += line
     return seen
-
-
-def assert_all_gone(pids, seconds=5):
-    ends = time.monotonic() + seconds
-    while left := [pid for pid in pids if is_alive(pid)]:
-        assert time.monotonic() < ends, left
-        time.sleep(0.05)
 
 
 def test_the_demo_shows_what_it_says(binary, tool_binary):
@@ -76,7 +34,7 @@ def test_the_demo_shows_what_it_says(binary, tool_binary):
 def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, tool_binary, number):
     demo = start("sandbox.demo", HYDRATE_BINARY=binary, DLQ_BINARY=tool_binary)
     read_until(demo, "[3/8]")
-    started = children(demo.pid)
+    started = descendants(demo.pid)
     assert len(started) >= 3
     demo.send_signal(number)
     demo.communicate(timeout=20)
@@ -105,18 +63,18 @@ def test_the_sandbox_s_events_hydrate(binary, tmp_path):
             "sns-kinesis-gone": ["Gone"], "sns-dynamodb-final-tumbling-window": ["NoRange"],
             "sns-not-a-stream-failure": ["Unrecognized"]}
         assert len(statuses) >= 15
-        started = children(sandbox.pid)
+        started = descendants(sandbox.pid)
     finally:
         sandbox.send_signal(signal.SIGINT)
         sandbox.communicate(timeout=20)
     assert_all_gone(started)
 
 
-def test_setup_has_nothing_to_do_twice():
-    done = subprocess.run([*PYTHON, install.SCRIPTS / "install.py"], capture_output=True, text=True)
+def test_the_installer_has_nothing_to_do_twice():
+    done = subprocess.run([sys.executable, install.SCRIPTS / "install.py"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     unknown = subprocess.run(
-        [*PYTHON, install.SCRIPTS / "install.py", "nonesuch"], capture_output=True, text=True)
+        [sys.executable, install.SCRIPTS / "install.py", "nonesuch"], capture_output=True, text=True)
     assert unknown.returncode == 1 and "nonesuch" in unknown.stderr
 
 
