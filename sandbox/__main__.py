@@ -18,7 +18,6 @@ from sandbox import as_lambda, emulators, processes, seed
 from sandbox.mailbox import Mailbox
 from scripts import install
 
-
 QUEUE = "hydrated-batches"
 
 

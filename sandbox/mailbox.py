@@ -9,7 +9,6 @@ import jsonschema
 
 from scripts import install
 
-
 SCHEMA = install.ROOT / "schema" / "hydrated-message.v1.schema.json"
 POINTER_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
 

@@ -10,7 +10,6 @@ import random
 
 from sandbox import kpl
 
-
 PEOPLE = ["Ana Souza", "Bjørn Dahl", "Chidi Okafor", "Dagny Lindqvist", "Emre Yılmaz",
           "Fatima Zahra", "Grace Muthoni", "Hiro Tanaka", "Ines García", "Jan Kowalski"]
 GOODS = [("MUG-BLUE", 9.90), ("TEA-EARL-GREY", 6.45), ("KETTLE-1L", 39.00),

@@ -2,11 +2,11 @@
 
     make bench [ZIP=target/lambda/hydrate/bootstrap.zip]
 
-The process is measured from outside: the kernel's account of its memory, the
-clock around it, and a log of the calls it made. The shard it reads is a fake
-that answers at once and whatever is sent is swallowed, so that the figures are
-the function's and not an emulator's. Takes a minute and a half: the large
-range is read at the pace that leaves a real shard to its other readers.
+The process is measured from outside: its memory as the kernel counts it, the
+time of each invocation, and a log of its calls. The shard that it reads is a
+fake that answers at once, and what it sends is dropped, so that the figures are
+those of the function and not of an emulator. Takes a minute and a half: the
+large range is read at the pace that leaves a real shard to its other readers.
 """
 
 
@@ -22,7 +22,6 @@ from sandbox import as_lambda, emulators, processes
 from sandbox.runtime_api import Function
 from scripts import build, install
 from tests.kit.fakes import Fakes, KinesisShard
-
 
 STARTS = 40
 INVOCATIONS = 200

@@ -1,4 +1,4 @@
-"""Builds the function, or the tool, with cargo and says where the binary is."""
+"""The function or the tool, built with cargo: the path of the binary."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def binary(package="hydrate"):
             if message.get("executable") and message["target"]["name"] == package:
                 found = Path(message["executable"])
     if build.returncode or not found:
-        raise BuildError(f"cargo could not build {package}; its own words are above")
+        raise BuildError(f"cargo could not build {package}: see its output above")
     return found
 
 

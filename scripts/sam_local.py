@@ -31,7 +31,6 @@ from sandbox import as_lambda, emulators, processes, seed
 from sandbox.mailbox import Mailbox
 from scripts import install
 
-
 BUILD = install.ROOT / ".aws-sam" / "build"
 TEMPLATE, VARIABLES = BUILD / "sandbox.yaml", BUILD / "sandbox-variables.json"
 FUNCTION = "HydrateFunction"
@@ -51,7 +50,7 @@ Without Docker, `make demo` runs the same binary against the same emulators, and
 
 
 class Problem(Exception):
-    """What stands in the way, in words for the person at the terminal."""
+    """A reason why it cannot run. Its text is printed as it is."""
 
 
 def main():
@@ -64,7 +63,8 @@ def main():
 
 
 def parser():
-    parser = argparse.ArgumentParser(prog="make sam-local", description="Runs sam local invoke against the sandbox's emulators.")
+    parser = argparse.ArgumentParser(
+        prog="make sam-local", description="Runs sam local invoke against the sandbox's emulators.")
     parser.add_argument("events", nargs="*", type=Path, metavar="EVENT",
                         help="event files; without any, two failed batches of the filled emulators")
     parser.add_argument("--keep", action="store_true", help="leave the emulators running until Ctrl-C")
@@ -133,7 +133,8 @@ def sample_events(batches):
 
 
 def invoke(aws, event):
-    options = ["--template", relative(TEMPLATE), "--env-vars", relative(VARIABLES), "--event", relative(event.resolve())]
+    options = ["--template", relative(TEMPLATE), "--env-vars", relative(VARIABLES),
+               "--event", relative(event.resolve())]
     if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True).returncode == 0:
         options.append("--skip-pull-image")
     print(f"\n$ sam local invoke {FUNCTION} {shlex.join(options)}", flush=True)

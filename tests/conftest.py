@@ -5,8 +5,6 @@ import uuid
 
 import pytest
 
-pytest.register_assert_rewrite("tests.kit")
-
 from sandbox import as_lambda, emulators, sources
 from sandbox.mailbox import Mailbox
 from sandbox.runtime_api import Function

@@ -1,4 +1,4 @@
-"""What time or a person can mend makes the invocation fail, and nothing is half-delivered."""
+"""Faults that pass, or that a person can repair, fail the invocation, and nothing is half-delivered."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def shards(fakes):
 
 @pytest.mark.parametrize("operation", ["GetShardIterator", "GetRecords"])
 @pytest.mark.parametrize("fault", SHORT)
-def test_a_short_fault_is_mended_inside_the_invocation(faked, fakes, operation, fault):
+def test_a_short_fault_is_retried_inside_the_invocation(faked, fakes, operation, fault):
     for shard in shards(fakes):
         fakes.fail(operation, SHORT[fault][0])
         faked.hydrated(shard.failure(shard.all_records), shard.delivered(shard.all_records))
@@ -66,7 +66,7 @@ def test_a_fault_that_lasts_fails_the_invocation_in_time(faked, fakes, fault):
 
 @pytest.mark.parametrize("operation", ["GetShardIterator", "GetRecords"])
 @pytest.mark.parametrize("fault", LONG)
-def test_what_a_person_must_mend_is_never_called_expired(faked, fakes, operation, fault):
+def test_a_fault_that_a_person_must_repair_is_never_called_expired(faked, fakes, operation, fault):
     for shard in shards(fakes):
         before = len(fakes.calls(operation))
         fakes.fail(operation, LONG[fault][0], times=1)
@@ -128,7 +128,7 @@ def test_a_call_that_hangs_does_not_outlast_the_invocation(faked, fakes):
     assert answer.seconds < 4
 
 
-def test_a_stand_in_s_deadline_is_not_a_moment_in_1970(hydrator, stream):
+def test_a_stand_in_s_deadline_is_not_a_time_in_1970(hydrator, stream):
     """`cargo lambda watch` says 600000, for ten minutes from now."""
     shop, records = stream(items(3))
     answer = hydrator.invoke(as_lambda.sns_event(shop.failure(records)), deadline_ms=600_000)

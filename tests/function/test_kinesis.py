@@ -89,7 +89,7 @@ def test_a_recreated_stream_is_gone(hydrator, stream):
     hydrator.hydrated(shop.failure(records), [], "Gone", missing=4)
 
 
-# For eyes.
+# The decoded view.
 
 def test_the_view_shows_what_each_record_is(hydrator, stream):
     order = orders.order(1)

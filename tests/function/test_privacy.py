@@ -18,10 +18,10 @@ def traces(secret):
 
 
 def assert_kept(answer):
-    told = "\n".join([*answer.stdout, answer.stderr, answer.raw.decode()])
-    assert told.strip()
+    written = "\n".join([*answer.stdout, answer.stderr, answer.raw.decode()])
+    assert written.strip()
     for trace in traces(SECRET):
-        assert trace not in told
+        assert trace not in written
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def shards(fakes):
     ]
 
 
-def test_nothing_is_told_when_all_goes_well(talkative, shards):
+def test_no_data_is_logged_when_all_goes_well(talkative, shards):
     for shard in shards:
         answer, (message,) = talkative.hydrate(shard.failure(shard.all_records))
         assert SECRET in message.text
         assert_kept(answer)
 
 
-def test_nothing_is_told_of_an_overflow(talkative, fakes):
+def test_no_data_is_logged_of_an_overflow(talkative, fakes):
     shard = fakes.add(KinesisShard("large", [(SECRET, SECRET.encode() * 1000)] * 80))
     answer, (message,) = talkative.hydrate(shard.failure(shard.all_records))
     assert message.overflow
@@ -62,7 +62,7 @@ def test_nothing_is_told_of_an_overflow(talkative, fakes):
     Fault("", 500, raw=SECRET), Fault("", 400, raw=SECRET),
     Fault("", 400, raw='{"__type":["%s"]}' % SECRET),
 ], ids=["cut-off", "throttled", "denied", "wrong-type", "broken-json", "broken-base64", "500", "400", "odd-type"])
-def test_nothing_is_told_when_a_read_fails(talkative, fakes, shards, fault):
+def test_no_data_is_logged_when_a_read_fails(talkative, fakes, shards, fault):
     for shard in shards:
         fakes.fail("GetRecords", fault, times=99)
         answer = talkative.invoke(as_lambda.sns_event(shard.failure(shard.all_records)), timeout=3)
@@ -71,7 +71,7 @@ def test_nothing_is_told_when_a_read_fails(talkative, fakes, shards, fault):
 
 
 @pytest.mark.parametrize("operation", ["SendMessage", "PutObject"])
-def test_nothing_is_told_when_the_delivery_fails(deploy, fakes, operation):
+def test_no_data_is_logged_when_the_delivery_fails(deploy, fakes, operation):
     talkative = deploy(fakes=fakes, AWS_LAMBDA_LOG_LEVEL="TRACE")
     shard = fakes.add(KinesisShard("large", [(SECRET, SECRET.encode() * 1000)] * 80))
     fakes.fail(operation, DENIED, times=99)
@@ -80,7 +80,7 @@ def test_nothing_is_told_when_the_delivery_fails(deploy, fakes, operation):
     assert_kept(answer)
 
 
-def test_nothing_is_told_of_a_payload_or_a_stranger(deploy):
+def test_no_data_is_logged_of_a_payload_or_a_foreign_message(deploy):
     talkative = deploy(AWS_LAMBDA_LOG_LEVEL="TRACE")
     record = as_lambda.failure(
         "KinesisBatchInfo", {"shardId": "shardId-0", "streamArn": "arn:aws:kinesis:us-east-1:1:x"},

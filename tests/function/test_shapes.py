@@ -1,4 +1,4 @@
-"""What the function accepts: one function, recognised by shape, never by configuration."""
+"""Events that the function accepts: recognised by their shape, never by configuration."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Where a message goes: whole, without its view, to the bucket, in parts; and FIFO queues."""
+"""Size of a message: whole, without its view, in the bucket, in parts; and FIFO queues."""
 
 import hashlib
 import json

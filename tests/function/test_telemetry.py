@@ -131,5 +131,5 @@ def test_every_line_is_json_at_every_level(deploy, stream):
         assert answer.stderr == ""
         assert all(isinstance(line, dict) for line in answer.logs)
         assert answer.metrics  # a metric is no log line: it has no level
-        told = [line["message"] for line in answer.logs if line.get("message") == "batch hydrated"]
-        assert len(told) == (level in ("TRACE", "DEBUG", "INFO"))
+        hydrated = [line["message"] for line in answer.logs if line.get("message") == "batch hydrated"]
+        assert len(hydrated) == (level in ("TRACE", "DEBUG", "INFO"))

@@ -1,4 +1,4 @@
-"""The metrics that alarms and dashboard may look at: what the function emits, and what AWS does, each with its dimensions.
+"""Metrics for alarms and the dashboard: those of the function and those of AWS, with their dimensions.
 
 test_events.py holds the first part to what the function really emits.
 """

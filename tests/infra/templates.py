@@ -1,10 +1,10 @@
-"""Templates as CloudFormation would have them: transformed, with their parameters, conditions and functions resolved.
+"""Templates as CloudFormation sees them: transformed, with their parameters, conditions and functions resolved.
 
     stack = core(KmsKeyArn="arn:aws:kms:…")
     stack.resources["RetryQueue"]["Properties"]["VisibilityTimeout"]
 
-What CloudFormation would choose itself (the name of a queue, the id of a key) becomes a plausible value, so that policies
-can be asked questions about real-looking ARNs. An attribute that this file does not know is an error, not a guess.
+A name or an id that CloudFormation would choose becomes a plausible value, so that policies can be checked against
+ARNs of the right form. An attribute that this file does not know is an error, not a guess.
 """
 
 import functools
@@ -73,7 +73,7 @@ def transformed(path):
 
 
 class Stack:
-    """What CloudFormation would make of a template and its parameters."""
+    """Resources and outputs that CloudFormation would create from a template and its parameters."""
 
     def __init__(self, path, name, exports=None, partition="aws", region=REGION, **parameters):
         self.path, self.name, self.partition, self.region = path, name, partition, region
@@ -108,7 +108,7 @@ class Stack:
         return self.resources[logical_id]["Properties"]
 
     def rules_hold(self):
-        """Whether the template's Rules accept the parameters."""
+        """True if the template's Rules accept the parameters."""
         for rule in self.template.get("Rules", {}).values():
             if "RuleCondition" in rule and not self._test(rule["RuleCondition"]):
                 continue
@@ -140,7 +140,8 @@ class Stack:
         if resource["Type"] in fixed:
             return self.resolve(resource["Properties"][fixed[resource["Type"]]])
         name = f"{self.name}-{logical_id}-1A2B3C4D5E6F"
-        if resource["Type"] == "AWS::SQS::Queue" and self.resolve(resource["Properties"].get("FifoQueue", False)) is True:
+        is_queue = resource["Type"] == "AWS::SQS::Queue"
+        if is_queue and self.resolve(resource["Properties"].get("FifoQueue", False)) is True:
             name += ".fifo"
         return name.lower() if resource["Type"] == "AWS::S3::Bucket" else name
 

@@ -20,7 +20,8 @@ each_alarm = pytest.mark.parametrize("key", ALARMS, ids="-".join)
 def metrics(alarm):
     """Every (namespace, name, dimensions) that an alarm looks at."""
     plain = [alarm] if "MetricName" in alarm else []
-    for metric in plain + [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]:
+    queried = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+    for metric in plain + queried:
         yield metric["Namespace"], metric["MetricName"], {item["Name"]: item["Value"] for item in metric["Dimensions"]}
 
 

@@ -12,7 +12,8 @@ from tests.infra.known_metrics import METRICS
 from tests.infra.templates import ROOT
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
-TABLE = dict(re.findall(r"^\| (\S+\.json) \| .+ \| ([\w, ]+) \|$", (ROOT / "events" / "README.md").read_text(), re.MULTILINE))
+README = (ROOT / "events" / "README.md").read_text()
+TABLE = dict(re.findall(r"^\| (\S+\.json) \| .+ \| ([\w, ]+) \|$", README, re.MULTILINE))
 each_event = pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
 
 

@@ -1,4 +1,7 @@
-"""sam validate --lint, cfn-lint with the serverless rules and checkov find nothing, and no finding is hidden without cause."""
+"""sam validate --lint, cfn-lint with the serverless rules and checkov find nothing.
+
+A finding that is hidden has its reason beside it, and is hidden no longer than it exists.
+"""
 
 import json
 import os
@@ -37,7 +40,8 @@ def cfn_lint(tools, *files):
 
 def checkov(tools, *files):
     files = [word for file in files for word in ("--file", file)]
-    done = run(tools("checkov", "checkov"), *files, "--framework", "cloudformation", "--skip-download", "--output", "json")
+    done = run(tools("checkov", "checkov"), *files, "--framework", "cloudformation", "--skip-download",
+               "--output", "json")
     assert done.stdout.startswith(("{", "[")), done.stderr
     report = json.loads(done.stdout)
     # A template with nothing to check makes an empty report.
@@ -61,7 +65,7 @@ def test_checkov_finds_nothing(tools):
 
 
 def test_every_hidden_finding_is_a_real_one(tools, tmp_path):
-    """What is suppressed is what the tools find without the suppressions: none outlives its cause."""
+    """The hidden findings are exactly those that the tools report when nothing is hidden."""
     hidden = set()
     for path in TEMPLATES:
         template = load(path)

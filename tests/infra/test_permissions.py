@@ -7,7 +7,7 @@ import pytest
 from botocore import xform_name
 
 from tests.infra.policies import grants, inline_size, listed, role_documents, statements
-from tests.infra.templates import KINESIS_STREAM, ROOT, TABLE_STREAM, core, dynamodb_source, kinesis_source
+from tests.infra.templates import KINESIS_STREAM, ROOT, TABLE_STREAM, TEMPLATES, core, dynamodb_source, kinesis_source
 
 # Every AWS operation that the adapters call, by the SDK crate it is in, and the action that authorises it.
 CALLS = {
@@ -132,7 +132,7 @@ def test_the_only_wildcard_resource_of_a_role_is_x_rays(parameters):
     assert wild == {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 
 
-@pytest.mark.parametrize("path", ["template.yaml", "infra/kinesis-source.yaml", "infra/dynamodb-source.yaml", "infra/demo.yaml"])
+@pytest.mark.parametrize("path", TEMPLATES)
 def test_every_wildcard_has_its_reason_beside_it(path):
     lines = (ROOT / path).read_text().splitlines()
     for number, line in enumerate(lines):

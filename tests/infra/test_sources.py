@@ -1,4 +1,4 @@
-"""The source templates: every option of a mapping, bounded by default, and the one command for a mapping that exists."""
+"""The source templates: every option of a mapping, bounded by default, and the command for an existing mapping."""
 
 import re
 import shlex
@@ -10,7 +10,8 @@ from tests.infra.templates import KINESIS_STREAM, TABLE_STREAM, core, dynamodb_s
 CORE = core()
 TOPIC = CORE.outputs["FailedBatchTopicArn"]
 UUID = "0a1b2c3d-0000-1111-2222-333344445555"
-each_source = pytest.mark.parametrize("source, stream", [(kinesis_source, KINESIS_STREAM), (dynamodb_source, TABLE_STREAM)],
+each_source = pytest.mark.parametrize("source, stream",
+                                      [(kinesis_source, KINESIS_STREAM), (dynamodb_source, TABLE_STREAM)],
                                       ids=["kinesis", "dynamodb"])
 
 
@@ -38,8 +39,9 @@ def test_every_option_of_a_mapping_can_be_chosen():
     key = "arn:aws:kms:eu-west-1:123456789012:key/99998888-7777-6666-5555-444433332222"
     source = kinesis_source(
         CORE, ConsumerArn=consumer, FunctionQualifier="live", MaximumRetryAttempts=0, MaximumRecordAgeInSeconds=-1,
-        BisectBatchOnFunctionError="false", ReportBatchItemFailures="yes", BatchSize=10, MaximumBatchingWindowInSeconds=5,
-        ParallelizationFactor=2, StartingPosition="AT_TIMESTAMP", StartingPositionTimestamp="1789779975.123",
+        BisectBatchOnFunctionError="false", ReportBatchItemFailures="yes", BatchSize=10,
+        MaximumBatchingWindowInSeconds=5, ParallelizationFactor=2,
+        StartingPosition="AT_TIMESTAMP", StartingPositionTimestamp="1789779975.123",
         Enabled="false", FilterPattern1='{"data":{"type":["order"]}}', FilterPattern2='{"partitionKey":["a"]}',
         FilterKmsKeyArn=key, MappingMetrics="no")
     assert source.rules_hold()
@@ -57,7 +59,8 @@ def test_every_option_of_a_mapping_can_be_chosen():
         "StartingPosition": "AT_TIMESTAMP",
         "StartingPositionTimestamp": "1789779975.123",
         "Enabled": "false",
-        "FilterCriteria": {"Filters": [{"Pattern": '{"data":{"type":["order"]}}'}, {"Pattern": '{"partitionKey":["a"]}'}]},
+        "FilterCriteria": {"Filters": [
+            {"Pattern": '{"data":{"type":["order"]}}'}, {"Pattern": '{"partitionKey":["a"]}'}]},
         "KmsKeyArn": key,
     }
 
@@ -98,7 +101,8 @@ def test_a_starting_time_is_asked_for_when_one_is_needed():
     assert not kinesis_source(CORE, StartingPosition="AT_TIMESTAMP").rules_hold()
 
 
-@pytest.mark.parametrize("path, retention", [("infra/dynamodb-source.yaml", 86400), ("infra/kinesis-source.yaml", None)])
+@pytest.mark.parametrize("path, retention", [
+    ("infra/dynamodb-source.yaml", 86400), ("infra/kinesis-source.yaml", None)])
 def test_records_are_given_up_well_before_they_expire(path, retention):
     age = load(path)["Parameters"]["MaximumRecordAgeInSeconds"]
     assert age["Default"] <= 86400 / 2
@@ -125,7 +129,8 @@ def test_an_existing_mapping_is_left_alone_and_its_command_printed(source, strea
 
 @each_source
 def test_the_command_finds_the_mapping_when_it_is_not_told(source, stream):
-    stack = source(CORE, CreateMapping="no", FunctionQualifier="live", MappingMetrics="no", BisectBatchOnFunctionError="false")
+    stack = source(CORE, CreateMapping="no", FunctionQualifier="live", MappingMetrics="no",
+                   BisectBatchOnFunctionError="false")
     command = stack.outputs["UpdateMappingCommand"]
     inner, = re.findall(r'--uuid "\$\((.*?)\)"', command)
     assert shlex.split(inner) == [

@@ -1,4 +1,4 @@
-"""What the hydrator's stack promises of its topics, queues, bucket and function, whatever the parameters."""
+"""The hydrator's stack: promises about topics, queues, bucket and function that hold for all parameters."""
 
 import json
 
@@ -24,7 +24,8 @@ VARIANTS = {
     "customer key": {"KmsKeyArn": KEY},
     "fifo": {"FifoQueue": "true"},
     "existing queue": {"ExistingQueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:failed-orders"},
-    "existing alerts topic": {"AlertsTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts", "AlertsEmail": "ops@example.org"},
+    "existing alerts topic": {
+        "AlertsTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts", "AlertsEmail": "ops@example.org"},
     "everything": {
         "KmsKeyArn": KEY, "FifoQueue": "true", "Architecture": "x86_64", "AlertsEmail": "ops@example.org",
         "ReservedConcurrency": "10", "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary"},
@@ -233,8 +234,8 @@ NAMES = {"QueueName", "TopicName", "BucketName", "FunctionName", "RoleName", "Al
 @pytest.mark.parametrize("path", TEMPLATES)
 def test_no_physical_name_is_fixed(path):
     for logical_id, resource in transformed(path)["Resources"].items():
-        if resource["Type"] in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission", "AWS::Lambda::EventInvokeConfig",
-                                "AWS::IAM::RolePolicy"):
+        if resource["Type"] in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission",
+                                "AWS::Lambda::EventInvokeConfig", "AWS::IAM::RolePolicy"):
             continue  # these name another resource, not themselves
         properties = resource.get("Properties", {})
         assert not NAMES & properties.keys(), logical_id
@@ -300,7 +301,8 @@ def test_the_demonstration_gives_the_source_templates_what_they_ask_for():
     hydrator = core()
     demo = Stack("infra/demo.yaml", "failed-batch-demo", exports=hydrator.exports)
     nested = demo.of_type("AWS::CloudFormation::Stack")
-    assert {stack["Properties"]["TemplateURL"] for stack in nested.values()} == {"kinesis-source.yaml", "dynamodb-source.yaml"}
+    urls = {stack["Properties"]["TemplateURL"] for stack in nested.values()}
+    assert urls == {"kinesis-source.yaml", "dynamodb-source.yaml"}
     for name, stack in nested.items():
         properties = stack["Properties"]
         made = Stack("infra/" + properties["TemplateURL"], name, exports=hydrator.exports, **properties["Parameters"])

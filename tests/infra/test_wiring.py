@@ -1,8 +1,8 @@
 """The stacks deployed on an emulator of CloudFormation, and a failed batch sent all the way through them.
 
-moto makes topics, queues, roles, functions and mappings, and knows neither alarms nor policies of topics and queues nor
-subscriptions: those are asserted on in the other files. Nor does its Lambda run anything: what it and SNS would hand over
-is handed over here, from the topic and the queue that the templates made.
+moto makes topics, queues, roles, functions and mappings. It knows no alarms, no policies of topics and queues, and no
+subscriptions: the other files check those. Its Lambda runs nothing: these tests pass on what Lambda and SNS would, from
+the topic and the queue that the templates made.
 """
 
 import io
@@ -23,7 +23,7 @@ UNKNOWN_TO_MOTO = ("AWS::CloudWatch::",)
 
 
 def for_moto(path):
-    """The transformed template less what moto cannot read: alarms, and the optional items of lists, which are off here."""
+    """The transformed template without what moto cannot read: alarms, and optional items of lists, unused here."""
     template = _without_optional_items(transformed(path))
     left_out = {key for key, resource in template["Resources"].items() if resource["Type"].startswith(UNKNOWN_TO_MOTO)}
     for section in ("Resources", "Outputs"):
@@ -96,7 +96,8 @@ class Account:
 
     def receive(self, queue):
         found = []
-        while batch := self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages"):
+        while batch := self.sqs.receive_message(
+                QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages"):
             for message in batch:
                 self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             found += batch
@@ -171,7 +172,8 @@ def test_what_waits_in_the_retry_queue_comes_back_too(account, orders):
     stream, records, _ = orders
     first, second = stream.failure(records[:5]), stream.failure(records[5:])
     retry = account.outputs["RetryQueueUrl"]
-    account.sqs.send_message(QueueUrl=retry, MessageBody=as_lambda.text(as_lambda.async_failure(as_lambda.sns_event(first))))
+    failed = as_lambda.async_failure(as_lambda.sns_event(first))
+    account.sqs.send_message(QueueUrl=retry, MessageBody=as_lambda.text(failed))
     account.sqs.send_message(QueueUrl=retry, MessageBody=account.notifications(second)[0])
     bodies = [message["Body"] for message in account.receive(retry)]
     assert account.invoke(as_lambda.sqs_event(*bodies)) == {"batchItemFailures": []}
@@ -182,7 +184,8 @@ def test_what_waits_in_the_retry_queue_comes_back_too(account, orders):
 def test_the_retry_queue_feeds_the_function_a_message_at_a_time(account):
     name = account.outputs["HydrateFunctionName"]
     mapping, = account.awslambda.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-    attributes = account.sqs.get_queue_attributes(QueueUrl=account.outputs["RetryQueueUrl"], AttributeNames=["All"])["Attributes"]
+    attributes = account.sqs.get_queue_attributes(
+        QueueUrl=account.outputs["RetryQueueUrl"], AttributeNames=["All"])["Attributes"]
     assert mapping["EventSourceArn"] == attributes["QueueArn"] and mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     parked = account.sqs.get_queue_attributes(QueueUrl=account.outputs["ParkedQueueUrl"], AttributeNames=["QueueArn"])
@@ -202,5 +205,6 @@ def test_granting_alone_makes_no_mapping_and_prints_the_command(account, orders)
                              StreamArn=stream.arn, CreateMapping="no", **source)
     assert outputs.keys() == {"UpdateMappingCommand"}
     assert account.outputs["FailedBatchTopicArn"] in outputs["UpdateMappingCommand"]
-    assert f"--function-name {source['FunctionName']} --event-source-arn {stream.arn}" in outputs["UpdateMappingCommand"]
-    assert account.awslambda.list_event_source_mappings(FunctionName=source["FunctionName"])["EventSourceMappings"] == []
+    name = source["FunctionName"]
+    assert f"--function-name {name} --event-source-arn {stream.arn}" in outputs["UpdateMappingCommand"]
+    assert account.awslambda.list_event_source_mappings(FunctionName=name)["EventSourceMappings"] == []

@@ -5,7 +5,6 @@ import json
 
 from sandbox import as_lambda
 
-
 INFO_KEYS = {"kinesis": "KinesisBatchInfo", "dynamodb": "DDBStreamBatchInfo"}
 VIEW_KEYS = {"kinesis": "KinesisBatch", "dynamodb": "DDBStreamBatch"}
 

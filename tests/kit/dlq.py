@@ -1,6 +1,6 @@
 """The compiled dlq tool, a queue to point it at, and a Lambda for it to invoke.
 
-The messages are composed here from the contract, apart from the code under
+The messages are composed here from the contract and not with the code under
 test, so that each checks the other.
 """
 
@@ -8,7 +8,6 @@ import base64
 import hashlib
 import json
 import subprocess
-import threading
 import time
 import urllib.parse
 import uuid
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from sandbox import as_lambda, local_http, processes
-
 
 FIRST_NUMBER = 49647238774018758449143791361301066723689190929215782914
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
@@ -152,8 +150,8 @@ def _decoded(data):
         return {"binary": len(data)}
 
 
-def _iso(moment):
-    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+def _iso(instant):
+    return instant.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 # The queue.
@@ -202,7 +200,7 @@ class Queue:
         return {"MessageGroupId": group, "MessageDeduplicationId": deduplication}
 
     def counts(self):
-        """How many are visible, and how many are held by somebody."""
+        """Messages on the queue: those that are visible, and those in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
         return tuple(int(answer["Attributes"][name]) for name in names)
@@ -364,11 +362,5 @@ def encoded(data):
 def until(condition, seconds=10):
     ends = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < ends, "it did not come to pass"
+        assert time.monotonic() < ends, "the condition did not become true in time"
         time.sleep(0.02)
-
-
-def in_background(function):
-    thread = threading.Thread(target=function, daemon=True)
-    thread.start()
-    return thread

@@ -1,4 +1,4 @@
-"""What no emulator does: shards that trim, throttle, fail and lie, as AWS's do.
+"""Shards that trim, throttle, fail and give wrong answers, as AWS's do and no emulator's.
 
     with Fakes(aws) as fakes:
         shard = fakes.add(KinesisShard("orders", items, age=timedelta(hours=25)))
@@ -8,8 +8,8 @@
         fakes.calls("GetRecords")[0].body["Limit"]
 
 One HTTP endpoint for every service. It answers for the shards that were added,
-fails the calls it was told to fail, hands all else on to the emulators, and
-keeps a log of every call.
+fails the calls that a test names, passes all other calls on to the emulators,
+and keeps a log of every call.
 """
 
 import base64
@@ -24,7 +24,6 @@ from datetime import datetime, timedelta, timezone
 
 from sandbox import as_lambda, local_http
 
-
 DAY_MS = 86_400_000
 MIB = 1024 * 1024
 BETWEEN_ARRIVALS = timedelta(milliseconds=107)  # so that every last digit occurs
@@ -36,7 +35,7 @@ class Fault:
 
     code: str
     status: int = 400
-    message: str = "The fake was told to say so."
+    message: str = "The test asked for this fault."
     truncate: bool = False  # promises a longer body than it sends, then hangs up
     raw: str = None  # sent as the body, with the status
     delay: float = 0.0
@@ -394,5 +393,5 @@ class TableShard(_Shard):
         return record["dynamodb"]["SizeBytes"]
 
 
-def _to_ms(moment):
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+def _to_ms(instant):
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

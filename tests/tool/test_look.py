@@ -1,7 +1,7 @@
 """Looking: what is printed, and that the queue is afterwards as it was before.
 
-What is printed for eyes is held against the files in snapshots, times and
-sizes of times aside; UPDATE_SNAPSHOTS=1 writes them anew.
+The text output is compared with the files in snapshots/, without times and
+what depends on them; UPDATE_SNAPSHOTS=1 writes these files again.
 """
 
 import gzip
@@ -17,7 +17,6 @@ import pytest
 
 from sandbox import kpl
 from tests.kit import dlq
-
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 
@@ -109,10 +108,10 @@ def test_show_limits_parts_and_the_raw_message(tool, shop):
 
 
 def test_show_finds_the_failed_invocation_s_own_lines(tool, shop, function):
-    moment = int((time.time() - 3600) * 1000) + 59_000
+    failed_at_ms = int((time.time() - 3600) * 1000) + 59_000
 
     def event(offset, message, stream="one"):
-        return {"timestamp": moment + offset, "message": message, "logStreamName": stream, "eventId": "e"}
+        return {"timestamp": failed_at_ms + offset, "message": message, "logStreamName": stream, "eventId": "e"}
     function.log_events = [
         event(0, "START RequestId: r-before"), event(5, "END RequestId: r-before"),
         event(10, "START RequestId: r-order Version: $LATEST"),
@@ -186,7 +185,7 @@ def test_of_a_fifo_queue_ten_a_shard_are_shown_and_it_is_said(tool, fifo):
     assert fifo.counts() == (15, 0)
 
 
-def test_others_who_hold_messages_and_a_redrive_policy_are_told_of(tool, aws, queue):
+def test_messages_in_flight_and_a_redrive_policy_are_reported(tool, aws, queue):
     dead = dlq.Queue(aws)
     arn = f"arn:aws:sqs:us-east-1:123456789012:{dead.name}"
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 5})

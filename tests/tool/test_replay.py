@@ -1,4 +1,4 @@
-"""What a replay invokes, what it deletes, what it leaves, after whatever happens."""
+"""Replay: the functions it invokes, the messages it deletes and those it leaves, after every kind of failure."""
 
 import os
 import signal

@@ -68,7 +68,7 @@ def test_isolate_understands_a_partial_answer(tool, queue, function):
     assert [record["number"] for record in found["records"]] == [6]
 
 
-def test_isolate_invokes_nothing_unasked_and_says_when_it_is_mended(tool, queue, function):
+def test_isolate_invokes_nothing_without_execute_and_says_when_the_batch_no_longer_fails(tool, queue, function):
     batch, = queue.send(dlq.kinesis())
     assert "Dry run" in tool("isolate", batch.id[:8]).out
     assert function.invocations == []
@@ -181,9 +181,9 @@ def test_doctor_says_what_is_wrong_and_what_to_change(tool, queue, deployment):
     queue.s3.put_bucket_lifecycle_configuration(Bucket=queue.bucket, LifecycleConfiguration=lifecycle)
     findings = tool("doctor", "--stack", name, code=3).lines
     problems = " | ".join(finding["finding"] for finding in findings if finding["grade"] == "problem")
-    for told in ("no on-failure destination", "retries for ever", "PROBLEM: access denied",
+    for expected in ("no on-failure destination", "retries for ever", "PROBLEM: access denied",
                  "may not sns:Publish", "SQS deletes its messages after 24h"):
-        assert told in problems
+        assert expected in problems
     assert all(finding.get("change") for finding in findings if finding["grade"] == "problem")
     assert not [finding for finding in findings if "sound" in finding["subject"]
                 and finding["grade"] != "fine"]
