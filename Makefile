@@ -37,7 +37,7 @@ test-rust: ## cargo test: the domain, the adapters, the function's handler, the 
 	cd "$(ROOT)" && cargo test --locked $(FUNCTION)
 	cd "$(ROOT)" && cargo test --locked -p dlq
 
-test-e2e: ## The compiled binaries on emulators, and the templates; TESTS=tests/infra or TESTS="-k replay" runs a part
+test-e2e: ## The compiled binaries on emulators, and the templates; TESTS="tests/tool -k replay" runs a part
 	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked -p dlq
 	$(INSTALL) venv kinesis sam checkov
 	cd "$(ROOT)" && HYDRATE_BINARY="$(TARGET)/debug/hydrate" DLQ_BINARY="$(TARGET)/debug/dlq" \
