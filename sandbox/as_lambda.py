@@ -1,9 +1,9 @@
-"""What Lambda itself would have written, given the records of a stream.
+"""Events and invocation records as Lambda writes them, made from a stream's records.
 
-The event it hands to a function, the invocation record it sends to the
-on-failure destination once it gives the batch up, and the envelopes in which
-that record reaches us. Written from captures of the real service, apart from
-the code under test, so that each checks the other.
+The event that a function gets, the invocation record that the on-failure
+destination gets, and the SNS and SQS envelopes around it. Written from captures
+of the real service and not from the code under test, so that each checks the
+other.
 """
 
 import base64
@@ -118,9 +118,9 @@ def _batch_info(shard_id, stream_arn, places, timespec):
     }
 
 
-def _iso(moment, timespec):
-    moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
-    return moment.isoformat(timespec=timespec) + "Z"
+def _iso(instant, timespec):
+    instant = instant.astimezone(timezone.utc).replace(tzinfo=None)
+    return instant.isoformat(timespec=timespec) + "Z"
 
 
 def _now():

@@ -1,17 +1,13 @@
-#!/usr/bin/env python3
-"""Shows on this machine, with no AWS account, what the hydrator is for.
+"""The demo: what the hydrator does, on this machine, with no AWS account.
 
-    make demo        (or: python3 sandbox/demo.py)
+    make demo
 
-Fills real emulators with a small shop's data, lets batches fail as they do on
-Lambda, runs the compiled function on what Lambda would have sent, and prints
-what arrived on the queue. Every claim printed is checked; one that does not
-hold ends the demo with an error.
+Fills the emulators with the data of a small shop, runs the compiled function
+on the invocation records that Lambda would send for four failed batches, and
+prints what arrives on the queue. Every claim is checked before it is printed
+as true; one that is not true ends the demo with an error.
 """
 
-import setup
-
-setup.enter()
 
 import json
 import subprocess
@@ -19,14 +15,11 @@ import sys
 import tempfile
 import textwrap
 
-import as_lambda
-import build
-import emulators
-import processes
-import seed
-from mailbox import Mailbox
-from runtime_api import Function, FunctionExited
-from terminal import Terminal, Unexpected
+from sandbox import as_lambda, emulators, processes, seed
+from sandbox.mailbox import Mailbox
+from sandbox.runtime_api import Function, FunctionExited
+from sandbox.terminal import Terminal, Unexpected
+from scripts import build, install
 
 STEPS = 8
 WIDTH = 100
@@ -66,7 +59,7 @@ def main():
 
 
 class Shop:
-    """One method for each thing there is to see."""
+    """The steps of the demo, a method for each."""
 
     def __init__(self, terminal, function, mailbox, batches):
         self.terminal, self.function = terminal, function
@@ -93,7 +86,7 @@ class Shop:
             f"{len(body['Records'])} records, each exactly as Lambda delivered it: replay the message "
             "with `aws lambda invoke`", body["Records"] == batch.delivered)
         self.terminal.claim("none of the 220 healthy records around them", len(view) == 100)
-        self.terminal.say("a decoded view for eyes; some of it:")
+        self.terminal.say("a decoded view for people to read; some of it:")
         for number, what in ((100, "JSON"), (seed.GZIPPED[0], "gzipped JSON"),
                              (seed.BINARY[0], "binary"), (seed.AGGREGATE, "KPL aggregate")):
             self.terminal.show(f"{what:>13}  {clipped(view[number - seed.BATCH.start])}")
@@ -102,7 +95,7 @@ class Shop:
         self.terminal.claim(f"there it is: order {poison['orderId']}, total {poison['total']!r}",
                             not isinstance(poison["total"], float))
         line, = [line for line in answer.logs if line["message"] == "batch hydrated"]
-        self.terminal.say("the function's own line on it, without a word of the data:")
+        self.terminal.say("the function's log line about it, with nothing of the data:")
         self.terminal.show(paragraph(cut(line)))
         self.terminal.claim(f"{line['read_calls']} read of the shard, not one record too many",
                             line["read_calls"] == 1 and line["recovered_records"] == 100
@@ -146,7 +139,7 @@ class Shop:
         self.terminal.claim(f"{hydration['status']}: {hydration['missingRecords']} records are missing",
                             hydration["status"] == "Gone" and hydration["missingRecords"] == 20)
         self.terminal.show(hydration["reason"], "yellow")
-        self.terminal.say("It lands on the queue all the same: the worst loss is one that nobody hears of.")
+        self.terminal.say("It lands on the queue all the same, so that somebody learns of the loss.")
 
     def tool(self, tool, environment):
         self.terminal.step("What a person does about it: the dlq tool")
@@ -211,7 +204,7 @@ if __name__ == "__main__":
         main()
     except Unexpected as error:
         sys.exit(f"\ndemo: not as expected: {error}")
-    except (build.BuildError, setup.SetupError, FunctionExited, RuntimeError, TimeoutError) as error:
+    except (build.BuildError, install.InstallError, FunctionExited, RuntimeError, TimeoutError) as error:
         sys.exit(f"\ndemo: {error}")
     except KeyboardInterrupt:
         print("\ndemo: stopped; everything it started is stopped too", file=sys.stderr)

@@ -1,12 +1,12 @@
-"""The AWS of the sandbox: moto for everything, kinesis-local for Kinesis.
+"""Emulators of AWS: kinesis-local for Kinesis, moto for everything else.
 
     with emulators.running() as aws:
         aws.client("sqs").list_queues()
         start_something(environment=aws.environment())
 
-Inside the block this process's own AWS_* variables are the emulators': no
-profile, credential or endpoint of the caller is left, so that nothing started
-from here can reach a real account.
+Inside the block the AWS_* variables of this process name the emulators. No
+profile, credential or endpoint of the caller is left, so that no program
+started here can reach a real account.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import processes
-import setup
+from sandbox import processes
+from scripts import install
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -30,7 +30,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "sandbox", "AWS_SECRET_ACCESS_KEY": "sandbox
 
 
 class Emulators:
-    """Where the emulators answer."""
+    """Addresses of the running emulators, and clients for them."""
 
     def __init__(self, aws_url, kinesis_url):
         self.aws_url = aws_url
@@ -65,8 +65,7 @@ class Emulators:
 
 @contextlib.contextmanager
 def running():
-    """Starts the emulators on free ports and stops them, whatever happens."""
-    setup.ensure("venv", "kinesis")
+    """Starts the emulators on free ports, and stops them on every way out."""
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(tempfile.TemporaryFile())
         moto = _Emulator("moto", _moto, "/moto-api/data.json", log)
@@ -83,7 +82,7 @@ def running():
 
 def _moto(port):
     server = Path(__file__).with_name("moto_server.py")
-    return [setup.tool("venv"), server, "-H", "127.0.0.1", "-p", port], {}, None
+    return [install.tool("venv"), server, "-H", "127.0.0.1", "-p", port], {}, None
 
 
 def _kinesis(port):
@@ -95,7 +94,7 @@ def _kinesis(port):
             "CREATE_STREAM", "DELETE_STREAM", "SPLIT_SHARD", "MERGE_SHARDS",
             "REGISTER_STREAM_CONSUMER")},
     }
-    command = setup.kinesis_command()
+    command = install.kinesis_command()
     # It reads its own certificate from the folder it is started in.
     return command, variables, Path(command[1]).parent
 
@@ -118,7 +117,7 @@ class _Emulator:
         processes.stop(self._process)
 
     def wait(self):
-        """Returns once it answers; a port taken meanwhile means another try."""
+        """Returns when it answers. Tries another port if it ended: something else took the first."""
         ends = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < ends:
             if self._process.poll() is not None:

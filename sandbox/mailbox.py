@@ -7,9 +7,9 @@ from functools import cache
 
 import jsonschema
 
-import setup
+from scripts import install
 
-SCHEMA = setup.ROOT / "schema" / "hydrated-message.v1.schema.json"
+SCHEMA = install.ROOT / "schema" / "hydrated-message.v1.schema.json"
 POINTER_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
 
 

@@ -8,7 +8,7 @@ import gzip
 import json
 import random
 
-import kpl
+from sandbox import kpl
 
 PEOPLE = ["Ana Souza", "Bjørn Dahl", "Chidi Okafor", "Dagny Lindqvist", "Emre Yılmaz",
           "Fatima Zahra", "Grace Muthoni", "Hiro Tanaka", "Ines García", "Jan Kowalski"]
@@ -59,3 +59,8 @@ def binary_record(number):
 
 def aggregated_record(orders):
     return kpl.aggregate([(order["orderId"], json_record(order)) for order in orders])
+
+
+def items(count, start=0):
+    """Pairs of partition key and data: `count` orders as JSON."""
+    return [(f"ORD-{n}", json_record(order(n))) for n in range(start, start + count)]

@@ -1,4 +1,4 @@
-"""Child processes that never outlive this one."""
+"""Child processes that end when this process ends."""
 
 import ctypes
 import signal
@@ -10,15 +10,14 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def start(command, environment, output, errors=subprocess.STDOUT, folder=None):
-    """Starts a child that Ctrl-C in the terminal does not reach and our death does.
+    """Starts a child that Ctrl-C does not reach.
 
-    In a session of its own, so that it can still answer while we clean up; and
-    on Linux the kernel ends it if this process is killed outright.
+    It has a session of its own, so that it still answers while we clean up.
     """
     return subprocess.Popen(
         [str(part) for part in command], env=environment, cwd=folder,
         stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
-        start_new_session=True, preexec_fn=_die_with_parent if _LIBC else None,
+        start_new_session=True, preexec_fn=end_with_parent,
     )
 
 
@@ -29,10 +28,12 @@ def stop(process):
 
 
 def exit_on_sigterm():
-    """Lets `with` and `finally` run when this process is told to end."""
+    """Lets `with` and `finally` run when this process gets SIGTERM or SIGHUP."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
-def _die_with_parent():
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_parent():
+    """For `preexec_fn`: on Linux the kernel kills the child when its parent dies, even of SIGKILL."""
+    if _LIBC:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -16,19 +16,17 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
-import as_lambda
-import local_http
-import processes
+from sandbox import as_lambda, local_http, processes
 
 VERSION = "/2018-06-01/runtime"
 START_PATIENCE_SECONDS = 20
-# What Lambda adds to the timeout before it gives a function up for hung.
+# Lambda waits this much longer than the timeout before it stops a function.
 GRACE_SECONDS = 5
 
 
 @dataclass
 class Answer:
-    """What one invocation came to: a payload, or an error of the function's."""
+    """The result of one invocation: a payload, or the function's error."""
 
     payload: object = None
     error: dict = None
@@ -123,7 +121,7 @@ class Function:
         return answer
 
     def memory_bytes(self, field_name):
-        """A line of the kernel's account of the process: VmRSS, VmHWM (the peak)."""
+        """A line of /proc/PID/status: VmRSS, or VmHWM (the peak)."""
         with open(f"/proc/{self.process.pid}/status") as status:
             for line in status:
                 if line.startswith(field_name + ":"):
@@ -131,7 +129,7 @@ class Function:
         raise KeyError(field_name)
 
     def _until(self, kinds, seconds):
-        """The next report of one of these kinds; anything else on the way is passed over."""
+        """The next report of one of these kinds; others before it are dropped."""
         ends = time.monotonic() + seconds
         error = None
         while time.monotonic() < ends:
@@ -149,7 +147,7 @@ class Function:
         raise TimeoutError(f"no {kinds} from the function in {seconds} s: {self._drain()}")
 
     def _drain(self):
-        """What it wrote since the last call: stdout's lines, stderr's text."""
+        """Output since the last call: the lines of stdout, the text of stderr."""
         texts = []
         for file in (self._stdout, self._stderr):
             text = os.pread(file.fileno(), 1 << 30, self._read.get(file, 0))

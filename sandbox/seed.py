@@ -1,18 +1,17 @@
-"""Fills the emulators with a small shop's data, and says which batches failed.
+"""Data of a small shop on the emulators, and the batches of it that failed.
 
-What the demo shows and `make sandbox` leaves running is the same: an order
-stream with one order no consumer understands, a table of stock, a catalogue
-feed too large for a queue, and a stream that was deleted and made again.
+The demo and `make sandbox` use the same: a stream of orders with one that no
+consumer understands, a table of stock, catalogue pages too large for a
+queue, and a stream that was deleted and created again.
 """
 
 from dataclasses import dataclass
 
-import as_lambda
-import orders
-from sources import KinesisStream, Table
+from sandbox import as_lambda, orders
+from sandbox.sources import KinesisStream, Table
 
 ORDERS = 320
-# The failed batch lies amid healthy ones: what surrounds it must not come back.
+# Healthy records stand before and after the failed batch: they must not be hydrated.
 BATCH = slice(100, 200)
 POISON, GZIPPED, BINARY, AGGREGATE = 157, range(120, 130), range(140, 145), 170
 AGGREGATED_ORDERS = 6

@@ -6,7 +6,7 @@ records of its event, and `failure`, the invocation record.
 
 import time
 
-import as_lambda
+from sandbox import as_lambda
 
 PUT_RECORDS_COUNT, PUT_RECORDS_BYTES = 500, 4_000_000
 

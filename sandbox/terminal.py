@@ -1,4 +1,4 @@
-"""What the demo prints with: steps, colours where a terminal can show them, and checks."""
+"""Output of the demo: steps, colours where a terminal can show them, and checks."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ _COLOURS = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 3
 
 
 class Unexpected(Exception):
-    """Something that was printed as a claim does not hold."""
+    """A claim that the demo prints is not true."""
 
 
 class Terminal:
@@ -26,11 +26,11 @@ class Terminal:
         print("\n".join(f"  {line}" if line else "" for line in text.split("\n")), flush=True)
 
     def show(self, text, colour="dim"):
-        """A document, indented below what was said of it."""
+        """Prints a document, indented."""
         print("\n".join("      " + self.paint(colour, line) for line in text.split("\n")), flush=True)
 
     def working(self, text):
-        """A passing word on what takes a moment; only where it can be wiped away."""
+        """Shows progress on a line that the next output replaces; on a terminal only."""
         if self._passing:
             print(f"\r\033[K  {self.paint('dim', text + ' ...')}", end="\r", flush=True)
 
@@ -38,7 +38,7 @@ class Terminal:
         self.claim(text, True)
 
     def claim(self, text, holds):
-        """Prints a claim that was checked, and gives up on one that does not hold."""
+        """Prints a claim with its result; raises `Unexpected` if the claim is not true."""
         if self._passing:
             print("\r\033[K", end="")
         mark = self.paint("green", "✓") if holds else self.paint("red", "✗")

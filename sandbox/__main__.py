@@ -1,0 +1,135 @@
+"""Leaves the emulators running, filled, until Ctrl-C.
+
+    make sandbox
+
+Writes env.sh, the environment to source, and events/, the shapes of the
+repository's events/ with sequence numbers that exist, to .tools/sandbox/.
+"""
+
+
+import copy
+import shlex
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+from sandbox import as_lambda, emulators, processes, seed
+from sandbox.mailbox import Mailbox
+from scripts import install
+
+QUEUE = "hydrated-batches"
+
+
+def main(folder):
+    processes.exit_on_sigterm()
+    print("Starting the emulators and filling them ...", flush=True)
+    with emulators.running() as aws:
+        mailbox = Mailbox(aws, QUEUE)
+        batches = seed.seed(aws)
+        shutil.rmtree(folder / "events", ignore_errors=True)
+        (folder / "events").mkdir(parents=True)
+        for name, event in events(batches).items():
+            (folder / "events" / f"{name}.json").write_text(as_lambda.text(event) + "\n")
+        variables = {**aws.environment(), **mailbox.environment()}
+        (folder / "env.sh").write_text(environment_script(variables))
+        print(guide(folder, variables), flush=True)
+        threading.Event().wait()
+
+
+def events(batches):
+    """An event of each shape the function accepts; the names are those of events/."""
+    orders, stock, catalogue, returns = (
+        batches[name].invocation_record for name in ("orders", "stock", "catalogue", "returns"))
+    return {
+        "direct-kinesis": orders,
+        "direct-pipe": as_pipe(orders),
+        "direct-payload-string": {
+            **orders, "payload": as_lambda.text({"Records": batches["orders"].delivered})},
+        "sns-kinesis": as_lambda.sns_event(orders),
+        "sns-dynamodb": as_lambda.sns_event(stock),
+        "sns-kinesis-and-dynamodb-together": as_lambda.sns_event(orders, stock),
+        "sns-kinesis-enhanced-fan-out": as_lambda.sns_event(as_fan_out(orders)),
+        "sns-kinesis-overflow": as_lambda.sns_event(catalogue),
+        "sns-kinesis-gone": as_lambda.sns_event(returns),
+        "sns-dynamodb-final-tumbling-window": as_lambda.sns_event(without_range(stock)),
+        "sns-not-a-stream-failure": as_lambda.sns_event('{"AlarmName":"disk","NewStateValue":"ALARM"}'),
+        "sqs-raw-delivery": as_lambda.sqs_event(orders),
+        "sqs-sns-notification": as_lambda.sqs_event(as_lambda.sns_notification(orders)),
+        "sqs-asynchronous-failure": as_lambda.sqs_event(
+            as_lambda.async_failure(as_lambda.sns_event(orders))),
+        "sqs-several-messages": as_lambda.sqs_event(orders, stock, catalogue),
+    }
+
+
+def as_pipe(record):
+    kept = {key: value for key, value in record.items()
+            if key not in ("requestContext", "responseContext")}
+    return {"context": {
+        "partnerResourceArn": "arn:aws:pipes:us-east-1:123456789012:pipe/orders",
+        "condition": record["requestContext"]["condition"]}, **kept}
+
+
+def as_fan_out(record):
+    record = copy.deepcopy(record)
+    record["KinesisBatchInfo"]["streamArn"] += "/consumer/projector:1789779975"
+    # Its function got the aggregate's user records one by one.
+    record["KinesisBatchInfo"]["batchSize"] += seed.AGGREGATED_ORDERS - 1
+    return record
+
+
+def without_range(record):
+    info = record["DDBStreamBatchInfo"]
+    return {**record, "DDBStreamBatchInfo": {key: info[key] for key in ("shardId", "streamArn")},
+            "timeWindowInfo": {"isFinalInvokeForWindow": True, "isWindowTerminatedEarly": False}}
+
+
+def environment_script(variables):
+    """For `source`: takes away what could lead to a real account, then sets ours."""
+    lines = ["# The sandbox's environment, good while `make sandbox` runs.",
+             "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_ROLE_ARN "
+             "AWS_WEB_IDENTITY_TOKEN_FILE"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    lines.append(f'export PATH={shlex.quote(str(install.tool("lambda", "")))}:"$PATH"')
+    return "\n".join(lines) + "\n"
+
+
+def guide(folder, variables):
+    folder = folder.relative_to(install.ROOT) if folder.is_relative_to(install.ROOT) else folder
+    listed = "\n".join(f"    {name}={value}" for name, value in variables.items())
+    written = "\n".join(f"    {path.name}" for path in sorted((install.ROOT / folder / "events").iterdir()))
+    return f"""
+The emulators are running. Their environment, also in {folder}/env.sh:
+
+{listed}
+
+Events whose records exist, in {folder}/events:
+
+{written}
+
+To try the function by hand, once:
+
+    python3 scripts/install.py lambda
+
+then in a second terminal:
+
+    source {folder}/env.sh
+    cargo lambda watch -p hydrate
+
+and in a third:
+
+    source {folder}/env.sh
+    cargo lambda invoke hydrate --data-file {folder}/events/sns-kinesis.json
+    cargo run -q -p dlq -- status
+    cargo run -q -p dlq -- replay --all
+
+Ctrl-C here stops everything."""
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]) if len(sys.argv) > 1 else install.TOOLS / "sandbox")
+    except (install.InstallError, RuntimeError, TimeoutError) as error:
+        sys.exit(f"sandbox: {error}")
+    except KeyboardInterrupt:
+        print("\nStopped.")

@@ -1,0 +1,1 @@
+"""Commands for the Makefile: install the tools, build, measure, run under SAM."""

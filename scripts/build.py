@@ -1,0 +1,47 @@
+"""The function or the tool, built with cargo: the path of the binary."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts import install
+
+# The function as it is deployed; the tool as it is built soonest.
+OPTIONS = {"hydrate": ["--release"], "dlq": []}
+
+
+class BuildError(Exception):
+    pass
+
+
+def binary(package="hydrate"):
+    """The package's binary, up to date; cargo shows its own progress meanwhile.
+
+    HYDRATE_BINARY and DLQ_BINARY name one that is built already.
+    """
+    if given := os.environ.get(f"{package.upper()}_BINARY"):
+        return Path(given).resolve()
+    command = ["cargo", "build", "--locked", "-p", package, *OPTIONS[package],
+               "--message-format=json-render-diagnostics"]
+    try:
+        build = subprocess.Popen(command, cwd=install.ROOT, stdout=subprocess.PIPE, text=True)
+    except FileNotFoundError:
+        raise BuildError(f"cargo is not on PATH: install Rust to build {package}") from None
+    found = None
+    with build:
+        for line in build.stdout:
+            message = json.loads(line)
+            if message.get("executable") and message["target"]["name"] == package:
+                found = Path(message["executable"])
+    if build.returncode or not found:
+        raise BuildError(f"cargo could not build {package}: see its output above")
+    return found
+
+
+if __name__ == "__main__":
+    try:
+        print(binary(*sys.argv[1:]))
+    except BuildError as error:
+        sys.exit(f"build: {error}")

@@ -1,0 +1,116 @@
+"""The compiled function on the emulators, one queue and bucket for each test."""
+
+import contextlib
+import uuid
+
+import pytest
+
+from sandbox import as_lambda, emulators, sources
+from sandbox.mailbox import Mailbox
+from sandbox.runtime_api import Function
+from scripts import build
+from tests.kit import fakes as fake_aws
+from tests.kit.contract import assert_hydrated
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest first: a test that starts last would be waited for alone."""
+    items.sort(key=lambda item: item.get_closest_marker("long_wait") is None)
+
+
+@pytest.fixture(scope="session")
+def aws():
+    with emulators.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def binary():
+    return build.binary()
+
+
+@pytest.fixture(scope="session")
+def tool_binary():
+    return build.binary("dlq")
+
+
+@pytest.fixture
+def fakes(aws):
+    with fake_aws.Fakes(aws) as running:
+        yield running
+
+
+@pytest.fixture
+def stream(aws):
+    """Makes a Kinesis stream and puts (key, data) on it: stream, its records."""
+    def make(items, **options):
+        made = sources.KinesisStream(aws, f"stream-{uuid.uuid4().hex[:12]}", **options)
+        return made, made.put(items)
+    return make
+
+
+@pytest.fixture
+def table(aws):
+    def make(**options):
+        return sources.Table(aws, f"table-{uuid.uuid4().hex[:12]}", **options)
+    return make
+
+
+class Deployment:
+    """The function with a mailbox of its own."""
+
+    def __init__(self, function, mailbox):
+        self.function, self.mailbox = function, mailbox
+
+    def invoke(self, event, **options):
+        return self.function.invoke(event, **options)
+
+    def hydrate(self, record, **options):
+        """Sends one invocation record through the topic; the answer and the messages."""
+        answer = self.invoke(as_lambda.sns_event(record), **options)
+        assert answer.error is None, answer.error
+        messages = self.mailbox.receive()
+        assert [batch["messageId"] for batch in answer.payload["batches"]] == [
+            message.message_id for message in messages]
+        return answer, messages
+
+    def hydrated(self, record, delivered, status="Complete", **expected):
+        """The same where one message must come of it, and be what the contract says."""
+        _, (message,) = self.hydrate(record)
+        assert_hydrated(message, record, delivered, status, **expected)
+        return message
+
+    def failing(self, record, error_type, **options):
+        """The same where the invocation must fail, and nothing be delivered."""
+        answer = self.invoke(as_lambda.sns_event(record), **options)
+        assert answer.payload is None, answer.payload
+        assert answer.error["errorType"] == error_type, answer.error
+        assert self.mailbox.receive() == []
+        return answer
+
+
+@pytest.fixture
+def deploy(aws, binary):
+    """Starts the function; `variables` are its environment beside the mailbox's."""
+    with contextlib.ExitStack() as stack:
+        def make(fakes=None, mailbox=None, timeout=30, **variables):
+            mailbox = mailbox or Mailbox(aws)
+            environment = {**aws.environment(), **mailbox.environment(), **variables}
+            if fakes:
+                environment.update(fakes.environment())
+            function = Function(binary, environment, timeout=timeout)
+            stack.enter_context(function)
+            return Deployment(function, mailbox)
+        yield make
+
+
+@pytest.fixture
+def hydrator(deploy):
+    """The function with no configuration but the mailbox."""
+    return deploy()
+
+
+@pytest.fixture
+def faked(deploy, fakes):
+    """The function before the fakes."""
+    return deploy(fakes=fakes)

@@ -1,0 +1,94 @@
+"""The JSON Schema itself: it takes what the contract's page shows, and refuses what breaks it."""
+
+import copy
+import json
+import re
+
+import jsonschema
+import pytest
+
+from sandbox import mailbox
+from scripts import install
+
+SEMANTICS = (install.ROOT / "docs" / "SEMANTICS.md").read_text()
+EXAMPLES = [json.loads(block) for block in re.findall(r"```json message\n(.*?)```", SEMANTICS, re.S)]
+
+
+def example(status, key=""):
+    return copy.deepcopy(next(
+        message for message in EXAMPLES
+        if message["hydration"]["status"] == status and key in json.dumps(message)))
+
+
+def test_the_page_has_an_example_of_every_status():
+    assert {message["hydration"]["status"] for message in EXAMPLES} >= {
+        "Complete", "Superset", "Partial", "Expired", "Gone", "NoRange", "Unrecognized"}
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: message["hydration"]["status"])
+def test_every_example_on_the_page_is_valid(message):
+    mailbox.check(message)
+
+
+def changed(message, *path, to=...):
+    """The message with one thing altered, or taken out."""
+    *way, last = path
+    place = message
+    for step in way:
+        place = place[step]
+    if to is ...:
+        del place[last]
+    else:
+        place[last] = to
+    return message
+
+
+@pytest.mark.parametrize("broken", [
+    changed(example("Complete"), "hydration"),
+    changed(example("Complete"), "Records"),
+    changed(example("Complete"), "Records", to=[]),
+    changed(example("Complete"), "hydration", "version", to=2),
+    changed(example("Complete"), "hydration", "id", to="x"),
+    changed(example("Complete"), "hydration", "status", to="complete"),
+    changed(example("Complete"), "hydration", "surprise", to=1),
+    changed(example("Complete"), "hydration", "missingRecords", to=1),
+    changed(example("Complete"), "hydration", "reason", to="All is well with this batch."),
+    changed(example("Complete"), "hydration", "firstSequenceNumber"),
+    changed(example("Complete"), "hydration", "hydratedAt", to="2026-11-21 03:00:00"),
+    changed(example("Complete"), "hydration", "part", to={"number": 1, "last": True}),
+    changed(example("Complete"), "hydration", "decodedView", to="off"),
+    changed(example("Complete"), "hydration", "source", to="dynamodb"),
+    changed(example("Complete"), "payload", to="{}"),
+    changed(example("Complete", "KinesisBatch"), "KinesisBatch"),
+    changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis", "encryptionType", to="NONE"),
+    changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis",
+            "approximateArrivalTimestamp", to="1795228970.398"),
+    changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis", "data", to="%%%"),
+    changed(example("Complete", "DDBStreamBatch"), "Records", 0, "dynamodb", "OldImage", to={}),
+    changed(example("Complete", "DDBStreamBatch"), "Records", 0, "dynamodb", "OldImage", to=None),
+    changed(example("Complete", "DDBStreamBatch"), "Records", 0, "dynamodb", "Keys",
+            to={"id": {"N": 7}}),
+    changed(example("Complete", "DDBStreamBatch"), "Records", 0, "userIdentity",
+            to={"Type": "Service", "PrincipalId": "x"}),
+    changed(example("Superset"), "hydration", "reason"),
+    changed(example("Partial"), "hydration", "missingRecords", to=0),
+    changed(example("Expired"), "hydration", "recoveredRecords", to=1),
+    changed(example("Gone"), "hydration", "reason"),
+    changed(example("Unrecognized"), "unrecognized"),
+    changed(example("Unrecognized"), "hydration", "source", to="kinesis"),
+    changed(example("Unrecognized"), "KinesisBatchInfo", to={}),
+], ids=range(30))
+def test_a_broken_message_is_refused(broken):
+    with pytest.raises(jsonschema.ValidationError):
+        mailbox.check(broken)
+
+
+def test_parts_are_supersets_until_the_last():
+    part = example("Superset")
+    part["hydration"].update(id=part["hydration"]["id"] + "-1", part={"number": 1, "last": False})
+    mailbox.check(part)
+    part["hydration"].update(status="Partial")
+    with pytest.raises(jsonschema.ValidationError):
+        mailbox.check(part)
+    part["hydration"]["part"]["last"] = True
+    mailbox.check(part)

@@ -1,0 +1,1 @@
+"""The templates: linted, transformed, asserted on, and deployed into an emulator."""

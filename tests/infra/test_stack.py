@@ -1,0 +1,316 @@
+"""The hydrator's stack: promises about topics, queues, bucket and function that hold for all parameters."""
+
+import json
+
+import pytest
+
+from tests.infra.policies import decide, statements
+from tests.infra.templates import (
+    ACCOUNT,
+    REGION,
+    ROOT,
+    TEMPLATES,
+    Stack,
+    core,
+    dynamodb_source,
+    kinesis_source,
+    load,
+    transformed,
+)
+
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99998888-7777-6666-5555-444433332222"
+VARIANTS = {
+    "default": {},
+    "customer key": {"KmsKeyArn": KEY},
+    "fifo": {"FifoQueue": "true"},
+    "existing queue": {"ExistingQueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:failed-orders"},
+    "existing alerts topic": {
+        "AlertsTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts", "AlertsEmail": "ops@example.org"},
+    "everything": {
+        "KmsKeyArn": KEY, "FifoQueue": "true", "Architecture": "x86_64", "AlertsEmail": "ops@example.org",
+        "ReservedConcurrency": "10", "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary"},
+}
+each_variant = pytest.mark.parametrize("stack", [core(**given) for given in VARIANTS.values()], ids=list(VARIANTS))
+
+
+def topic_policy(stack, topic):
+    arn = stack.resolve({"Ref": topic})
+    return [policy["Properties"]["PolicyDocument"] for policy in stack.of_type("AWS::SNS::TopicPolicy").values()
+            if arn in policy["Properties"]["Topics"]], arn
+
+
+def queue_policy(stack, queue):
+    url = stack.resolve({"Ref": queue})
+    return [policy["Properties"]["PolicyDocument"] for policy in stack.of_type("AWS::SQS::QueuePolicy").values()
+            if url in policy["Properties"]["Queues"]], stack.resolve({"Fn::GetAtt": [queue, "Arn"]})
+
+
+# ---------------------------------------------------------------- encryption
+
+@each_variant
+def test_everything_is_encrypted(stack):
+    key = stack.outputs["TopicKeyArn"]
+    customers = stack.parameters["KmsKeyArn"]
+    for name, topic in stack.of_type("AWS::SNS::Topic").items():
+        assert topic["Properties"]["KmsMasterKeyId"] == key, name
+    for name, queue in stack.of_type("AWS::SQS::Queue").items():
+        properties = queue["Properties"]
+        if customers:
+            assert properties["KmsMasterKeyId"] == customers and "SqsManagedSseEnabled" not in properties, name
+        else:
+            assert properties["SqsManagedSseEnabled"] is True and "KmsMasterKeyId" not in properties, name
+    rule, = stack.properties("OverflowBucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    expected = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": customers} if customers else {"SSEAlgorithm": "AES256"}
+    assert rule["ServerSideEncryptionByDefault"] == expected
+    assert stack.properties("HydrateLogGroup").get("KmsKeyId", "") == customers
+
+
+def test_the_stack_makes_a_key_only_when_it_is_given_none():
+    assert "TopicKey" in core().resources
+    assert "TopicKey" not in core(KmsKeyArn=KEY).resources
+
+
+def test_alarms_may_use_the_topics_key():
+    """alias/aws/sns would silence them: its policy cannot let CloudWatch in."""
+    document = core().properties("TopicKey")["KeyPolicy"]
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        assert decide([document], action, "*", "cloudwatch.amazonaws.com") == "allow"
+    assert decide([document], "kms:Decrypt", "*", "events.amazonaws.com") is None
+    assert decide([document], "kms:Decrypt", "*", "arn:aws:iam::999999999999:root") is None
+
+
+# ---------------------------------------------------------------- TLS
+
+@each_variant
+def test_topics_queues_and_bucket_refuse_plain_http(stack):
+    for topic in stack.of_type("AWS::SNS::Topic"):
+        documents, arn = topic_policy(stack, topic)
+        for action in ("sns:Publish", "sns:Subscribe", "sns:SetTopicAttributes"):
+            assert decide(documents, action, arn, "anybody", aws_SecureTransport="false") == "deny", topic
+    for queue in stack.of_type("AWS::SQS::Queue"):
+        documents, arn = queue_policy(stack, queue)
+        for action in ("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:PurgeQueue"):
+            assert decide(documents, action, arn, "anybody", aws_SecureTransport="false") == "deny", queue
+    document = stack.properties("OverflowBucketPolicy")["PolicyDocument"]
+    bucket = stack.resolve({"Fn::GetAtt": ["OverflowBucket", "Arn"]})
+    assert decide([document], "s3:GetObject", bucket + "/hydrated/x", "anybody", aws_SecureTransport="false") == "deny"
+    assert decide([document], "s3:ListBucket", bucket, "anybody", aws_SecureTransport="false") == "deny"
+
+
+# ---------------------------------------------------------------- who may do what
+
+@each_variant
+@pytest.mark.parametrize("principal, verdict", [
+    (f"arn:aws:iam::{ACCOUNT}:role/orders-role", None),  # left to the role's own policy
+    (f"arn:aws:iam::{ACCOUNT}:role/service-role/with/a/path", None),
+    (f"arn:aws:iam::{ACCOUNT}:user/anna", "deny"),
+    (f"arn:aws:iam::{ACCOUNT}:root", "deny"),
+    ("arn:aws:iam::999999999999:role/orders-role", "deny"),
+    (None, "deny"),  # an AWS service: it has no such ARN
+])
+def test_roles_of_this_account_alone_publish_failed_batches(stack, principal, verdict):
+    documents, arn = topic_policy(stack, "FailedBatchTopic")
+    context = {"aws_SecureTransport": "true"}
+    if principal:
+        context["aws_PrincipalArn"] = principal
+    assert decide(documents, "sns:Publish", arn, principal, **context) == verdict
+
+
+def test_the_failed_batch_topics_policy_allows_nothing():
+    documents, _ = topic_policy(core(), "FailedBatchTopic")
+    assert {statement["Effect"] for document in documents for statement in statements(document)} == {"Deny"}
+
+
+def test_this_accounts_alarms_alone_publish_alerts():
+    documents, arn = topic_policy(core(), "AlertsTopic")
+    ask = lambda source, principal="cloudwatch.amazonaws.com": decide(  # noqa: E731
+        documents, "sns:Publish", arn, principal, aws_SecureTransport="true", aws_SourceArn=source)
+    assert ask(f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:x") == "allow"
+    assert ask(f"arn:aws:cloudwatch:{REGION}:999999999999:alarm:x") is None
+    assert ask(f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:x", "events.amazonaws.com") is None
+
+
+def test_the_topic_alone_redrives_to_the_retry_queue():
+    stack = core()
+    documents, arn = queue_policy(stack, "RetryQueue")
+    topic = stack.outputs["FailedBatchTopicArn"]
+    assert decide(documents, "sqs:SendMessage", arn, "sns.amazonaws.com", aws_SourceArn=topic) == "allow"
+    assert decide(documents, "sqs:SendMessage", arn, "sns.amazonaws.com", aws_SourceArn=topic + "2") is None
+    assert decide(documents, "sqs:ReceiveMessage", arn, "sns.amazonaws.com", aws_SourceArn=topic) is None
+
+
+@pytest.mark.parametrize("queue", ["HydratedQueue", "ParkedQueue"])
+def test_nobody_is_given_a_queue(queue):
+    documents, arn = queue_policy(core(), queue)
+    for action in ("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage"):
+        assert decide(documents, action, arn, f"arn:aws:iam::{ACCOUNT}:root", aws_SecureTransport="true") is None
+
+
+def test_the_bucket_is_private():
+    properties = core().properties("OverflowBucket")
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+
+
+# ---------------------------------------------------------------- retries
+
+def test_the_retry_queue_outlasts_the_shortest_retention():
+    stack = core()
+    function, queue = stack.properties("HydrateFunction"), stack.properties("RetryQueue")
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    for receives in (queue["RedrivePolicy"]["maxReceiveCount"],
+                     stack.template["Parameters"]["RetryMaxReceiveCount"]["MinValue"]):
+        assert (receives - 1) * queue["VisibilityTimeout"] >= 24 * 3600
+    most = stack.template["Parameters"]["RetryMaxReceiveCount"]["MaxValue"]
+    assert most * queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
+
+
+def test_whatever_fails_ends_in_the_retry_queue_and_then_in_the_parked_queue():
+    stack = core()
+    retry = stack.resolve({"Fn::GetAtt": ["RetryQueue", "Arn"]})
+    invoke, = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert invoke["Properties"]["DestinationConfig"] == {"OnFailure": {"Destination": retry}}
+    subscription = stack.properties("HydrateFunctionFailedBatch")
+    assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": retry}
+    mapping, = stack.of_type("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["Properties"]["EventSourceArn"] == retry
+    assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["Properties"]["ScalingConfig"]["MaximumConcurrency"] >= 2
+    parked = stack.resolve({"Fn::GetAtt": ["ParkedQueue", "Arn"]})
+    assert stack.properties("RetryQueue")["RedrivePolicy"]["deadLetterTargetArn"] == parked
+
+
+def test_sns_alone_invokes_the_function():
+    stack = core()
+    permission, = stack.of_type("AWS::Lambda::Permission").values()
+    assert permission["Properties"]["Principal"] == "sns.amazonaws.com"
+    assert permission["Properties"]["SourceArn"] == stack.outputs["FailedBatchTopicArn"]
+
+
+def test_overflow_outlives_the_messages_that_point_at_it():
+    parameters = transformed("template.yaml")["Parameters"]
+    days = parameters["OverflowRetentionInDays"]["MinValue"]
+    assert days * 86400 > parameters["HydratedQueueRetentionInSeconds"]["MaxValue"]
+    rule, = core().properties("OverflowBucket")["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled" and rule["ExpirationInDays"] >= days
+
+
+# ---------------------------------------------------------------- choices
+
+def test_fifo_is_asked_for_or_absent():
+    assert core(FifoQueue="true").properties("HydratedQueue")["FifoQueue"] is True
+    assert not {"FifoQueue", "DeduplicationScope", "FifoThroughputLimit"} & core().properties("HydratedQueue").keys()
+
+
+def test_the_function_is_what_the_parameters_say():
+    function = core().properties("HydrateFunction")
+    assert function["Architectures"] == ["arm64"] and "ReservedConcurrentExecutions" not in function
+    assert function["Runtime"] == "provided.al2023" and function["Handler"] == "bootstrap"
+    assert function["TracingConfig"] == {"Mode": "Active"} and function["LoggingConfig"]["LogFormat"] == "JSON"
+    assert "RetentionInDays" in core().properties("HydrateLogGroup")
+    capped = core(Architecture="x86_64", ReservedConcurrency="10").properties("HydrateFunction")
+    assert capped["Architectures"] == ["x86_64"] and capped["ReservedConcurrentExecutions"] == "10"
+
+
+def test_the_function_is_given_the_variables_it_documents():
+    design = {"QUEUE_URL", "OVERFLOW_BUCKET", "MAX_MESSAGE_BYTES", "DECODED_VIEW"}
+    assert set(core().properties("HydrateFunction")["Environment"]["Variables"]) == design
+
+
+@pytest.mark.parametrize("logical_id", [
+    "HydratedQueue", "HydratedQueuePolicy", "RetryQueue", "RetryQueuePolicy", "ParkedQueue", "ParkedQueuePolicy",
+    "OverflowBucket", "OverflowBucketPolicy"])
+def test_what_holds_records_is_kept(logical_id):
+    resource = core().resources[logical_id]
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate" and resource["UpdateReplacePolicy"] == "Retain"
+
+
+# ---------------------------------------------------------------- two in one account, any partition
+
+NAMES = {"QueueName", "TopicName", "BucketName", "FunctionName", "RoleName", "AlarmName", "DashboardName", "TableName",
+         "StreamName", "ManagedPolicyName", "AliasName"}
+
+
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_no_physical_name_is_fixed(path):
+    for logical_id, resource in transformed(path)["Resources"].items():
+        if resource["Type"] in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission",
+                                "AWS::Lambda::EventInvokeConfig", "AWS::IAM::RolePolicy"):
+            continue  # these name another resource, not themselves
+        properties = resource.get("Properties", {})
+        assert not NAMES & properties.keys(), logical_id
+        if "LogGroupName" in properties:
+            assert "${AWS::StackName}" in properties["LogGroupName"]["Fn::Sub"], logical_id
+
+
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_every_export_carries_the_stacks_name(path):
+    for key, output in load(path).get("Outputs", {}).items():
+        if "Export" in output:
+            assert output["Export"]["Name"] == {"Fn::Sub": "${AWS::StackName}-" + key}
+
+
+@pytest.mark.parametrize("partition, region", [("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")])
+def test_no_partition_is_hard_coded(partition, region):
+    account = Stack("template.yaml", "hydrator", partition=partition, region=region)
+    source = Stack("infra/kinesis-source.yaml", "source", exports=account.exports, partition=partition, region=region,
+                   HydratorStackName="hydrator", StreamArn=f"arn:{partition}:kinesis:{region}:{ACCOUNT}:stream/orders",
+                   FunctionName="orders", FunctionRoleName="orders-role", FunctionQualifier="live")
+    for stack in (account, source):
+        assert "arn:aws:" not in json.dumps(stack.resources) + json.dumps(stack.outputs)
+
+
+def test_two_sources_write_policies_of_different_names():
+    """One role may be attached twice: from two stacks, or from stacks of one name in two regions."""
+    for resource in ("PublishFailedBatches", "ReadFailedBatches"):
+        for source in ("infra/kinesis-source.yaml", "infra/dynamodb-source.yaml"):
+            assert "AWS::StackId" in json.dumps(load(source)["Resources"][resource]["Properties"]["PolicyName"])
+
+
+# ---------------------------------------------------------------- for the person who deploys
+
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_every_parameter_says_what_it_is(path):
+    template = load(path)
+    grouped = [name for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+               for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+    for name, parameter in template["Parameters"].items():
+        assert parameter["Description"].endswith(".") and len(parameter["Description"]) <= 4000, name
+        if parameter["Type"] == "Number":
+            assert {"MinValue", "MaxValue"} <= parameter.keys() or "AllowedValues" in parameter, name
+        if "AllowedPattern" in parameter:
+            assert "ConstraintDescription" in parameter, name
+
+
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_every_output_says_what_it_is(path):
+    for name, output in load(path)["Outputs"].items():
+        assert len(output["Description"]) > 15, name
+
+
+def test_the_application_repository_would_take_it():
+    metadata = load("template.yaml")["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert len(metadata["Description"]) <= 256 and len(metadata["Labels"]) <= 10
+    assert metadata["SpdxLicenseId"] == "Apache-2.0"
+    for file in (metadata["LicenseUrl"], metadata["ReadmeUrl"]):
+        assert (ROOT / file).exists(), file
+
+
+def test_the_demonstration_gives_the_source_templates_what_they_ask_for():
+    hydrator = core()
+    demo = Stack("infra/demo.yaml", "failed-batch-demo", exports=hydrator.exports)
+    nested = demo.of_type("AWS::CloudFormation::Stack")
+    urls = {stack["Properties"]["TemplateURL"] for stack in nested.values()}
+    assert urls == {"kinesis-source.yaml", "dynamodb-source.yaml"}
+    for name, stack in nested.items():
+        properties = stack["Properties"]
+        made = Stack("infra/" + properties["TemplateURL"], name, exports=hydrator.exports, **properties["Parameters"])
+        assert made.rules_hold() and "Mapping" in made.resources
+
+
+def test_the_sources_offer_the_same_choices():
+    kinesis, dynamodb = (load(f"infra/{name}-source.yaml")["Parameters"] for name in ("kinesis", "dynamodb"))
+    assert kinesis.keys() - dynamodb.keys() == {"StreamKeyArn", "ConsumerArn", "StartingPositionTimestamp"}
+    assert dynamodb.keys() - kinesis.keys() == {"TableKeyArn"}
+    assert kinesis_source(core()).template["Rules"].keys() >= dynamodb_source(core()).template["Rules"].keys()

@@ -1,0 +1,1 @@
+"""Stand-ins and checks that several tests share."""

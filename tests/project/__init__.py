@@ -1,0 +1,1 @@
+"""The commands of this project: the demo, the sandbox, the installer, the tests themselves."""

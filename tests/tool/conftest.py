@@ -1,0 +1,28 @@
+"""Fixtures for the tests of the dlq tool."""
+
+import pytest
+
+from tests.kit import dlq
+
+
+@pytest.fixture
+def queue(aws):
+    return dlq.Queue(aws)
+
+
+@pytest.fixture
+def fifo(aws):
+    return dlq.Queue(aws, fifo=True)
+
+
+@pytest.fixture
+def function():
+    stand_in = dlq.Lambda()
+    yield stand_in
+    stand_in.close()
+
+
+@pytest.fixture
+def tool(aws, tool_binary, tmp_path, queue, function):
+    environment = {**aws.environment(), **function.environment(), "DLQ_QUEUE": queue.url}
+    return dlq.Dlq(tool_binary, environment, tmp_path)

@@ -1,0 +1,280 @@
+"""Replay: the functions it invokes, the messages it deletes and those it leaves, after every kind of failure."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.kit import dlq
+from tests.kit.dlq import Fails, HangsUp, Refuses
+
+
+def test_a_dry_run_invokes_and_deletes_nothing(tool, queue, function):
+    queue.send(dlq.kinesis(), dlq.kinesis(at=10, status="Superset", expected=1), dlq.nothing_left(at=20))
+    lines = tool("replay", "--all").lines
+    assert sorted((line["action"], line.get("reason")) for line in lines) == [
+        ("wouldInvoke", None), ("wouldRefuse", "nothingToRun"), ("wouldRefuse", "superset")]
+    assert (function.invocations, queue.counts(), tool.audit()) == ([], (3, 0), [])
+
+
+def test_the_function_gets_exactly_what_lambda_delivered(tool, queue, function):
+    batch, = queue.send(dlq.kinesis((b'{"n":1.10}', b"\xff\x00")))
+    line, = tool("replay", batch.id[:8], "--execute").lines
+    assert line["action"] == "replayed"
+    invocation, = function.invocations
+    assert invocation.payload == batch.event
+    assert invocation.function == batch.record["requestContext"]["functionArn"]
+    assert queue.counts() == (0, 0)
+    assert [step["step"] for step in tool.audit()] == ["started", "succeeded", "deleted"]
+
+
+def test_another_function_may_be_named(tool, queue, function):
+    batch, = queue.send(dlq.kinesis())
+    tool("replay", "--all", "--execute", "--function", "orders:fixed")
+    assert [invocation.function for invocation in function.invocations] == ["orders:fixed"]
+
+
+def test_a_shard_runs_in_its_order_and_others_beside_it(tool, queue, function):
+    batches = [dlq.kinesis(at=10 * n, shard=shard) for n in range(6) for shard in (0, 1)]
+    queue.send(*reversed(batches))
+    tool("replay", "--all", "--execute", "--rate", 1000)
+    for shard in (0, 1):
+        expected = [batch.event for batch in batches
+                    if batch.record["KinesisBatchInfo"]["shardId"].endswith(str(shard))]
+        name = f'shardId-{shard:012}'
+        assert [i.payload for i in function.invocations if name in i.payload] == expected
+    assert queue.counts() == (0, 0)
+
+
+def test_a_failure_keeps_the_message_and_holds_back_its_shard(tool, queue, function):
+    first, second = queue.send(dlq.kinesis(), dlq.kinesis(at=10))
+    other, = queue.send(dlq.kinesis(shard=1))
+
+    def answer(invocation):
+        if invocation.payload == first.event:
+            raise Fails("ValueError", "secret-order-17")
+    function.answer = answer
+    lines = tool("replay", "--all", "--execute", code=3).lines
+    assert {line["id"]: line["action"] for line in lines} == {
+        first.id: "failed", second.id: "heldBack", other.id: "replayed"}
+    assert queue.counts() == (2, 0)
+    assert "secret-order-17" not in str(tool.audit())
+    assert [step["error"] for step in tool.audit() if step["step"] == "failed"] == ["ValueError"]
+
+    function.answer = lambda invocation: None
+    tool("replay", "--all", "--execute")
+    assert queue.counts() == (0, 0)
+    assert len(function.invocations) == 4
+
+
+def test_keep_going_runs_what_is_behind_a_failure(tool, queue, function):
+    first, second = queue.send(dlq.kinesis(), dlq.kinesis(at=10))
+
+    def answer(invocation):
+        if invocation.payload == first.event:
+            raise Fails()
+    function.answer = answer
+    tool("replay", "--all", "--execute", "--keep-going", code=3)
+    assert queue.counts() == (1, 0)
+
+
+def test_it_stops_when_too_many_fail(tool, queue, function):
+    def answer(invocation):
+        raise Fails()
+    function.answer = answer
+    queue.send(*[dlq.kinesis(shard=shard) for shard in range(9)])
+    lines = tool("replay", "--all", "--execute", "--max-failures", 2, "--concurrency", 1, code=3).lines
+    assert [line["action"] for line in lines].count("stopped") == 7
+    assert (len(function.invocations), queue.counts()) == (2, (9, 0))
+
+
+def test_a_partial_answer_leaves_only_what_remains(tool, queue, function):
+    batch, = queue.send(dlq.kinesis([b"%d" % n for n in range(5)]))
+    numbers = [record["kinesis"]["sequenceNumber"] for record in batch.records]
+    function.answer = lambda invocation: {"batchItemFailures": [{"itemIdentifier": numbers[3]}]}
+    line, = tool("replay", "--all", "--execute", code=3).lines
+    assert (line["action"], line["remaining"]) == ("failed", 2)
+    assert queue.counts() == (1, 0)
+    function.answer = lambda invocation: {"batchItemFailures": []}
+    tool("replay", "--all", "--execute")
+    assert [i.numbers for i in function.invocations] == [numbers, numbers[3:]]
+    assert queue.counts() == (0, 0)
+
+
+def test_copies_of_one_failure_run_once(tool, queue, function):
+    batch = dlq.kinesis()
+    queue.send(batch, batch, batch)
+    tool("replay", "--all", "--execute")
+    assert (len(function.invocations), queue.counts()) == (1, (0, 0))
+
+
+def test_a_copy_that_comes_later_is_deleted_without_a_second_run(tool, queue, function):
+    batch, = queue.send(dlq.kinesis())
+    tool("replay", "--all", "--execute")
+    queue.send(batch)
+    line, = tool("replay", "--all", "--execute").lines
+    assert line["action"] == "deleted"
+    assert (len(function.invocations), queue.counts()) == (1, (0, 0))
+
+
+def test_a_superset_runs_only_when_asked(tool, queue, function):
+    ends = {"KinesisBatchInfo.startSequenceNumber": "1",
+            "KinesisBatchInfo.endSequenceNumber": "9" * 60}
+    parts = [dlq.kinesis([b"%d" % n], at=n, status="Superset", expected=1, request_id="r",
+                         part=(n, n == 3), changes=ends) for n in (1, 2, 3)]
+    queue.send(*reversed(parts))
+    tool("replay", parts[0].id[:10], "--execute", code=3)
+    assert (function.invocations, queue.counts()) == ([], (3, 0))
+    tool("replay", parts[0].id[:10], "--execute", "--include-superset")
+    assert [i.payload for i in function.invocations] == [part.event for part in parts]
+
+
+def test_overflow_is_fetched_and_its_object_left_to_its_lifecycle(tool, queue, function):
+    batch, = queue.send(dlq.kinesis([b"x" * 1000] * 400, overflow=True))
+    tool("replay", "--all", "--execute")
+    assert function.invocations[0].payload == batch.event
+    assert queue.counts() == (0, 0)
+    assert queue.s3.list_objects_v2(Bucket=queue.bucket)["KeyCount"] == 1
+
+
+def test_what_is_too_large_to_invoke_is_refused(tool, queue, function):
+    queue.send(dlq.kinesis([b"x" * 1_000_000] * 5, overflow=True))
+    line, = tool("replay", "--all").lines
+    assert (line["action"], line["reason"]) == ("wouldRefuse", "tooLarge")
+
+
+def test_throttling_is_waited_for(tool, queue, function):
+    queue.send(dlq.kinesis())
+
+    def answer(invocation):
+        if len(function.invocations) < 3:
+            raise Refuses()
+    function.answer = answer
+    tool("replay", "--all", "--execute")
+    assert (len(function.invocations), queue.counts()) == (3, (0, 0))
+
+
+def test_a_refusal_says_what_to_do_and_nothing_is_in_doubt(tool, queue, function):
+    queue.send(dlq.kinesis())
+
+    def answer(invocation):
+        raise Refuses("AccessDeniedException", 403)
+    function.answer = answer
+    line, = tool("replay", "--all", "--execute", code=3).lines
+    assert "lambda:InvokeFunction" in line["error"] and "allow the action" in line["error"]
+    function.answer = lambda invocation: None
+    tool("replay", "--all", "--execute")
+    assert queue.counts() == (0, 0)
+
+
+def test_a_connection_that_breaks_leaves_the_batch_in_doubt(tool, queue, function):
+    queue.send(dlq.kinesis())
+
+    def answer(invocation):
+        raise HangsUp
+    function.answer = answer
+    line, = tool("replay", "--all", "--execute", code=3).lines
+    assert line["action"] == "inDoubt"
+    assert len(function.invocations) == 1
+    function.answer = lambda invocation: None
+    line, = tool("replay", "--all", "--execute", code=3).lines
+    assert (line["reason"], len(function.invocations)) == ("inDoubt", 1)
+    tool("replay", "--all", "--execute", "--in-doubt", "rerun")
+    assert (len(function.invocations), queue.counts()) == (2, (0, 0))
+
+
+def test_what_was_in_doubt_may_be_called_done(tool, queue, function):
+    queue.send(dlq.kinesis())
+
+    def answer(invocation):
+        raise HangsUp
+    function.answer = answer
+    tool("replay", "--all", "--execute", code=3)
+    tool("replay", "--all", "--execute", "--in-doubt", "done")
+    assert (len(function.invocations), queue.counts()) == (1, (0, 0))
+
+
+def test_no_lambda_to_talk_to_is_no_doubt(tool, queue):
+    queue.send(dlq.kinesis())
+    line, = tool("replay", "--all", "--execute", code=3,
+                 AWS_ENDPOINT_URL_LAMBDA="http://127.0.0.1:9").lines
+    assert line["action"] == "failed"
+
+
+def test_killed_while_invoking_nothing_is_lost_or_run_twice(tool, queue, function):
+    batch, = queue.send(dlq.kinesis())
+    function.answer = lambda invocation: time.sleep(30)
+    running = tool.start("replay", "--all", "--execute")
+    dlq.until(lambda: function.invocations)
+    running.kill()
+    running.wait()
+    assert queue.counts() == (0, 1)  # hidden for a minute at most, then back by itself
+    queue.send(batch)  # what the minute does, and no emulator can skip
+    function.answer = lambda invocation: None
+    line, = tool("replay", "--all", "--execute", code=3).lines
+    assert (line["reason"], len(function.invocations)) == ("inDoubt", 1)
+
+
+def test_killed_between_the_answer_and_the_deletion_only_the_deletion_is_left(tool, queue, function):
+    batch, = queue.send(dlq.kinesis())
+    tool("replay", "--all", "--execute")
+    path, = (tool.folder / "state" / "dlq").glob("*")
+    path.write_text("".join(path.read_text().splitlines(True)[:2]) + '{"at":"2026-')
+    queue.send(batch)
+    line, = tool("replay", "--all", "--execute").lines
+    assert (line["action"], len(function.invocations)) == ("deleted", 1)
+    assert path.read_text().splitlines()[2:] == ['{"at":"2026-', path.read_text().splitlines()[-1]]
+
+
+@pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_finishes_what_runs_and_puts_the_rest_back(tool, queue, function, wish):
+    queue.send(*[dlq.kinesis(at=10 * n) for n in range(5)])
+    function.answer = lambda invocation: time.sleep(1)
+    running = tool.start("replay", "--all", "--execute")
+    dlq.until(lambda: function.invocations)
+    os.kill(running.pid, wish)
+    _, errors = running.communicate(timeout=20)
+    assert running.returncode == 130, errors
+    assert "back on the queue" in errors
+    assert (len(function.invocations), queue.counts()) == (1, (4, 0))
+    assert [step["step"] for step in tool.audit()] == ["started", "succeeded", "deleted"]
+
+
+def test_a_second_interrupt_does_not_wait(tool, queue, function):
+    queue.send(dlq.kinesis())
+    function.answer = lambda invocation: time.sleep(30)
+    running = tool.start("replay", "--all", "--execute")
+    dlq.until(lambda: function.invocations)
+    os.kill(running.pid, signal.SIGINT)
+    time.sleep(0.5)
+    os.kill(running.pid, signal.SIGINT)
+    assert running.wait(timeout=10) == 130
+    assert queue.counts() == (1, 0)
+
+
+def test_two_replays_at_once_are_one_too_many(tool, queue, function):
+    queue.send(dlq.kinesis())
+    function.answer = lambda invocation: time.sleep(2)
+    running = tool.start("replay", "--all", "--execute")
+    dlq.until(lambda: function.invocations)
+    result = tool("replay", "--all", "--execute", code=1)
+    assert "another replay" in result.err
+    assert running.wait(timeout=20) == 0
+
+
+def test_a_fifo_queue_is_worked_through_ten_by_ten(tool, fifo, function):
+    batches = fifo.send(*[dlq.kinesis(at=10 * n) for n in range(25)])
+    result = tool("replay", "--all", "--execute", "--rate", 1000, DLQ_QUEUE=fifo.url)
+    assert [i.payload for i in function.invocations] == [batch.event for batch in batches]
+    assert fifo.counts() == (0, 0)
+    assert "a FIFO queue shows ten at most" in result.err
+
+
+def test_a_function_is_not_given_the_batches_of_others_by_mistake(tool, queue, function):
+    queue.send(dlq.kinesis(), dlq.kinesis(at=10, function="mailer"))
+    result = tool("replay", "--all", "--execute", "--function", "mailer", code=1)
+    assert "--failed-function" in result.err and function.invocations == []
+    tool("replay", "--all", "--execute", "--function", "mailer:2", "--failed-function", "mailer")
+    assert [invocation.function for invocation in function.invocations] == ["mailer:2"]
+    assert queue.counts() == (1, 0)

@@ -1,0 +1,224 @@
+"""Working with what waits: export, isolate, hydrate bare records, check a deployment."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from sandbox import as_lambda
+from tests.kit import dlq
+from tests.kit.dlq import Fails
+
+
+def test_export_writes_the_event_as_delivered_for_you_alone(tool, queue, tmp_path):
+    batch, = queue.send(dlq.kinesis([b"\xff", b'{"n":1.0}']))
+    path = tmp_path / "out" / f"{batch.id}.json"
+    tool("export", batch.id[:8], "--to", path.parent)
+    assert path.read_text() == batch.event
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert "--force" in tool("export", batch.id[:8], "--to", path.parent, code=1).err
+    tool("export", batch.id[:8], "--to", path.parent, "--force")
+
+
+def test_export_of_everything_tells_what_has_no_records(tool, queue, tmp_path):
+    queue.send(dlq.kinesis(), dlq.kinesis(at=10, overflow=True), dlq.nothing_left(at=20))
+    result = tool("export", "--all", "--to", tmp_path / "out", "--format", "ndjson")
+    assert "1 message has no record left and no file" in result.err
+    files = sorted((tmp_path / "out").iterdir())
+    assert [len(file.read_text().splitlines()) for file in files] == [2, 2]
+    assert [json.loads(file.read_text().splitlines()[0])["view"] for file in files] == [{"n": 1}] * 2
+
+
+def poison(*culprits):
+    """A function that fails when it is given all of these records."""
+    def answer(invocation):
+        given = [record["kinesis"]["data"] for record in json.loads(invocation.payload)["Records"]]
+        if all(dlq.encoded(culprit) in given for culprit in culprits):
+            raise Fails("KeyError", "total")
+    return answer
+
+
+def test_isolate_finds_the_poison_record(tool, queue, function):
+    batch, = queue.send(dlq.kinesis([b"record %d" % n for n in range(100)]))
+    function.answer = poison(b"record 61")
+    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000).lines
+    assert [record["view"] for record in found["records"]] == ["record 61"]
+    assert (found["errorType"], found["errorMessage"], found["isMinimal"]) == ("KeyError", "total", True)
+    assert found["invocations"] == len(function.invocations) < 18
+    assert queue.counts() == (1, 0)
+    text = tool("isolate", batch.id[:8], "--execute", "--rate", 1000, "-o", "text").out
+    assert "One record fails by itself" in text and "KeyError: total" in text and "record 61" in text
+
+
+def test_isolate_finds_records_that_fail_only_together(tool, queue, function):
+    batch, = queue.send(dlq.kinesis([b"record %d" % n for n in range(16)]))
+    function.answer = poison(b"record 3", b"record 12")
+    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000, "--function", "f:dev").lines
+    assert [record["number"] for record in found["records"]] == [4, 13]
+    assert {invocation.function for invocation in function.invocations} == {"f:dev"}
+
+
+def test_isolate_understands_a_partial_answer(tool, queue, function):
+    batch, = queue.send(dlq.kinesis([b"%d" % n for n in range(8)]))
+    bad = batch.records[5]["kinesis"]["sequenceNumber"]
+    function.answer = lambda invocation: {
+        "batchItemFailures": [{"itemIdentifier": bad}] if bad in invocation.payload else []}
+    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000).lines
+    assert [record["number"] for record in found["records"]] == [6]
+
+
+def test_isolate_invokes_nothing_without_execute_and_says_when_the_batch_no_longer_fails(tool, queue, function):
+    batch, = queue.send(dlq.kinesis())
+    assert "Dry run" in tool("isolate", batch.id[:8]).out
+    assert function.invocations == []
+    assert "does not fail" in tool("isolate", batch.id[:8], "--execute", code=3).out
+    assert queue.counts() == (1, 0)
+
+
+@pytest.fixture
+def bare(stream):
+    """Two invocation records of a true stream, and the events Lambda had delivered."""
+    made, records = stream([("k", b'{"n":%d}' % n) for n in range(8)])
+    batches = [records[:4], records[4:]]
+    return [(as_lambda.kinesis_failure(batch, made.arn, made.shard_id),
+             [as_lambda.kinesis_event_record(record, made.arn, made.shard_id) for record in batch])
+            for batch in batches]
+
+
+def test_hydrate_prints_what_the_function_would_send(tool, bare, tmp_path):
+    (first, delivered), (second, _) = bare
+    path = tmp_path / "failure.json"
+    path.write_text(as_lambda.text(first))
+    message, = tool("hydrate", path).lines
+    assert (message["Records"], message["hydration"]["status"]) == (delivered, "Complete")
+    lines = as_lambda.text(as_lambda.sns_notification(first)) + "\n" + as_lambda.text(second)
+    assert len(tool("hydrate", "-", stdin=lines).lines) == 2
+
+
+def test_hydrate_says_what_it_could_not(tool, bare):
+    result = tool("hydrate", "-", stdin="hello\n" + as_lambda.text(bare[0][0]), code=3)
+    assert len(result.lines) == 1
+    assert "document 1: this is not an invocation record" in result.err
+
+
+def test_an_old_queue_is_hydrated_and_left_as_it_is(tool, aws, bare):
+    old = dlq.Queue(aws)
+    old.send(*[as_lambda.text(record) for record, _ in bare], "hello")
+    assert len(tool("hydrate", "--from-queue", old.name, code=3).lines) == 2
+    assert old.counts() == (3, 0)
+
+
+def test_an_old_queue_is_worked_off_into_the_new_one(tool, aws, queue, function, bare):
+    old = dlq.Queue(aws)
+    old.send(*[as_lambda.text(record) for record, _ in bare], "hello")
+    tool("hydrate", "--from-queue", old.url, "--send", "--delete", code=3)
+    assert (old.counts(), queue.counts()) == ((1, 0), (2, 0))
+    tool("replay", "--all", "--execute")
+    delivered = [as_lambda.text({"Records": records}) for _, records in bare]
+    assert [invocation.payload for invocation in function.invocations] == delivered
+
+
+def test_a_queue_is_not_hydrated_into_itself(tool, queue):
+    assert "is the queue to send to" in tool("hydrate", "--from-queue", queue.url, "--send", code=1).err
+
+
+STACK_OUTPUTS = {
+    "FailedBatchTopicArn": "arn:aws:sns:us-east-1:123456789012:failed-batches",
+    "HydrateRoleArn": "arn:aws:iam::123456789012:role/hydrate"}
+
+
+@pytest.fixture
+def deployment(aws, queue, function, stream):
+    """A stack with one sound mapping and one that loses records, and a role that may not publish."""
+    made, _ = stream([("k", b"x")])
+    function.mappings = [
+        mapping("sound", made.arn, MaximumRetryAttempts=3, MaximumRecordAgeInSeconds=3600,
+                BisectBatchOnFunctionError=True,
+                DestinationConfig={"OnFailure": {"Destination": STACK_OUTPUTS["FailedBatchTopicArn"]}}),
+        mapping("lossy", made.arn, MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1,
+                BisectBatchOnFunctionError=False, LastProcessingResult="PROBLEM: access denied")]
+    denied = ["sns:Publish"]
+
+    def other(path, body):
+        if "event-source-mappings" in path:
+            return 200, {"EventSourceMappings": function.mappings}
+        if path.endswith("/configuration"):
+            return 200, {"Role": "arn:aws:iam::123456789012:role/orders"}
+        if b"SimulatePrincipalPolicy" in body:
+            return 200, simulated(body.decode(), denied)
+        return 404, {}
+    function.other = other
+    outputs = {**STACK_OUTPUTS, "HydratedQueueUrl": queue.url, "OverflowBucketName": queue.bucket}
+    template = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}},
+                "Outputs": {name: {"Value": value} for name, value in outputs.items()}}
+    name = queue.name.replace("hydrated", "deployment")
+    aws.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
+    return name, denied
+
+
+def mapping(name, stream, **options):
+    return {"UUID": name, "EventSourceArn": stream, "State": "Enabled", "LastProcessingResult": "OK",
+            "FunctionArn": f"arn:aws:lambda:us-east-1:123456789012:function:{name}", **options}
+
+
+def simulated(body, denied):
+    actions = [part.split("=")[1].replace("%3A", ":") for part in body.split("&")
+               if part.startswith("ActionNames")]
+    members = "".join(
+        f"<member><EvalActionName>{action}</EvalActionName><EvalDecision>"
+        f"{'implicitDeny' if action in denied else 'allowed'}</EvalDecision></member>" for action in actions)
+    return ('<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
+            f"<SimulatePrincipalPolicyResult><EvaluationResults>{members}</EvaluationResults>"
+            "</SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>")
+
+
+def test_doctor_says_what_is_wrong_and_what_to_change(tool, queue, deployment):
+    name, denied = deployment
+    queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"MessageRetentionPeriod": "86400"})
+    lifecycle = {"Rules": [{"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "hydrated/"},
+                            "Expiration": {"Days": 1}}]}
+    queue.s3.put_bucket_lifecycle_configuration(Bucket=queue.bucket, LifecycleConfiguration=lifecycle)
+    findings = tool("doctor", "--stack", name, code=3).lines
+    problems = " | ".join(finding["finding"] for finding in findings if finding["grade"] == "problem")
+    for expected in ("no on-failure destination", "retries for ever", "PROBLEM: access denied",
+                 "may not sns:Publish", "SQS deletes its messages after 24h"):
+        assert expected in problems
+    assert all(finding.get("change") for finding in findings if finding["grade"] == "problem")
+    assert not [finding for finding in findings if "sound" in finding["subject"]
+                and finding["grade"] != "fine"]
+    text = tool("doctor", "--stack", name, "-o", "text", code=3).out
+    assert "→ aws lambda update-event-source-mapping --uuid lossy" in text
+
+
+def test_doctor_finds_nothing_wrong_with_a_sound_deployment(tool, queue, function, deployment):
+    name, denied = deployment
+    denied.clear()
+    function.mappings = function.mappings[:1]
+    queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"MessageRetentionPeriod": "1209600"})
+    lifecycle = {"Rules": [{"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "hydrated/"},
+                            "Expiration": {"Days": 30}}]}
+    queue.s3.put_bucket_lifecycle_configuration(Bucket=queue.bucket, LifecycleConfiguration=lifecycle)
+    findings = tool("doctor", "--stack", name).lines
+    assert {finding["grade"] for finding in findings} == {"fine"}, findings
+    lifecycle["Rules"][0]["Expiration"]["Days"] = 3
+    queue.s3.put_bucket_lifecycle_configuration(Bucket=queue.bucket, LifecycleConfiguration=lifecycle)
+    assert "lifecycle deletes objects after 3 days" in tool("doctor", "--stack", name, "-o", "text", code=3).out
+
+
+def test_doctor_tells_what_it_may_not_look_at(tool, queue, function, deployment):
+    name, _ = deployment
+    function.other = lambda path, body: (403, {"message": "no"})
+    findings = tool("doctor", "--stack", name).lines
+    unchecked, = [finding for finding in findings if finding["grade"] == "unchecked"]
+    assert "lambda:ListEventSourceMappings" in unchecked["finding"]
+
+
+def test_discard_deletes_only_what_it_is_told_to(tool, queue):
+    gone = dlq.nothing_left("Gone", at=20)
+    kept, _, _ = queue.send(dlq.kinesis(), gone, gone)
+    assert "nothing was deleted" in tool("discard", "--all", "--status", "Gone", "-o", "text").out
+    assert queue.counts() == (3, 0)
+    tool("discard", "--all", "--status", "Gone", "--execute")
+    assert [line["id"] for line in tool("list").lines] == [kept.id]
+    assert [step["step"] for step in tool.audit()] == ["deleted"] * 2
