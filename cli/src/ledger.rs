@@ -23,7 +23,7 @@
 //! for each batch of a shard, in order {
 //!     let run = &known[&key].run;
 //!     if run.claim.is_some() { settle(&key, known, how) or stop the shard }   // InDoubt::of(run) has the words
-//!     let remaining = match coverage(&run.done, &numbers) {          //    false: not yet done
+//!     let remaining = match coverage(&run.done, &numbers) {          //    `false`: not yet done
 //!         Coverage::Known(covered) => spans(&numbers, |index| chosen(index) && !covered[index])?,
 //!         Coverage::MoreThanWereRun => refuse and stop the shard,
 //!     };
@@ -33,7 +33,7 @@
 //!             Claiming::Refused(why) => stop the shard,
 //!         };
 //!         let answer = invoke().await;                               // 5. the invocation
-//!         let after = ledger.outcome(&claim, Outcome::..).await?;    // 6. its outcome; `after` is the next claim's known
+//!         let after = ledger.outcome(&claim, Outcome::..).await?;    // 6. its outcome; the next claim's `known`
 //!     }
 //!     if every record of the message is covered by after.run.done { delete().await?; }       // 7. the deletion
 //! }

@@ -29,7 +29,7 @@ impl Known {
     }
 }
 
-/// What is about to be invoked.
+/// The invocation that a claim is for.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     pub shard: Option<Shard>,
@@ -49,7 +49,7 @@ pub struct Claim {
 
 #[derive(Debug)]
 pub enum Claiming {
-    Claimed(Claim),
+    Claimed(Box<Claim>),
     Refused(Refused),
 }
 
@@ -64,7 +64,7 @@ pub enum Refused {
     Changed(Box<Run>),
 }
 
-/// What became of a claim's invocation.
+/// The end of a claim's invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     Succeeded {
@@ -91,7 +91,7 @@ pub enum Outcome {
     },
 }
 
-/// What a person says about a batch in doubt.
+/// The word of a person about a batch in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
     /// It may run again.
@@ -143,7 +143,7 @@ impl<S: Store, C: Clock> Ledger<S, C> {
             drop(self.outcome(&claim, Outcome::NotInvoked { error_type: "LockLost".to_owned() }).await);
             return Err(error);
         }
-        Ok(Claiming::Claimed(claim))
+        Ok(Claiming::Claimed(Box::new(claim)))
     }
 
     /// Writes what became of a claim. Delete the message only after this has returned.

@@ -44,7 +44,7 @@ impl Key {
     }
 }
 
-/// What the ledger knows a run by: the batch's message id, and the whole ARN of the function it ran on.
+/// The identity of a run: the batch's message id, and the whole ARN of the function it ran on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunKey {
     pub batch: String,

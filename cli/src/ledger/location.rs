@@ -83,7 +83,7 @@ impl Location {
         }
     }
 
-    /// Whether other machines see it.
+    /// `true` when other machines see it.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::S3 { .. })
     }

@@ -22,7 +22,7 @@ const READS_AT_ONCE: usize = 8;
 const MAX_UNLISTED: usize = 64;
 
 impl<S: Store, C: Clock> Ledger<S, C> {
-    /// What is known of each run. All of them are in the answer; those without a record are [`Known::absent`].
+    /// The record of each run. All of them are in the answer; those without a record are [`Known::absent`].
     pub async fn known(&self, keys: &BTreeSet<RunKey>) -> Result<BTreeMap<RunKey, Known>, LedgerError> {
         let listed: Option<BTreeSet<Key>> = if keys.len() > MAX_UNLISTED {
             Some(self.store.list(Key::runs()).await?.into_iter().collect())

@@ -10,14 +10,28 @@ use super::{Store, StoreError, Stored, Version, Write};
 #[derive(Debug, Default)]
 pub struct Memory {
     pub records: RefCell<BTreeMap<Key, Stored>>,
+    /// Each write is sent twice, as by a client that has lost the first answer.
+    pub sends_twice: Cell<bool>,
     writes: Cell<u64>,
 }
 
 impl Memory {
-    fn put(&self, key: &Key, bytes: &[u8]) -> Write {
+    fn write(&self, key: &Key, bytes: &[u8], expected: Option<&Version>) -> Write {
+        let write = self.write_once(key, bytes, expected);
+        if self.sends_twice.get() { self.write_once(key, bytes, expected) } else { write }
+    }
+
+    fn write_once(&self, key: &Key, bytes: &[u8], expected: Option<&Version>) -> Write {
+        let mut records = self.records.borrow_mut();
+        match (records.get(key), expected) {
+            (None, Some(_)) => return Write::Gone,
+            (Some(_), None) => return Write::Lost,
+            (Some(stored), Some(expected)) if stored.version != *expected => return Write::Lost,
+            _ => {}
+        }
         self.writes.set(self.writes.get() + 1);
         let version = Version(self.writes.get().to_string());
-        self.records.borrow_mut().insert(key.clone(), Stored { bytes: bytes.to_vec(), version: version.clone() });
+        records.insert(key.clone(), Stored { bytes: bytes.to_vec(), version: version.clone() });
         Write::Done(version)
     }
 }
@@ -60,19 +74,13 @@ impl<H: Hook> Store for MemoryStore<'_, H> {
 
     async fn create(&self, key: &Key, bytes: &[u8]) -> Result<Write, StoreError> {
         self.hook.before().await?;
-        let exists = self.memory.records.borrow().contains_key(key);
-        let write = if exists { Write::Lost } else { self.memory.put(key, bytes) };
+        let write = self.memory.write(key, bytes, None);
         self.hook.after().await.map(|()| write)
     }
 
     async fn replace(&self, key: &Key, bytes: &[u8], expected: &Version) -> Result<Write, StoreError> {
         self.hook.before().await?;
-        let current = self.memory.records.borrow().get(key).map(|stored| stored.version.clone());
-        let write = match current {
-            None => Write::Gone,
-            Some(version) if version != *expected => Write::Lost,
-            Some(_) => self.memory.put(key, bytes),
-        };
+        let write = self.memory.write(key, bytes, Some(expected));
         self.hook.after().await.map(|()| write)
     }
 

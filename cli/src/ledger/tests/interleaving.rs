@@ -127,7 +127,7 @@ fn faults() -> impl Strategy<Value = BTreeMap<usize, bool>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     /// Nothing runs twice and nothing overtakes, as long as a person settles only the lock of a run that is dead.
     #[test]

@@ -19,7 +19,7 @@ use crate::ledger::record::{Shard, Who};
 use crate::ledger::span::{Coverage, Span, coverage, spans};
 use crate::ledger::store::folder::FolderStore;
 use crate::ledger::store::memory::{Memory, MemoryStore, NoHook};
-use crate::ledger::store::{Store, Stored, Version};
+use crate::ledger::store::{Store, StoreError, Stored, Version, Write};
 
 const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:orders";
 const HIDES_FOR: Duration = Duration::from_secs(60);
@@ -84,7 +84,7 @@ async fn known(ledger: &TestLedger<'_>, batch: &str) -> Known {
     ledger.known(&BTreeSet::from([key(batch)])).await.unwrap().remove(&key(batch)).unwrap()
 }
 
-async fn claimed(ledger: &TestLedger<'_>, lock: &Lock, known: &Known, records: Vec<Span>) -> Claim {
+async fn claimed(ledger: &TestLedger<'_>, lock: &Lock, known: &Known, records: Vec<Span>) -> Box<Claim> {
     match ledger.claim(lock, &key(&known.run.batch), known, invocation(4, records)).await.unwrap() {
         Claiming::Claimed(claim) => claim,
         Claiming::Refused(why) => panic!("{why}"),
@@ -226,6 +226,21 @@ async fn an_unknown_outcome_keeps_the_request_id_and_the_doubt() {
 }
 
 #[tokio::test]
+async fn a_write_that_the_client_sends_twice_counts_once() {
+    let memory = Memory::default();
+    memory.sends_twice.set(true);
+    let ana = ledger(&memory, "ana");
+    for attempt in 1..3 {
+        let lock = locked(&ana).await;
+        let claim = claimed(&ana, &lock, &known(&ana, "ab").await, all(4)).await;
+        let failed = Outcome::Failed { error_type: "KeyError".to_owned(), request_id: None };
+        assert_eq!(ana.outcome(&claim, failed).await.unwrap().run.attempts_made, attempt);
+        ana.unlock(&lock, None).await.unwrap();
+    }
+    assert_eq!(ana.held_lock().await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn an_outcome_after_a_person_s_word_is_an_error() {
     let memory = Memory::default();
     let (ana, ben) = (ledger(&memory, "ana"), ledger(&memory, "ben"));
@@ -311,29 +326,20 @@ struct Counting<'a> {
 }
 
 impl Store for Counting<'_> {
-    async fn get(&self, key: &Key) -> Result<Option<Stored>, crate::ledger::store::StoreError> {
+    async fn get(&self, key: &Key) -> Result<Option<Stored>, StoreError> {
         self.gets.set(self.gets.get() + 1);
         self.store.get(key).await
     }
 
-    async fn create(
-        &self,
-        key: &Key,
-        bytes: &[u8],
-    ) -> Result<crate::ledger::store::Write, crate::ledger::store::StoreError> {
+    async fn create(&self, key: &Key, bytes: &[u8]) -> Result<Write, StoreError> {
         self.store.create(key, bytes).await
     }
 
-    async fn replace(
-        &self,
-        key: &Key,
-        bytes: &[u8],
-        version: &Version,
-    ) -> Result<crate::ledger::store::Write, crate::ledger::store::StoreError> {
+    async fn replace(&self, key: &Key, bytes: &[u8], version: &Version) -> Result<Write, StoreError> {
         self.store.replace(key, bytes, version).await
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Key>, crate::ledger::store::StoreError> {
+    async fn list(&self, prefix: &str) -> Result<Vec<Key>, StoreError> {
         self.lists.set(self.lists.get() + 1);
         self.store.list(prefix).await
     }

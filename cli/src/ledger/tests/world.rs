@@ -33,7 +33,7 @@ pub async fn pause() {
     std::future::poll_fn(poll).await;
 }
 
-/// What the function does with an event.
+/// The function's behaviour with one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     Succeeds,
@@ -65,9 +65,9 @@ pub struct Batch {
     /// Milliseconds until which the message stays hidden after the run's end.
     hidden_until: Cell<i64>,
     pub is_deleted: Cell<bool>,
-    /// Whether a record has succeeded, or a person has said so.
+    /// Records that have succeeded, or of which a person has said so.
     is_done: [Cell<bool>; RECORDS],
-    /// Whether a record may be in an event: it never was, it is known to have failed, or a person has said so.
+    /// Records that may be in an event: they never were, are known to have failed, or a person has said so.
     may_run: [Cell<bool>; RECORDS],
 }
 
