@@ -12,6 +12,7 @@ mod gather;
 mod hold;
 mod incident;
 mod interrupt;
+mod ledger;
 mod look;
 mod place;
 mod ports;
@@ -19,6 +20,8 @@ mod print;
 mod replay;
 mod session;
 mod show;
+#[allow(dead_code)] // The commands do not use it yet.
+mod spool;
 
 use std::process::ExitCode;
 

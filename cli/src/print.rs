@@ -3,6 +3,8 @@
 pub mod bytes;
 pub mod progress;
 pub mod table;
+#[allow(dead_code)] // Only the ledger uses all of it yet.
+pub mod visible;
 pub mod when;
 
 use std::io::{self, IsTerminal, Write};

@@ -1,0 +1,132 @@
+//! The history of a batch in words, for `show`, `list`, `status` and the plan.
+
+use std::fmt;
+
+use super::record::{Attempt, AttemptOutcome, Run, Who};
+use super::span::count;
+use crate::print::visible::Visible;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing was tried.
+    Untried,
+    InDoubt,
+    /// Every record has succeeded.
+    Succeeded,
+    PartlyDone,
+    /// Tried, and no record has succeeded.
+    Failed,
+}
+
+impl State {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Untried => "untried",
+            Self::InDoubt => "inDoubt",
+            Self::Succeeded => "succeeded",
+            Self::PartlyDone => "partlyDone",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Run {
+    pub fn state(&self) -> State {
+        match count(&self.done) {
+            _ if self.claim.is_some() => State::InDoubt,
+            0 if self.attempts_made == 0 => State::Untried,
+            0 => State::Failed,
+            done if done >= self.records => State::Succeeded,
+            _ => State::PartlyDone,
+        }
+    }
+
+    /// The latest attempt that has an outcome.
+    pub fn last_attempt(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// The history in one sentence.
+    pub fn sentence(&self) -> String {
+        if let Some(in_doubt) = InDoubt::of(self) {
+            return in_doubt.summary();
+        }
+        let done = match self.state() {
+            State::Untried | State::InDoubt => return "not tried".to_owned(),
+            State::Succeeded => format!("succeeded on {}", Visible::line(&self.function)),
+            State::PartlyDone => {
+                let (done, all) = (count(&self.done), self.records);
+                format!("{done} of {all} records succeeded on {}", Visible::line(&self.function))
+            }
+            State::Failed => format!("failed on {}", Visible::line(&self.function)),
+        };
+        let times = if self.attempts_made == 1 { "once".to_owned() } else { format!("{} times", self.attempts_made) };
+        let last = self.last_attempt().map(last).unwrap_or_default();
+        format!("{done}; tried {times}{last}")
+    }
+}
+
+fn last(attempt: &Attempt) -> String {
+    let mut text = match (attempt.outcome, &attempt.settled_by) {
+        (AttemptOutcome::SettledRerun, Some(who)) => format!(", settled as rerun by {}", name(who)),
+        (AttemptOutcome::SettledDone, Some(who)) => format!(", settled as done by {}", name(who)),
+        _ => format!(", last by {}", name(&attempt.by)),
+    };
+    text += &format!(" at {}", Visible::line(&attempt.finished_at));
+    if let Some(error) = &attempt.error_type {
+        text += &format!(", error type {}", Visible::line(error));
+    }
+    if let Some(request) = &attempt.request_id {
+        text += &format!(", request id {}", Visible::line(request));
+    }
+    text
+}
+
+fn name(who: &Who) -> String {
+    format!("{} on {}", Visible::line(&who.user), Visible::line(&who.host))
+}
+
+/// A claim without an outcome, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InDoubt {
+    pub by: Who,
+    pub since: String,
+    pub function: String,
+    /// Records that may have run.
+    pub records: u64,
+    pub request_id: Option<String>,
+}
+
+impl InDoubt {
+    pub fn of(run: &Run) -> Option<Self> {
+        let claim = run.claim.as_ref()?;
+        Some(Self {
+            by: claim.by.clone(),
+            since: claim.at.clone(),
+            function: run.function.clone(),
+            records: count(&claim.records),
+            request_id: claim.unknown.as_ref().and_then(|unknown| unknown.request_id.clone()),
+        })
+    }
+
+    /// One line, without advice.
+    pub fn summary(&self) -> String {
+        let request = self.request_id.as_deref().map(|id| format!(", request id {}", Visible::line(id)));
+        format!(
+            "in doubt since {}: {} claimed {} for {}, and no outcome is known{}",
+            Visible::line(&self.since),
+            name(&self.by),
+            if self.records == 1 { "1 record".to_owned() } else { format!("{} records", self.records) },
+            Visible::line(&self.function),
+            request.unwrap_or_default()
+        )
+    }
+}
+
+impl fmt::Display for InDoubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = "look at the function's log, then give --in-doubt rerun or --in-doubt done";
+        write!(f, "{}\n  → {advice}", self.summary())
+    }
+}
