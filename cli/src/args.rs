@@ -1,12 +1,21 @@
-//! What can be typed, and which command it means.
+//! The command line, and the command that it means.
+
+mod global;
+
+pub use global::{ColorChoice, GlobalArgs, OutputFormat};
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
+use hydration_aws::{Shards, SystemClock};
 
+use crate::aws::connection::Connection;
 use crate::commands;
+use crate::commands::hydrate::Destination;
+use crate::commands::replay::audit;
+use crate::context::Context;
 use crate::exit::{self, Exit};
-use crate::place::Place;
-use crate::session::Session;
+use crate::interrupt::Interrupt;
+use crate::print::Output;
 
 const ABOUT: &str = "From the alarm to the cause, and back to processed.";
 
@@ -25,13 +34,21 @@ Looking never loses or hides anything: messages that were only read are visible 
 #[command(propagate_version = true, max_term_width = 110)]
 pub struct Cli {
     #[command(flatten)]
-    pub place: Place,
+    pub global: GlobalArgs,
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(flatten)]
+    OnAws(AwsCommand),
+    Completions(commands::completions::Arguments),
+}
+
+/// Commands that need credentials and a region.
+#[derive(Debug, Subcommand)]
+pub enum AwsCommand {
     Status(commands::status::Arguments),
     List(commands::list::Arguments),
     Show(commands::show::Arguments),
@@ -41,27 +58,68 @@ pub enum Command {
     Export(commands::export::Arguments),
     Hydrate(commands::hydrate::Arguments),
     Doctor(commands::doctor::Arguments),
-    Completions(commands::completions::Arguments),
 }
 
 impl Cli {
     pub async fn run(self) -> Result<Exit> {
-        // What needs no AWS must not ask for a region.
-        if let Command::Completions(arguments) = &self.command {
-            return commands::completions::run(arguments, Self::command());
-        }
-        let session = Session::start(&self.place).await?;
         match self.command {
-            Command::Status(arguments) => commands::status::run(&session, arguments).await,
-            Command::List(arguments) => commands::list::run(&session, arguments).await,
-            Command::Replay(arguments) => commands::replay::run(&session, arguments).await,
-            Command::Isolate(arguments) => commands::isolate::run(&session, arguments).await,
-            Command::Discard(arguments) => commands::discard::run(&session, arguments).await,
-            Command::Export(arguments) => commands::export::run(&session, arguments).await,
-            Command::Hydrate(arguments) => commands::hydrate::run(&session, arguments).await,
-            Command::Doctor(arguments) => commands::doctor::run(&session, arguments).await,
             Command::Completions(arguments) => commands::completions::run(&arguments, Self::command()),
-            Command::Show(arguments) => commands::show::run(&session, arguments).await,
+            Command::OnAws(command) => command.run(&self.global).await,
+        }
+    }
+}
+
+impl AwsCommand {
+    async fn run(self, typed: &GlobalArgs) -> Result<Exit> {
+        let context = Context {
+            output: Output::standard(typed),
+            interrupt: Interrupt::listen(),
+            clock: SystemClock,
+            words: std::env::args().skip(1).collect(),
+            location_flags: typed.location_flags(),
+        };
+        let global = typed.or_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        let aws = Connection::open(global, &context.output).await?;
+        match self {
+            Self::Status(arguments) => {
+                let (queue, others) = (aws.queue().await?, aws.retry_and_parked_queues());
+                commands::status::run(&context, &queue, &aws.bucket(), &others, arguments).await
+            }
+            Self::List(arguments) => commands::list::run(&context, &aws.queue().await?, &aws.bucket(), arguments).await,
+            Self::Show(arguments) => {
+                commands::show::run(&context, &aws.queue().await?, &aws.bucket(), &aws.logs(), arguments).await
+            }
+            Self::Replay(arguments) => {
+                let url = aws.queue_url().await?;
+                let audit_path = audit::path_for(arguments.audit_file(), &url)?;
+                let (queue, bucket, function) = (aws.queue_at(url), aws.bucket(), aws.function());
+                commands::replay::run(&context, &queue, &bucket, &function, audit_path, arguments).await
+            }
+            Self::Discard(arguments) => {
+                let url = aws.queue_url().await?;
+                let audit_path = audit::path_for(arguments.audit_file(), &url)?;
+                commands::discard::run(&context, &aws.queue_at(url), &aws.bucket(), audit_path, arguments).await
+            }
+            Self::Isolate(arguments) => {
+                let (queue, bucket, function) = (aws.queue().await?, aws.bucket(), aws.function());
+                commands::isolate::run(&context, &queue, &bucket, &function, arguments).await
+            }
+            Self::Export(arguments) => {
+                commands::export::run(&context, &aws.queue().await?, &aws.bucket(), arguments).await
+            }
+            Self::Hydrate(arguments) => {
+                let destination = Destination::open(&aws, &arguments).await?;
+                let from_queue = match arguments.source_queue() {
+                    Some(name) => Some(aws.queue_at(aws.find_queue(name).await?)),
+                    None => None,
+                };
+                let reader = Shards::new(&aws.config);
+                commands::hydrate::run(&context, reader, from_queue.as_ref(), destination, arguments).await
+            }
+            Self::Doctor(arguments) => {
+                let queues = aws.all_queues().await?;
+                commands::doctor::run(&context, &queues, &aws.deployment(), aws.stack(), arguments).await
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The commands, a file each.
+//! Commands, a file each. A command takes its ports and writes to the context's output; `args` connects it to AWS.
 
 pub mod completions;
 pub mod discard;
@@ -10,3 +10,6 @@ pub mod list;
 pub mod replay;
 pub mod show;
 pub mod status;
+
+#[cfg(test)]
+mod tests;

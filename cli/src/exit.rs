@@ -5,15 +5,15 @@ use std::process::ExitCode;
 
 use hydration::error::{Fault, FaultKind};
 
-/// How a command ended that did what it was asked to.
+/// Outcome of a command that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    Fine,
-    /// It ran, and a person has to look: a replay left something undone, the doctor found problems.
+    Done,
+    /// It ran, and a person has to look: a replay left something undone, or the doctor found problems.
     Attention,
 }
 
-/// What the person at the keyboard stopped.
+/// The error of a command that a signal stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interrupted;
 
@@ -34,26 +34,33 @@ Exit codes:
   130  interrupted; every message that was held is back on the queue";
 
 pub fn code(outcome: anyhow::Result<Exit>) -> ExitCode {
+    if let Err(error) = &outcome
+        && !is_broken_pipe(error)
+    {
+        eprintln!("dlq: {error:#}");
+    }
+    ExitCode::from(number(&outcome))
+}
+
+pub fn number(outcome: &anyhow::Result<Exit>) -> u8 {
     match outcome {
-        Ok(Exit::Fine) => ExitCode::SUCCESS,
-        Ok(Exit::Attention) => ExitCode::from(3),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("dlq: {error:#}");
-            if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
-        }
+        Ok(Exit::Done) => 0,
+        Ok(Exit::Attention) => 3,
+        Err(error) if is_broken_pipe(error) => 0,
+        Err(error) if error.is::<Interrupted>() => 130,
+        Err(_) => 1,
     }
 }
 
-/// Whoever read our output has had enough of it, `head` say.
+/// A reader of the output, such as `head`, may close it early.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let of_io = |cause: &(dyn std::error::Error + 'static)| {
+    let is_closed = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
     };
-    error.chain().any(of_io)
+    error.chain().any(is_closed)
 }
 
-/// A refused call in words, with what to do about it.
+/// A failed call as an error that says what to do.
 pub fn explain(fault: &Fault) -> anyhow::Error {
     let Fault { kind, action, detail } = fault;
     let advice = match kind {

@@ -47,7 +47,7 @@
 //!   error of the store. Steps 8 and 9 are still done, if the lock is not what was lost.
 //! - An invocation that was left under way (a second Ctrl-C) is [`Outcome::Unknown`], or no outcome at all.
 //! - A dry run does step 3 alone, with [`Ledger::held_lock`].
-//! - The store is made by `Location::choose`, then `S3Store::new(&aws::retrying(config), bucket, prefix)` or
+//! - The store is made by `Location::choose`, then `S3Store::new(&aws::with_retries(config), bucket, prefix)` or
 //!   `FolderStore::new(path)`. A folder that is not shared must be named to the user as such.
 //! - Permissions: `s3:GetObject`, `s3:PutObject` and `s3:ListBucket`; without the last, S3 answers 403 for an object
 //!   that does not exist. The bucket's lifecycle must keep `ledger/` for longer than the queue keeps messages.

@@ -2,26 +2,20 @@
 
 mod args;
 mod aws;
+mod batch_item_failures;
 mod commands;
-mod ddmin;
-mod doctor;
-mod entry;
+mod context;
 mod exit;
-mod filter;
-mod gather;
-mod hold;
-mod incident;
 mod interrupt;
 mod ledger;
-mod look;
-mod place;
 mod ports;
 mod print;
-mod replay;
-mod session;
-mod show;
+mod queue;
+mod rate_limiter;
 #[allow(dead_code)] // The commands do not use it yet.
 mod spool;
+#[cfg(test)]
+mod test_support;
 
 use std::process::ExitCode;
 

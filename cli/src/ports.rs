@@ -1,6 +1,6 @@
-//! What the commands ask of the world beside the domain's own ports: a queue to read, a bucket, a function.
+//! Ports of the tool: the queue, the bucket, the function, the log and the deployment that the commands work with.
 //!
-//! The adapters in `aws` implement them on the SDK, the tests in memory.
+//! The adapters in `aws` implement them on the AWS SDK. `test_support` implements them in memory.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,81 +9,170 @@ use hydration::error::Fault;
 use hydration::message::received::Pointer;
 use hydration::timestamp::Timestamp;
 
-/// A message as it was received.
+/// A message as SQS returned it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Delivery {
+pub struct ReceivedMessage {
     pub message_id: String,
-    pub receipt: String,
+    pub receipt_handle: String,
     pub body: String,
     /// Message attributes, their values as text.
     pub attributes: BTreeMap<String, String>,
-    pub sent: Option<Timestamp>,
-    /// How often it was received, this time included.
-    pub receives: u32,
+    pub sent_at: Option<Timestamp>,
+    /// Number of receives so far, this one included.
+    pub receive_count: u32,
 }
 
-/// What a queue says of itself. The counts are approximate.
+/// Attributes of a queue. SQS keeps the three counts approximate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct QueueFacts {
+pub struct QueueAttributes {
     pub visible: u64,
-    /// Received by somebody and not yet visible again.
+    /// Messages that somebody received and that are not visible again yet.
     pub in_flight: u64,
     pub delayed: u64,
     pub retention: Option<Duration>,
     /// Receives after which a message is moved to another queue.
     pub max_receives: Option<u32>,
-    pub fifo: bool,
+    pub is_fifo: bool,
 }
 
-/// A message held: its id, and the latest receipt for it.
+/// A message that was received: its id, and the latest receipt handle for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct Receipt {
     pub message_id: String,
-    pub receipt: String,
+    pub handle: String,
 }
 
 #[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
 pub trait Queue {
-    async fn describe(&self) -> Result<QueueFacts, Fault>;
+    async fn attributes(&self) -> Result<QueueAttributes, Fault>;
 
-    /// Up to ten messages, hidden from others for so long. None: every server was asked, and none is visible.
-    async fn receive(&self, hide: Duration) -> Result<Vec<Delivery>, Fault>;
+    /// Receives up to ten messages and hides them from others for that time. An empty answer means that every server
+    /// was asked and that none is visible.
+    async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault>;
 
-    /// Hides up to ten held messages for so long from now; zero shows them again. What is no longer held is passed over.
-    async fn hide(&self, held: &[Held], hide: Duration) -> Result<(), Fault>;
+    /// Hides up to ten received messages for that time from now; zero makes them visible. A receipt that has expired is
+    /// skipped.
+    async fn change_visibility(&self, receipts: &[Receipt], visibility_timeout: Duration) -> Result<(), Fault>;
 
-    async fn delete(&self, held: &Held) -> Result<(), Fault>;
+    async fn delete(&self, receipt: &Receipt) -> Result<(), Fault>;
 }
 
-/// Why an object of the overflow bucket was not read.
+impl<Q: Queue> Queue for &Q {
+    async fn attributes(&self) -> Result<QueueAttributes, Fault> {
+        (**self).attributes().await
+    }
+
+    async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault> {
+        (**self).receive(visibility_timeout).await
+    }
+
+    async fn change_visibility(&self, receipts: &[Receipt], visibility_timeout: Duration) -> Result<(), Fault> {
+        (**self).change_visibility(receipts, visibility_timeout).await
+    }
+
+    async fn delete(&self, receipt: &Receipt) -> Result<(), Fault> {
+        (**self).delete(receipt).await
+    }
+}
+
+/// Reasons why an object of the overflow bucket was not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotFetched {
-    /// It is not there: its lifecycle was shorter than the queue's, or somebody deleted it.
+pub enum GetObjectError {
+    /// It is not there: the bucket's lifecycle is shorter than the queue's retention, or somebody deleted it.
     Missing,
     Fault(Fault),
 }
 
 #[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
 pub trait Bucket {
-    /// The object, or its first bytes.
-    async fn get(&self, pointer: &Pointer, first: Option<usize>) -> Result<Vec<u8>, NotFetched>;
+    /// Reads the whole object, or its first bytes.
+    async fn get(&self, pointer: &Pointer, first_bytes: Option<usize>) -> Result<Vec<u8>, GetObjectError>;
 }
 
-/// What became of an invocation.
+/// Outcome of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Invoked {
-    /// The function returned; this is its answer.
-    Answered(Vec<u8>),
-    /// The function threw, timed out or ran out of memory, in its own words.
-    Failed { kind: String, message: String },
+pub enum InvokeOutcome {
+    /// The function returned this payload.
+    Returned(Vec<u8>),
+    /// The function threw, timed out or ran out of memory.
+    Failed { error_type: String, message: String },
     /// Lambda did not run it.
     NotRun(Fault),
-    /// Nobody knows: the connection broke, or Lambda failed, after the event was on its way.
+    /// The connection broke, or Lambda failed, after the event was sent: the function may have run.
     Unknown(String),
 }
 
 #[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
 pub trait Function {
-    /// Invokes once and waits for the answer. Never repeats by itself what may have run.
-    async fn invoke(&self, function: &str, event: String) -> Invoked;
+    /// Invokes once and waits for the answer. It never repeats a call that may have run the function.
+    async fn invoke(&self, function: &str, event: String) -> InvokeOutcome;
+}
+
+/// A search in a log group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSearch {
+    pub group: String,
+    pub stream: Option<String>,
+    pub pattern: Option<String>,
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogEvent {
+    pub timestamp: Option<Timestamp>,
+    pub stream: Option<String>,
+    pub message: String,
+}
+
+#[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
+pub trait Logs {
+    /// The log group of a function. Where the credentials may not read it, the name that Lambda gives by default.
+    async fn log_group(&self, function: &str) -> String;
+
+    async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault>;
+}
+
+/// An event source mapping of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StreamMapping {
+    pub uuid: String,
+    pub function: String,
+    pub source: String,
+    pub state: String,
+    pub last_result: Option<String>,
+    pub destination: Option<String>,
+    /// Retries before Lambda gives up; -1 is for ever.
+    pub max_retries: Option<i32>,
+    /// Age in seconds at which Lambda gives up; -1 is never.
+    pub max_record_age_seconds: Option<i32>,
+    pub bisects: bool,
+}
+
+#[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
+pub trait Deployment {
+    /// The event source mappings of streams, in the account and region.
+    async fn mappings(&self) -> Result<Vec<StreamMapping>, Fault>;
+
+    /// The ARN of a function's role.
+    async fn role_of(&self, function: &str) -> Result<String, Fault>;
+
+    /// The time that a Kinesis stream keeps its records.
+    async fn stream_retention(&self, stream_arn: &str) -> Result<Option<Duration>, Fault>;
+
+    /// The days after which the bucket deletes hydrated messages; `None` where no rule does.
+    async fn expiration_days(&self, bucket: &str) -> Result<Option<i32>, Fault>;
+
+    /// Those of the actions that the role's policies do not allow on the resource. A resource's own policy is not
+    /// looked at.
+    async fn denied_actions(&self, role: &str, actions: &[&str], resource: &str) -> Result<Vec<String>, Fault>;
+}
+
+/// A queue with its name in the hydrator's stack: `hydrated`, `retry` or `parked`.
+#[derive(Debug)]
+pub struct NamedQueue<Q> {
+    pub name: &'static str,
+    pub url: String,
+    pub queue: Q,
 }

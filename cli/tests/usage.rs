@@ -1,5 +1,5 @@
-//! What needs no AWS: help, completions, wrong usage, and their exit codes. All else is tried on the emulators, in
-//! sandbox/tests/test_dlq_*.py.
+//! Help, completions, wrong usage and their exit codes, which need no AWS. Whole commands are tested in
+//! src/commands/tests.rs, and on the emulators in tests/tool.
 
 #![allow(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 

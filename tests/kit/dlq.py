@@ -131,7 +131,7 @@ def _waiting(record, records, view, source, options):
                or record["dynamodb"]["SequenceNumber"] for record in records]
     status = options.get("status", "Complete")
     hydration = {
-        "version": 1, "id": f"{batch_id}-{part[0]}" if part else batch_id, "status": status,
+        "version": 1, "id": f"{batch_id}-{_digest(records)}" if part else batch_id, "status": status,
         **({} if status == "Complete" else {"reason": f"It is {status}."}),
         "expectedRecords": expected, "recoveredRecords": len(records),
         **({"missingRecords": expected - len(records)} if expected > len(records) else {}),
@@ -141,6 +141,11 @@ def _waiting(record, records, view, source, options):
         "decodedView": "included",
     }
     return Waiting(record, records, view, hydration, options.get("overflow", False))
+
+
+def _digest(records):
+    """The end of a part's id: a digest of the text between the brackets of its Records."""
+    return hashlib.sha256(as_lambda.text(records)[1:-1].encode()).hexdigest()[:16]
 
 
 def _decoded(data):

@@ -26,6 +26,7 @@ def snapshot(name, text):
     text = re.sub(r"\b\d+[smhd]( ago|\b(?= *$))", r"<age>\1", text, flags=re.M)
     text = re.sub(r"hydrated-[0-9a-f]{8}", "hydrated-<name>", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "<endpoint>", text)
+    text = re.sub(r"([0-9a-f]{12})-[0-9a-f]{6}\b", r"\1-<part>", text)
     text = re.sub(r"size +\d+ B", "size <bytes>", text)
     text = "\n".join(re.sub(r" {3,}", "   ", line).rstrip() for line in text.splitlines()) + "\n"
     path = SNAPSHOTS / f"{name}.txt"
@@ -103,7 +104,7 @@ def test_show_limits_parts_and_the_raw_message(tool, shop):
     shown, = tool("show", change.id, "--records", 2).lines
     assert [record["number"] for record in shown["shown"]] == [1, 2]
     assert len(tool("show", parts[0].id.split("-")[0]).lines) == 2
-    one, = tool("show", parts[1].id[:9] + "-2").lines
+    one, = tool("show", parts[1].id[:9] + parts[1].id[64:70]).lines
     assert one["id"] == parts[1].id
 
 

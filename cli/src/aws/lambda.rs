@@ -8,27 +8,21 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::SdkError;
+use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
 use hydration::error::FaultKind;
 use hydration::json::Object;
 use hydration_aws::fault::fault;
 
-use crate::ports::{Function, Invoked};
+use crate::ports::{Function, InvokeOutcome};
 
-/// A function runs for fifteen minutes at most.
-const LONGEST_INVOCATION: Duration = Duration::from_secs(16 * 60);
-
-/// Where a function's log lines go; where nobody may say, the group that Lambda names by itself.
-pub async fn log_group(config: &SdkConfig, function: &str) -> String {
-    let request = Client::new(&super::retrying(config)).get_function_configuration().function_name(function);
-    let answer = request.send().await.ok();
-    let configured = answer.and_then(|answer| answer.logging_config?.log_group);
-    configured.unwrap_or_else(|| format!("/aws/lambda/{function}"))
-}
+/// Longer than the fifteen minutes that a function may run
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const INVOKE_TIMEOUT: Duration = Duration::from_secs(16 * 60);
 
 pub struct Lambda {
     config: SdkConfig,
-    /// One a region, kept with its connections.
+    /// Clients by region, kept for their open connections.
     clients: RefCell<HashMap<Option<String>, Client>>,
 }
 
@@ -36,12 +30,12 @@ impl Lambda {
     pub fn new(config: &SdkConfig) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(3))
-            .operation_attempt_timeout(LONGEST_INVOCATION)
+            .operation_attempt_timeout(INVOKE_TIMEOUT)
             .build();
         Self { config: config.to_builder().timeout_config(timeouts).build(), clients: RefCell::default() }
     }
 
-    /// In the function's own region.
+    /// A client in the function's own region.
     fn client(&self, function: &str) -> Client {
         let region = function.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)).map(str::to_owned);
         let make = || {
@@ -57,30 +51,35 @@ impl Lambda {
 }
 
 impl Function for Lambda {
-    async fn invoke(&self, function: &str, event: String) -> Invoked {
+    async fn invoke(&self, function: &str, event: String) -> InvokeOutcome {
         let request = self.client(function).invoke().function_name(function).payload(Blob::new(event));
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => {
-                let told = matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_));
-                let fault = fault("lambda:InvokeFunction", &error);
-                // Without a connection nothing was sent; after a 5xx the function may have run all the same.
-                let not_sent = fault.kind == FaultKind::InvalidConfiguration || fault.detail.contains("(Connect)");
-                let ran = !not_sent && (!told || fault.kind == FaultKind::Unavailable);
-                return if ran { Invoked::Unknown(fault.detail) } else { Invoked::NotRun(fault) };
-            }
+            Err(error) => return not_answered(&error),
         };
         let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
         match answer.function_error {
-            None => Invoked::Answered(payload),
-            Some(kind) => {
-                let told =
-                    str::from_utf8(&payload).ok().and_then(|text| Object::from_str(text).ok()).unwrap_or_default();
-                Invoked::Failed {
-                    kind: told.string("errorType").unwrap_or(kind),
-                    message: told.string("errorMessage").unwrap_or_default(),
+            None => InvokeOutcome::Returned(payload),
+            Some(function_error) => {
+                let text = str::from_utf8(&payload).unwrap_or_default();
+                let answer = Object::from_str(text).unwrap_or_default();
+                InvokeOutcome::Failed {
+                    error_type: answer.string("errorType").unwrap_or(function_error),
+                    message: answer.string("errorMessage").unwrap_or_default(),
                 }
             }
         }
+    }
+}
+
+fn not_answered(error: &SdkError<InvokeError>) -> InvokeOutcome {
+    let is_answered = matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_));
+    let fault = fault("lambda:InvokeFunction", error);
+    // Without a connection nothing was sent. After a 5xx, or after a connection that broke, the function may have run.
+    let is_sent = fault.kind != FaultKind::InvalidConfiguration && !fault.detail.contains("(Connect)");
+    if is_sent && (!is_answered || fault.kind == FaultKind::Unavailable) {
+        InvokeOutcome::Unknown(fault.detail)
+    } else {
+        InvokeOutcome::NotRun(fault)
     }
 }

@@ -1,4 +1,4 @@
-//! CloudWatch Logs.
+//! Logs on CloudWatch Logs.
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
@@ -7,36 +7,57 @@ use hydration::error::Fault;
 use hydration::timestamp::Timestamp;
 use hydration_aws::fault::fault;
 
-/// Pages read before giving up: a search of a busy log group returns many that are empty.
-const MOST_PAGES: usize = 200;
+use crate::ports::{LogEvent, LogSearch, Logs};
 
-/// What to look for.
-pub struct Search<'a> {
-    pub group: &'a str,
-    pub stream: Option<&'a str>,
-    pub pattern: Option<&'a str>,
-    pub from: Timestamp,
-    pub to: Timestamp,
+/// Pages to read: a search of a busy log group returns many that are empty.
+const MAX_PAGES: usize = 200;
+
+pub struct CloudWatchLogs {
+    logs: Client,
+    lambda: aws_sdk_lambda::Client,
 }
 
-pub async fn filter(config: &SdkConfig, search: &Search<'_>) -> Result<Vec<FilteredLogEvent>, Fault> {
-    let client = Client::new(&super::retrying(config));
-    let (mut events, mut token) = (Vec::new(), None);
-    for _ in 0..MOST_PAGES {
-        let request = client
-            .filter_log_events()
-            .log_group_name(search.group)
-            .set_log_stream_names(search.stream.map(|stream| vec![stream.to_owned()]))
-            .set_filter_pattern(search.pattern.map(str::to_owned))
-            .start_time(search.from.millis())
-            .end_time(search.to.millis())
-            .set_next_token(token);
-        let answer = request.send().await.map_err(|error| fault("logs:FilterLogEvents", &error))?;
-        events.extend(answer.events.unwrap_or_default());
-        token = answer.next_token;
-        if token.is_none() {
-            break;
-        }
+impl CloudWatchLogs {
+    pub fn new(config: &SdkConfig) -> Self {
+        let config = super::with_retries(config);
+        Self { logs: Client::new(&config), lambda: aws_sdk_lambda::Client::new(&config) }
     }
-    Ok(events)
+}
+
+impl Logs for CloudWatchLogs {
+    async fn log_group(&self, function: &str) -> String {
+        let answer = self.lambda.get_function_configuration().function_name(function).send().await.ok();
+        let configured = answer.and_then(|answer| answer.logging_config?.log_group);
+        configured.unwrap_or_else(|| format!("/aws/lambda/{function}"))
+    }
+
+    async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {
+        let (mut events, mut token) = (Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let request = self
+                .logs
+                .filter_log_events()
+                .log_group_name(&search.group)
+                .set_log_stream_names(search.stream.clone().map(|stream| vec![stream]))
+                .set_filter_pattern(search.pattern.clone())
+                .start_time(search.from.millis())
+                .end_time(search.to.millis())
+                .set_next_token(token);
+            let answer = request.send().await.map_err(|error| fault("logs:FilterLogEvents", &error))?;
+            events.extend(answer.events.unwrap_or_default().into_iter().filter_map(log_event));
+            token = answer.next_token;
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(events)
+    }
+}
+
+fn log_event(event: FilteredLogEvent) -> Option<LogEvent> {
+    Some(LogEvent {
+        timestamp: event.timestamp.map(Timestamp::from_millis),
+        stream: event.log_stream_name,
+        message: event.message?,
+    })
 }

@@ -6,7 +6,7 @@ use hydration::error::{Fault, FaultKind};
 use hydration::message::received::Pointer;
 use hydration_aws::fault::fault;
 
-use crate::ports::{Bucket, NotFetched};
+use crate::ports::{Bucket, GetObjectError};
 
 const GET_OBJECT: &str = "s3:GetObject";
 
@@ -14,25 +14,25 @@ pub struct S3(Client);
 
 impl S3 {
     pub fn new(config: &SdkConfig) -> Self {
-        let config = hydration_aws::outbox::s3_config(&super::retrying(config)).build();
+        let config = hydration_aws::outbox::s3_config(&super::with_retries(config)).build();
         Self(Client::from_conf(config))
     }
 }
 
 impl Bucket for S3 {
-    async fn get(&self, pointer: &Pointer, first: Option<usize>) -> Result<Vec<u8>, NotFetched> {
-        let range = first.map(|bytes| format!("bytes=0-{}", bytes.saturating_sub(1)));
+    async fn get(&self, pointer: &Pointer, first_bytes: Option<usize>) -> Result<Vec<u8>, GetObjectError> {
+        let range = first_bytes.map(|bytes| format!("bytes=0-{}", bytes.saturating_sub(1)));
         let request = self.0.get_object().bucket(&pointer.bucket).key(&pointer.key).set_range(range);
         let answer = request.send().await.map_err(|error| {
             if error.as_service_error().is_some_and(|error| error.is_no_such_key()) {
-                NotFetched::Missing
+                GetObjectError::Missing
             } else {
-                NotFetched::Fault(fault(GET_OBJECT, &error))
+                GetObjectError::Fault(fault(GET_OBJECT, &error))
             }
         })?;
         let broken = |_| {
             let detail = "the connection broke before the whole object had come".to_owned();
-            NotFetched::Fault(Fault { kind: FaultKind::Unavailable, action: GET_OBJECT, detail })
+            GetObjectError::Fault(Fault { kind: FaultKind::Unavailable, action: GET_OBJECT, detail })
         };
         Ok(answer.body.collect().await.map_err(broken)?.to_vec())
     }

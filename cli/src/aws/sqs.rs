@@ -12,7 +12,7 @@ use hydration::json::Object;
 use hydration::timestamp::Timestamp;
 use hydration_aws::fault::fault;
 
-use crate::ports::{Delivery, Held, Queue, QueueFacts};
+use crate::ports::{Queue, QueueAttributes, Receipt, ReceivedMessage};
 
 pub struct Sqs {
     client: Client,
@@ -21,7 +21,7 @@ pub struct Sqs {
 
 impl Sqs {
     pub fn new(config: &SdkConfig, url: String) -> Self {
-        Self { client: Client::new(&super::retrying(config)), url }
+        Self { client: Client::new(&super::with_retries(config)), url }
     }
 
     /// The URL of a queue that is given by its URL or by its name.
@@ -29,7 +29,7 @@ impl Sqs {
         if name.starts_with("https://") || name.starts_with("http://") {
             return Ok(name.to_owned());
         }
-        let request = Client::new(&super::retrying(config)).get_queue_url().queue_name(name);
+        let request = Client::new(&super::with_retries(config)).get_queue_url().queue_name(name);
         let answer = request.send().await.map_err(|error| fault("sqs:GetQueueUrl", &error))?;
         answer.queue_url.ok_or_else(|| unreadable("sqs:GetQueueUrl"))
     }
@@ -40,7 +40,7 @@ fn unreadable(action: &'static str) -> Fault {
 }
 
 impl Queue for Sqs {
-    async fn describe(&self) -> Result<QueueFacts, Fault> {
+    async fn attributes(&self) -> Result<QueueAttributes, Fault> {
         let request = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(QueueAttributeName::All);
         let answer = request.send().await.map_err(|error| fault("sqs:GetQueueAttributes", &error))?;
         let attributes = answer.attributes.unwrap_or_default();
@@ -50,7 +50,7 @@ impl Queue for Sqs {
         // The API takes the count as a number and as a string, and gives back what it took.
         let max_receives =
             redrive.and_then(|policy| policy.get("maxReceiveCount")?.get().trim_matches('"').parse().ok());
-        Ok(QueueFacts {
+        Ok(QueueAttributes {
             visible: count(QueueAttributeName::ApproximateNumberOfMessages),
             in_flight: count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
             delayed: count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
@@ -58,33 +58,33 @@ impl Queue for Sqs {
                 .and_then(|seconds| seconds.parse().ok())
                 .map(Duration::from_secs),
             max_receives,
-            fifo: self.url.ends_with(".fifo"),
+            is_fifo: self.url.ends_with(".fifo"),
         })
     }
 
-    async fn receive(&self, hide: Duration) -> Result<Vec<Delivery>, Fault> {
+    async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault> {
         let request = self
             .client
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(10)
-            .visibility_timeout(seconds(hide))
-            // Without waiting, SQS asks only some of its servers, and no message is no proof of an empty queue
+            .visibility_timeout(seconds(visibility_timeout))
+            // Without a wait, SQS asks only some of its servers, and an empty answer does not mean an empty queue
             // (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html>).
             .wait_time_seconds(1)
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All");
         let answer = request.send().await.map_err(|error| fault("sqs:ReceiveMessage", &error))?;
-        Ok(answer.messages.unwrap_or_default().into_iter().map(delivery).collect())
+        Ok(answer.messages.unwrap_or_default().into_iter().map(received_message).collect())
     }
 
-    async fn hide(&self, held: &[Held], hide: Duration) -> Result<(), Fault> {
+    async fn change_visibility(&self, receipts: &[Receipt], visibility_timeout: Duration) -> Result<(), Fault> {
         let mut request = self.client.change_message_visibility_batch().queue_url(&self.url);
-        for (index, message) in held.iter().enumerate() {
+        for (index, receipt) in receipts.iter().enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())
-                .receipt_handle(&message.receipt)
-                .visibility_timeout(seconds(hide))
+                .receipt_handle(&receipt.handle)
+                .visibility_timeout(seconds(visibility_timeout))
                 .build()
                 .map_err(|_| unreadable("sqs:ChangeMessageVisibility"))?;
             request = request.entries(entry);
@@ -92,8 +92,8 @@ impl Queue for Sqs {
         request.send().await.map(drop).map_err(|error| fault("sqs:ChangeMessageVisibility", &error))
     }
 
-    async fn delete(&self, held: &Held) -> Result<(), Fault> {
-        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&held.receipt);
+    async fn delete(&self, receipt: &Receipt) -> Result<(), Fault> {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&receipt.handle);
         request.send().await.map(drop).map_err(|error| fault("sqs:DeleteMessage", &error))
     }
 }
@@ -102,17 +102,17 @@ fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
-fn delivery(message: Message) -> Delivery {
+fn received_message(message: Message) -> ReceivedMessage {
     let system = message.attributes.unwrap_or_default();
     let number = |name| system.get(&name).and_then(|text| text.parse::<i64>().ok());
     let attributes = message.message_attributes.unwrap_or_default().into_iter();
-    Delivery {
+    ReceivedMessage {
         message_id: message.message_id.unwrap_or_default(),
-        receipt: message.receipt_handle.unwrap_or_default(),
+        receipt_handle: message.receipt_handle.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
         attributes: attributes.filter_map(|(name, value)| Some((name, value.string_value?))).collect(),
-        sent: number(MessageSystemAttributeName::SentTimestamp).map(Timestamp::from_millis),
-        receives: number(MessageSystemAttributeName::ApproximateReceiveCount)
+        sent_at: number(MessageSystemAttributeName::SentTimestamp).map(Timestamp::from_millis),
+        receive_count: number(MessageSystemAttributeName::ApproximateReceiveCount)
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or(1),
     }

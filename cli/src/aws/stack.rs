@@ -1,4 +1,4 @@
-//! The hydrator's stack: its outputs name everything.
+//! Outputs of the hydrator's stack: they name its queues, its bucket, its topic and its role.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,20 @@ use hydration_aws::fault::fault;
 
 use crate::exit::explain;
 
-/// The outputs of a stack that are of use here, as template.yaml names them.
+/// Outputs of a stack, by the names in template.yaml.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stack {
     outputs: BTreeMap<String, String>,
 }
 
 impl Stack {
+    #[cfg(test)]
+    pub fn with_outputs(outputs: &[(&str, &str)]) -> Self {
+        Self { outputs: outputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
+    }
+
     pub async fn find(config: &SdkConfig, name: &str) -> Result<Self> {
-        let request = Client::new(&super::retrying(config)).describe_stacks().stack_name(name);
+        let request = Client::new(&super::with_retries(config)).describe_stacks().stack_name(name);
         let answer = request.send().await.map_err(|error| {
             explain(&fault("cloudformation:DescribeStacks", &error)).context(format!("the stack {name} was not found"))
         })?;

@@ -1,4 +1,4 @@
-//! `dlq completions`: what a shell needs to complete the rest.
+//! `dlq completions`: a script that completes commands and flags in a shell.
 
 use std::io::Write;
 
@@ -22,9 +22,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, mut command: Command) -> Result<Exit> {
-    // Composed first: a reader that has gone must not end in a panic.
+    // clap panics where its writer fails, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "dlq", &mut script);
     std::io::stdout().write_all(&script)?;
-    Ok(Exit::Fine)
+    Ok(Exit::Done)
 }

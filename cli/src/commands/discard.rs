@@ -1,21 +1,21 @@
-//! `dlq discard`: take off the queue what has been dealt with in another way.
+//! `dlq discard`: delete messages that were dealt with in another way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use hydration::ports::Clock;
-use hydration_aws::SystemClock;
 
-use crate::commands::list::{line, warn};
-use crate::entry::Entry;
+use crate::commands::replay::audit::{Audit, AuditEntry, AuditStep};
+use crate::context::Context;
 use crate::exit::{Exit, explain};
-use crate::filter::LookArguments;
-use crate::gather::gather;
-use crate::hold::holding;
-use crate::print::{Paint, count, short_id};
-use crate::replay::audit::{Audit, Line, Step, path_for};
-use crate::session::Session;
+use crate::ports::{Bucket, Queue};
+use crate::print::message_json::MessageJson;
+use crate::print::{Output, Paint, count, short_id};
+use crate::queue::filter::{ReadFilterArgs, parse_id};
+use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::lease::{Lease, with_lease};
+use crate::queue::read_queue::{KeepBodies, read_queue};
 
 /// Delete messages without running them: what is expired, or was dealt with in another way
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ Every copy of a message goes, and the audit file has a line for each. An object 
 bucket's lifecycle. To keep the records, dlq export them first.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "ID", value_parser = parse_id, required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<String>,
     /// Every message that the filters let pass
     #[arg(long)]
@@ -37,61 +37,75 @@ pub struct Arguments {
     #[arg(long)]
     execute: bool,
     #[command(flatten)]
-    filter: LookArguments,
+    filter: ReadFilterArgs,
     /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
 }
 
-pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let filter = arguments.filter.filter(&arguments.ids)?;
-    let mut audit = match arguments.execute {
-        true => Some(Audit::open(&path_for(arguments.audit.as_deref(), &session.queue_url().await?)?)?),
-        false => None,
-    };
-    let (queue, bucket) = (session.queue().await?, session.bucket());
-    let output = &session.output;
-    let chosen = holding(&queue, &session.interrupt, async |hold| {
-        let gathered = gather(hold, &bucket, |_| false).await?;
-        filter.check_ids(&gathered.entries)?;
-        warn(session, &gathered);
-        let chosen: Vec<Entry> = gathered.entries.into_iter().filter(|entry| filter.takes(entry)).collect();
-        for entry in &chosen {
-            let Some(audit) = audit.as_mut() else { continue };
-            for copy in &entry.copies {
-                hold.delete(&copy.message_id).await.map_err(|fault| explain(&fault))?;
-                let function = entry.function_arn.clone().unwrap_or_default();
-                let at = SystemClock.now().rfc3339();
-                audit.write(&Line {
-                    message_id: Some(copy.message_id.clone()),
-                    ..Line::new(at, Step::Deleted, &entry.id, &function)
-                })?;
+impl Arguments {
+    pub fn audit_file(&self) -> Option<&Path> {
+        self.audit.as_deref()
+    }
+}
+
+pub async fn run<Q: Queue, B: Bucket, C: Clock>(
+    context: &Context<C>,
+    queue: &Q,
+    bucket: &B,
+    audit_path: PathBuf,
+    arguments: Arguments,
+) -> Result<Exit> {
+    let filter = arguments.filter.filter(&arguments.ids, context.now());
+    let mut audit = if arguments.execute { Some(Audit::open(&audit_path)?) } else { None };
+    let chosen = with_lease(queue, &context.interrupt, async |lease| {
+        let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
+        let chosen = contents.choose(&filter, lease).await?;
+        contents.warnings().iter().for_each(|warning| context.output.note(warning));
+        if let Some(audit) = &mut audit {
+            for message in &chosen {
+                delete(lease, message, audit, &context.clock).await?;
             }
         }
         Ok(chosen)
     })
     .await?;
+    print(&context.output, &chosen, arguments.execute)?;
+    Ok(Exit::Done)
+}
 
-    for entry in &chosen {
-        if output.json {
-            output.json(&line(entry))?;
-        } else {
-            let records = count(entry.records, "record", "records");
-            output.line(format!(
-                "{}  {:<12} {records}",
-                output.paint(Paint::Cyan, short_id(&entry.id)),
-                entry.status.as_str()
-            ))?;
-        }
+async fn delete<Q: Queue, C: Clock>(
+    lease: &Lease<'_, Q>,
+    message: &HydratedMessage,
+    audit: &mut Audit,
+    clock: &C,
+) -> Result<()> {
+    for message_id in message.message_ids() {
+        lease.delete(message_id).await.map_err(|fault| explain(&fault))?;
+        let function = message.function_arn.as_deref().unwrap_or_default();
+        audit.write(&AuditEntry {
+            message_id: Some(message_id.to_owned()),
+            ..AuditEntry::new(clock.now().rfc3339(), AuditStep::Deleted, &message.id, function)
+        })?;
     }
-    if !output.json {
-        let messages = count(chosen.len() as u64, "message", "messages");
-        let records = count(chosen.iter().map(|entry| entry.records).sum(), "record", "records");
-        let told = match arguments.execute {
-            true => format!("{messages} deleted, with {records}."),
-            false => format!("Dry run: nothing was deleted. --execute deletes {messages}, with {records}."),
-        };
-        output.line(output.paint(Paint::Bold, told))?;
+    Ok(())
+}
+
+fn print(output: &Output, chosen: &[HydratedMessage], is_executed: bool) -> Result<()> {
+    if output.json {
+        return chosen.iter().try_for_each(|message| output.json(&MessageJson::from(message)));
     }
-    Ok(Exit::Fine)
+    for message in chosen {
+        let id = output.paint(Paint::Cyan, short_id(&message.id));
+        let records = count(message.records, "record", "records");
+        output.line(format!("{id}  {:<12} {records}", message.status.as_str()))?;
+    }
+    let messages = count(chosen.len() as u64, "message", "messages");
+    let records = count(chosen.iter().map(|message| message.records).sum(), "record", "records");
+    let summary = if is_executed {
+        format!("{messages} deleted, with {records}.")
+    } else {
+        format!("Dry run: nothing was deleted. --execute deletes {messages}, with {records}.")
+    };
+    output.line(output.paint(Paint::Bold, summary))
 }

@@ -1,21 +1,23 @@
-//! `dlq doctor`: is the deployment sound, and what to change.
+//! `dlq doctor`: checks of a deployment, with the changes to make.
+
+mod rules;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use hydration::arn::{Source, StreamArn};
 use hydration::error::Fault;
+use hydration::invocation_record::function_name;
 
-use crate::aws::deployment::{denied, expiration, mappings, role_of, stream_retention};
-use crate::aws::sqs::Sqs;
 use crate::aws::stack::Stack;
-use crate::doctor::{self, Finding, Grade, Mapping};
+use crate::commands::doctor::rules::{Finding, Grade};
+use crate::context::Context;
 use crate::exit::{Exit, explain};
-use crate::ports::Queue;
+use crate::ports::{Deployment, NamedQueue, Queue, StreamMapping};
 use crate::print::progress::Progress;
-use crate::print::{Paint, count};
-use crate::session::Session;
+use crate::print::{Output, Paint, count};
 
 /// Check a deployment: mappings, permissions, retentions; say what to change
 #[derive(Debug, Args)]
@@ -25,8 +27,8 @@ Examples:
   dlq doctor --stack hydrator -o json | jq 'select(.grade == \"problem\")'
 
 It reads and changes nothing. It needs lambda:ListEventSourceMappings, lambda:GetFunctionConfiguration,
-kinesis:DescribeStreamSummary, sqs:GetQueueAttributes, s3:GetLifecycleConfiguration and iam:SimulatePrincipalPolicy; what
-your credentials may not look at is told as unchecked.
+kinesis:DescribeStreamSummary, sqs:GetQueueAttributes, s3:GetLifecycleConfiguration and iam:SimulatePrincipalPolicy;
+what your credentials may not look at is listed as unchecked.
 
 Exit code 3 means that it found problems.")]
 pub struct Arguments {
@@ -41,129 +43,126 @@ pub struct Arguments {
 const READ_KINESIS: &[&str] = &["kinesis:GetShardIterator", "kinesis:GetRecords"];
 const READ_DYNAMODB: &[&str] = &["dynamodb:GetShardIterator", "dynamodb:GetRecords"];
 
-pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
+pub async fn run<Q: Queue, D: Deployment, C>(
+    context: &Context<C>,
+    queues: &[NamedQueue<Q>],
+    deployment: &D,
+    stack: &Stack,
+    arguments: Arguments,
+) -> Result<Exit> {
     let progress = Progress::new("checking");
-    let mut checkup = Checkup { session, findings: Vec::new(), progress: &progress };
-    checkup.queues().await?;
-    checkup.mappings(arguments.function.as_deref()).await;
-    progress.done();
-    let mut findings = checkup.findings;
+    let mut checks = Checks { deployment, stack, findings: Vec::new(), progress: &progress };
+    checks.check_queues(queues).await;
+    checks.check_mappings(arguments.function.as_deref()).await;
+    progress.finish();
+    let mut findings = checks.findings;
     findings.sort_by_key(|finding| finding.grade);
-    print(session, &findings, arguments.verbose)?;
+    if context.output.json {
+        findings.iter().try_for_each(|finding| context.output.json(finding))?;
+    } else {
+        print_text(&context.output, &findings, arguments.verbose)?;
+    }
     let has_problem = findings.iter().any(|finding| finding.grade == Grade::Problem);
-    Ok(if has_problem { Exit::Attention } else { Exit::Fine })
+    Ok(if has_problem { Exit::Attention } else { Exit::Done })
 }
 
-struct Checkup<'a> {
-    session: &'a Session,
+struct Checks<'a, D> {
+    deployment: &'a D,
+    stack: &'a Stack,
     findings: Vec<Finding>,
     progress: &'a Progress,
 }
 
-impl Checkup<'_> {
-    fn unchecked(&mut self, subject: impl Into<String>, fault: &Fault) {
+impl<D: Deployment> Checks<'_, D> {
+    fn add_unchecked(&mut self, subject: impl Into<String>, fault: &Fault) {
         self.findings.push(Finding::new(Grade::Unchecked, subject, format!("{:#}", explain(fault)), ""));
     }
 
-    async fn queues(&mut self) -> Result<()> {
-        let stack = self.session.stack();
-        let urls = [
-            ("hydrated", Some(self.session.queue_url().await?)),
-            ("retry", stack.and_then(Stack::retry_queue).map(str::to_owned)),
-            ("parked", stack.and_then(Stack::parked_queue).map(str::to_owned)),
-        ];
-        let mut retention = None;
-        for (name, url) in urls {
-            let Some(url) = url else { continue };
-            match Sqs::new(&self.session.config, url).describe().await {
-                Err(fault) => self.unchecked(format!("{name} queue"), &fault),
-                Ok(facts) => {
-                    if name == "hydrated" {
-                        retention = facts.retention;
+    async fn check_queues<Q: Queue>(&mut self, queues: &[NamedQueue<Q>]) {
+        let mut hydrated_retention = None;
+        for NamedQueue { name, queue, .. } in queues {
+            match queue.attributes().await {
+                Err(fault) => self.add_unchecked(format!("{name} queue"), &fault),
+                Ok(attributes) => {
+                    if *name == "hydrated" {
+                        hydrated_retention = attributes.retention;
                     }
-                    self.findings.extend(doctor::queue(name, facts.retention, facts.max_receives));
+                    self.findings.extend(rules::queue(name, attributes.retention, attributes.max_receives));
                 }
             }
             self.progress.add(1);
         }
-        if let Some(bucket) = stack.and_then(Stack::overflow_bucket) {
-            match expiration(&self.session.config, bucket).await {
-                Err(fault) => self.unchecked(format!("bucket {bucket}"), &fault),
-                Ok(days) => self.findings.push(doctor::bucket(bucket, days, retention)),
+        if let Some(bucket) = self.stack.overflow_bucket() {
+            match self.deployment.expiration_days(bucket).await {
+                Err(fault) => self.add_unchecked(format!("bucket {bucket}"), &fault),
+                Ok(days) => self.findings.push(rules::bucket(bucket, days, hydrated_retention)),
             }
         }
-        Ok(())
     }
 
-    async fn mappings(&mut self, function: Option<&str>) {
-        let topic = self.session.stack().and_then(Stack::topic_arn).map(str::to_owned);
-        let mut found = match mappings(&self.session.config).await {
-            Err(fault) => return self.unchecked("mappings", &fault),
-            Ok(found) => found,
+    async fn check_mappings(&mut self, function: Option<&str>) {
+        let mut mappings = match self.deployment.mappings().await {
+            Err(fault) => return self.add_unchecked("mappings", &fault),
+            Ok(mappings) => mappings,
         };
-        let is_meant = |mapping: &Mapping| {
-            let name = hydration::invocation_record::function_name(&mapping.function);
-            function.is_none_or(|function| mapping.function == function || name == Some(function))
+        let is_chosen = |mapping: &StreamMapping| {
+            function.is_none_or(|name| mapping.function == name || function_name(&mapping.function) == Some(name))
         };
-        found.retain(is_meant);
-        if found.is_empty() {
+        mappings.retain(is_chosen);
+        if mappings.is_empty() {
             let change = "attach one with infra/kinesis-source.yaml or infra/dynamodb-source.yaml";
-            self.findings.push(Finding::new(
-                Grade::Warning,
-                "mappings",
-                "no stream is mapped to a function here",
-                change,
-            ));
+            let finding = "no stream is mapped to a function here";
+            self.findings.push(Finding::new(Grade::Warning, "mappings", finding, change));
         }
-        let mut roles = BTreeSet::new();
-        for mapping in &found {
+        let mut checked_roles = BTreeSet::new();
+        for mapping in &mappings {
             self.progress.add(1);
-            let retention = self.retention(&mapping.source).await;
-            self.findings.extend(doctor::mapping(mapping, retention, topic.as_deref()));
-            if let Some(topic) = topic.as_deref().filter(|topic| mapping.destination.as_deref() == Some(*topic)) {
-                match role_of(&self.session.config, &mapping.function).await {
-                    Err(fault) => self.unchecked(format!("role of {}", mapping.function), &fault),
-                    Ok(role) if roles.insert(role.clone()) => self.role(&role, &["sns:Publish"], topic).await,
-                    Ok(_) => {}
-                }
-                self.reader(&mapping.source).await;
-            }
+            self.check_mapping(mapping, &mut checked_roles).await;
         }
     }
 
-    async fn retention(&mut self, source: &str) -> Option<std::time::Duration> {
+    async fn check_mapping(&mut self, mapping: &StreamMapping, checked_roles: &mut BTreeSet<String>) {
+        let topic = self.stack.topic_arn();
+        let retention = self.stream_retention(&mapping.source).await;
+        self.findings.extend(rules::mapping(mapping, retention, topic));
+        let Some(topic) = topic.filter(|topic| mapping.destination.as_deref() == Some(*topic)) else { return };
+        match self.deployment.role_of(&mapping.function).await {
+            Err(fault) => self.add_unchecked(format!("role of {}", mapping.function), &fault),
+            Ok(role) if checked_roles.insert(role.clone()) => self.check_role(&role, &["sns:Publish"], topic).await,
+            Ok(_) => {}
+        }
+        self.check_hydrate_role(&mapping.source).await;
+    }
+
+    async fn stream_retention(&mut self, source: &str) -> Option<Duration> {
         let stream = StreamArn::parse(source).ok().filter(|stream| stream.source() == Source::Kinesis)?;
-        match stream_retention(&self.session.config, stream.stream()).await {
+        match self.deployment.stream_retention(stream.stream()).await {
             Ok(retention) => retention,
             Err(fault) => {
-                self.unchecked(format!("retention of {}", stream.name()), &fault);
+                self.add_unchecked(format!("retention of {}", stream.name()), &fault);
                 None
             }
         }
     }
 
-    /// Whether the hydrate function may read the stream.
-    async fn reader(&mut self, source: &str) {
-        let Some(role) = self.session.stack().and_then(Stack::hydrate_role_arn).map(str::to_owned) else { return };
+    /// Checks that the hydrate function may read the stream.
+    async fn check_hydrate_role(&mut self, source: &str) {
+        let Some(role) = self.stack.hydrate_role_arn() else { return };
         let Ok(stream) = StreamArn::parse(source) else { return };
         let actions = if stream.source() == Source::Kinesis { READ_KINESIS } else { READ_DYNAMODB };
-        self.role(&role, actions, stream.stream()).await;
+        self.check_role(role, actions, stream.stream()).await;
     }
 
-    async fn role(&mut self, role: &str, actions: &[&str], resource: &str) {
+    async fn check_role(&mut self, role: &str, actions: &[&str], resource: &str) {
         let subject = format!("role {}", role.rsplit('/').next().unwrap_or(role));
-        match denied(&self.session.config, role, actions, resource).await {
-            Err(fault) => self.unchecked(subject, &fault),
-            Ok(denied) => self.findings.push(doctor::role(subject, &denied)),
+        match self.deployment.denied_actions(role, actions, resource).await {
+            Err(fault) => self.add_unchecked(subject, &fault),
+            Ok(denied) => self.findings.push(rules::role(subject, &denied, resource)),
         }
     }
 }
 
-fn print(session: &Session, findings: &[Finding], verbose: bool) -> Result<()> {
-    let output = &session.output;
-    if output.json {
-        return findings.iter().try_for_each(|finding| output.json(finding));
-    }
+fn print_text(output: &Output, findings: &[Finding], verbose: bool) -> Result<()> {
     for finding in findings.iter().filter(|finding| verbose || finding.grade != Grade::Fine) {
         let (paint, word) = match finding.grade {
             Grade::Problem => (Paint::Red, "problem"),

@@ -2,10 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use clap::Args;
 use hydration::error::{Fault, FaultKind, HydrateError};
@@ -16,22 +16,24 @@ use hydration::message::Message;
 use hydration::message::part::MAX_PART_BYTES;
 use hydration::ports::{Clock, Outbox, PutOutcome, SendError, ShardReader};
 use hydration::retry::Tally;
-use hydration_aws::{QueueAndBucket, Shards, SystemClock};
+use hydration_aws::QueueAndBucket;
 use serde_json::value::RawValue;
 
-use crate::aws::sqs::Sqs;
-use crate::aws::stack::Stack;
+use crate::aws::connection::Connection;
+use crate::context::Context;
 use crate::exit::{Exit, Interrupted, explain};
-use crate::hold::holding;
-use crate::look::look;
+use crate::ports::Queue;
 use crate::print::progress::Progress;
 use crate::print::{Output, count, short_id};
-use crate::session::Session;
+use crate::queue::lease::{Lease, with_lease};
+use crate::queue::receive_all::receive_all;
 
-/// Time for one batch; nobody waits for an answer but you.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
-const DELIVERY: Duration = Duration::from_secs(60);
-const LARGEST_MESSAGE: usize = 1_048_576;
+/// The longest time for one batch: ten minutes to read, one more to deliver.
+const READ_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest message that SQS takes
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+const MAX_MESSAGE_BYTES: usize = 1_048_576;
 
 /// Hydrate bare invocation records: from a file, standard input, or a queue that holds them
 #[derive(Debug, Args)]
@@ -42,7 +44,7 @@ Examples:
   dlq hydrate --from-queue old-stream-dlq            an old dead-letter queue, printed; nothing leaves it
   dlq hydrate --from-queue old-stream-dlq --send --delete --stack hydrator
 
-An SNS notification, an SNS event or a failure document around a record are opened. With --send the messages go to the
+An SNS notification, an SNS event or a failure document may be around a record. With --send the messages go to the
 queue that --stack or --queue names, as the function would have sent them, and the overflow to the stack's bucket.
 --delete takes a message off --from-queue once all that it held has been sent.
 
@@ -65,12 +67,46 @@ pub struct Arguments {
     overflow_bucket: Option<String>,
 }
 
-/// Prints instead of sending.
+/// The place where hydrated messages go.
+pub enum Destination<O> {
+    Print,
+    Send { outbox: O, overflow_bucket: Option<String>, is_fifo: bool },
+}
+
+impl Destination<QueueAndBucket> {
+    /// The queue and the bucket that the command line names.
+    pub async fn open(aws: &Connection, arguments: &Arguments) -> Result<Self> {
+        if !arguments.send {
+            return Ok(Self::Print);
+        }
+        let url = aws.queue_url().await?;
+        if let Some(from) = &arguments.from_queue
+            && aws.find_queue(from).await? == url
+        {
+            bail!("--from-queue is the queue to send to\n  → name the other with --queue or --stack");
+        }
+        let overflow_bucket = arguments.overflow_bucket.as_deref().or_else(|| aws.stack().overflow_bucket());
+        Ok(Self::Send {
+            is_fifo: url.ends_with(".fifo"),
+            overflow_bucket: overflow_bucket.map(str::to_owned),
+            outbox: QueueAndBucket::new(&aws.config, url),
+        })
+    }
+}
+
+impl Arguments {
+    /// The queue to read from, by URL or name.
+    pub fn source_queue(&self) -> Option<&str> {
+        self.from_queue.as_deref()
+    }
+}
+
+/// An outbox that prints messages instead of sending them.
 struct Printer<'a>(&'a Output);
 
 impl Outbox for Printer<'_> {
     async fn send(&self, message: &Message) -> Result<String, SendError> {
-        // Standard output that is closed is noticed by the next print; no message is lost by it.
+        // A standard output that is closed is an error of the next print; no message is lost by it.
         let _ = self.0.line(&message.body);
         Ok(String::new())
     }
@@ -85,96 +121,113 @@ impl Outbox for Printer<'_> {
     }
 }
 
-pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let reader = Shards::new(&session.config);
-    if !arguments.send {
-        let settings = Settings { max_message_bytes: usize::MAX, ..settings(None, false) };
-        let hydrator = Hydrator::new(reader, Printer(&session.output), SystemClock, settings);
-        return Work { session, arguments, hydrator }.run().await;
+pub async fn run<R: ShardReader, Q: Queue, O: Outbox, C: Clock + Clone>(
+    context: &Context<C>,
+    reader: R,
+    from_queue: Option<&Q>,
+    destination: Destination<O>,
+    arguments: Arguments,
+) -> Result<Exit> {
+    let clock = context.clock.clone();
+    match destination {
+        Destination::Print => {
+            let settings = Settings { max_message_bytes: usize::MAX, ..settings(None, false) };
+            let hydrator = Hydrator::new(reader, Printer(&context.output), clock, settings);
+            Hydration { context, arguments, hydrator, totals: Totals::default() }.run(from_queue).await
+        }
+        Destination::Send { outbox, overflow_bucket, is_fifo } => {
+            let hydrator = Hydrator::new(reader, outbox, clock, settings(overflow_bucket, is_fifo));
+            Hydration { context, arguments, hydrator, totals: Totals::default() }.run(from_queue).await
+        }
     }
-    let url = session.queue_url().await?;
-    if let Some(from) = &arguments.from_queue
-        && Sqs::find(&session.config, from).await.map_err(|fault| explain(&fault))? == url
-    {
-        bail!("--from-queue is the queue to send to\n  → name the other with --queue or --stack");
-    }
-    let bucket = arguments.overflow_bucket.clone();
-    let bucket = bucket.or_else(|| session.stack().and_then(Stack::overflow_bucket).map(str::to_owned));
-    let settings = settings(bucket, url.ends_with(".fifo"));
-    let hydrator = Hydrator::new(reader, QueueAndBucket::new(&session.config, url), SystemClock, settings);
-    Work { session, arguments, hydrator }.run().await
 }
 
-/// The function's settings, but that the tool waits for the whole range itself instead of leaving it to a retry queue.
-fn settings(overflow_bucket: Option<String>, fifo: bool) -> Settings {
+/// The function's settings, except that the tool waits for the whole range itself instead of leaving it to a retry
+/// queue.
+fn settings(overflow_bucket: Option<String>, is_fifo: bool) -> Settings {
     Settings {
-        max_message_bytes: LARGEST_MESSAGE,
+        max_message_bytes: MAX_MESSAGE_BYTES,
         decoded_view: true,
         overflow_bucket,
         retry_queue_url: None,
-        fifo,
+        fifo: is_fifo,
         max_part_bytes: MAX_PART_BYTES,
     }
 }
 
-struct Work<'a, R, O> {
-    session: &'a Session,
-    arguments: Arguments,
-    hydrator: Hydrator<R, O, SystemClock>,
+/// Numbers of documents.
+#[derive(Debug, Default)]
+struct Totals {
+    hydrated: Cell<u64>,
+    failed: Cell<u64>,
 }
 
-impl<R: ShardReader, O: Outbox> Work<'_, R, O> {
-    async fn run(self) -> Result<Exit> {
-        let (done, failed) = (Cell::new(0), Cell::new(0));
-        let tally = |is_done: bool| if is_done { done.set(done.get() + 1) } else { failed.set(failed.get() + 1) };
-        match &self.arguments.from_queue {
-            None => {
-                for (place, text) in self.documents()?.iter().enumerate() {
-                    if self.session.interrupt.is_asked() {
-                        return Err(Interrupted.into());
-                    }
-                    tally(self.document(&format!("document {}", place + 1), text).await);
-                }
-            }
-            Some(from) => self.queue(from, &tally).await?,
+impl Totals {
+    fn add(&self, is_hydrated: bool) {
+        let total = if is_hydrated { &self.hydrated } else { &self.failed };
+        total.set(total.get() + 1);
+    }
+}
+
+struct Hydration<'a, R, O, C> {
+    context: &'a Context<C>,
+    arguments: Arguments,
+    hydrator: Hydrator<R, O, C>,
+    totals: Totals,
+}
+
+impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
+    async fn run<Q: Queue>(self, from_queue: Option<&Q>) -> Result<Exit> {
+        if let Some(path) = &self.arguments.file {
+            self.hydrate_file(path).await?;
         }
-        let (done, failed): (u64, u64) = (done.get(), failed.get());
+        if let Some(queue) = from_queue {
+            with_lease(queue, &self.context.interrupt, async |lease| self.hydrate_queue(lease).await).await?;
+        }
+        let (hydrated, failed) = (self.totals.hydrated.get(), self.totals.failed.get());
         let verb = if self.arguments.send { "sent" } else { "printed" };
-        self.session.output.note(format!("{} hydrated and {verb}, {failed} not", count(done, "document", "documents")));
-        Ok(if failed > 0 { Exit::Attention } else { Exit::Fine })
+        let documents = count(hydrated, "document", "documents");
+        self.context.output.note(format!("{documents} hydrated and {verb}, {failed} not"));
+        Ok(if failed > 0 { Exit::Attention } else { Exit::Done })
     }
 
-    async fn queue(&self, from: &str, tally: &impl Fn(bool)) -> Result<()> {
-        let url = Sqs::find(&self.session.config, from).await.map_err(|fault| explain(&fault))?;
-        let queue = Sqs::new(&self.session.config, url);
-        holding(&queue, &self.session.interrupt, async |hold| {
-            let (bodies, reading) = (RefCell::new(Vec::new()), Progress::new("reading the queue"));
-            let pass =
-                look(hold, &reading, |delivery| bodies.borrow_mut().push((delivery.message_id, delivery.body))).await?;
-            let bodies = bodies.into_inner();
-            let progress = Progress::new("hydrating");
-            progress.expect(bodies.len() as u64);
-            for (message_id, body) in &bodies {
-                if self.session.interrupt.is_asked() {
-                    return Err(Interrupted.into());
-                }
-                let is_done = self.document(&format!("message {message_id}"), body).await;
-                tally(is_done);
-                progress.add(1);
-                if is_done && self.arguments.delete {
-                    hold.delete(message_id).await.map_err(|fault| explain(&fault))?;
-                }
+    async fn hydrate_file(&self, path: &Path) -> Result<()> {
+        for (index, document) in read_documents(path)?.iter().enumerate() {
+            self.check_interrupt()?;
+            self.totals.add(self.hydrate_document(&format!("document {}", index + 1), document).await);
+        }
+        Ok(())
+    }
+
+    async fn hydrate_queue<Q: Queue>(&self, lease: &Lease<'_, Q>) -> Result<()> {
+        let messages = RefCell::new(Vec::new());
+        let reading = Progress::new("reading the queue");
+        let summary = receive_all(lease, &reading, |message| messages.borrow_mut().push(message)).await?;
+        let messages = messages.into_inner();
+        let progress = Progress::new("hydrating");
+        progress.expect(messages.len() as u64);
+        for message in &messages {
+            self.check_interrupt()?;
+            let name = format!("message {}", message.message_id);
+            let is_hydrated = self.hydrate_document(&name, &message.body).await;
+            self.totals.add(is_hydrated);
+            progress.add(1);
+            if is_hydrated && self.arguments.delete {
+                lease.delete(&message.message_id).await.map_err(|fault| explain(&fault))?;
             }
-            progress.done();
-            pass.warnings().iter().for_each(|warning| self.session.output.note(warning));
-            Ok(())
-        })
-        .await
+        }
+        progress.finish();
+        summary.warnings().iter().for_each(|warning| self.context.output.note(warning));
+        Ok(())
     }
 
-    /// Hydrates all that a document holds; `false` when some of it was not.
-    async fn document(&self, name: &str, text: &str) -> bool {
-        let mut is_done = true;
+    fn check_interrupt(&self) -> Result<()> {
+        if self.context.interrupt.is_requested() { Err(Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// Hydrates every record in a document; `false` when some were not hydrated.
+    async fn hydrate_document(&self, name: &str, text: &str) -> bool {
+        let mut is_hydrated = true;
         for item in intake::recognize(text) {
             let outcome = match &item {
                 Ok(Intake::Unrecognized(message)) => Err(HydrateError::NotRecognized(message.why.clone())),
@@ -182,56 +235,54 @@ impl<R: ShardReader, O: Outbox> Work<'_, R, O> {
                 Ok(intake) => self.hydrate(intake).await,
             };
             if let Err(error) = outcome {
-                self.session.output.note(format!("{name}: {error}"));
-                is_done = false;
+                self.context.output.note(format!("{name}: {error}"));
+                is_hydrated = false;
             }
         }
-        is_done
+        is_hydrated
     }
 
     async fn hydrate(&self, intake: &Intake) -> Result<(), HydrateError> {
-        let read = SystemClock.instant() + PATIENCE;
-        let deadline = Deadline { read, deliver: read + DELIVERY };
+        let read = self.context.clock.instant() + READ_TIMEOUT;
+        let deadline = Deadline { read, deliver: read + DELIVERY_TIMEOUT };
         let sent = self.hydrator.hydrate(intake, deadline, &mut Tally::default()).await?.sent();
-        if self.arguments.send {
-            for sent in &sent {
-                let line = format!(
-                    "{} {} {}",
-                    short_id(&sent.id),
-                    sent.status.as_str(),
-                    count(sent.recovered_records, "record", "records")
-                );
-                let json = serde_json::json!({"id": sent.id, "status": sent.status, "records": sent.recovered_records,
-                    "messageId": sent.message_id, "overflow": sent.overflow});
-                // It is sent, whether it can be told or not.
-                let _ = if self.session.output.json {
-                    self.session.output.json(&json)
-                } else {
-                    self.session.output.line(line)
-                };
-            }
+        if !self.arguments.send {
+            return Ok(());
+        }
+        let output = &self.context.output;
+        for sent in &sent {
+            let printed = if output.json {
+                output.json(&serde_json::json!({
+                    "id": sent.id, "status": sent.status, "records": sent.recovered_records,
+                    "messageId": sent.message_id, "overflow": sent.overflow,
+                }))
+            } else {
+                let records = count(sent.recovered_records, "record", "records");
+                output.line(format!("{} {} {records}", short_id(&sent.id), sent.status.as_str()))
+            };
+            // The message is sent, even if its line cannot be printed.
+            drop(printed);
         }
         Ok(())
     }
-
-    fn documents(&self) -> Result<Vec<String>> {
-        let Some(path) = &self.arguments.file else { return Ok(Vec::new()) };
-        let text = if path.as_os_str() == "-" {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("standard input")?;
-            text
-        } else {
-            std::fs::read_to_string(path).with_context(|| path.display().to_string())?
-        };
-        let documents = split(&text);
-        if documents.is_empty() {
-            bail!("there is no document in it\n  → give invocation records as JSON: one, an array, or one a line");
-        }
-        Ok(documents)
-    }
 }
 
-/// One document, an array of them, one a line, or what `aws sqs receive-message` prints.
+fn read_documents(path: &Path) -> Result<Vec<String>> {
+    let text = if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+        text
+    } else {
+        std::fs::read_to_string(path).with_context(|| path.display().to_string())?
+    };
+    let documents = split(&text);
+    if documents.is_empty() {
+        bail!("there is no document in it\n  → give invocation records as JSON: one, an array, or one a line");
+    }
+    Ok(documents)
+}
+
+/// Splits the text: one document, an array of them, one a line, or the output of `aws sqs receive-message`.
 fn split(text: &str) -> Vec<String> {
     if let Ok(array) = serde_json::from_str::<Vec<Box<RawValue>>>(text) {
         return array.iter().map(|document| document.get().to_owned()).collect();
@@ -251,7 +302,7 @@ mod tests {
     use super::split;
 
     #[test]
-    fn documents_come_in_four_ways() {
+    fn documents_have_four_forms() {
         assert_eq!(split("{\n\"a\":1}\n"), ["{\n\"a\":1}\n"]);
         assert_eq!(split("[{\"a\":1}, {\"b\":2}]"), ["{\"a\":1}", "{\"b\":2}"]);
         assert_eq!(split("{\"a\":1}\n\n{\"b\":2}\n"), ["{\"a\":1}", "{\"b\":2}"]);

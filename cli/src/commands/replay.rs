@@ -1,286 +1,212 @@
-//! `dlq replay`: run failed batches again, and delete what has succeeded.
+//! `dlq replay`: run failed batches again, and delete those that have succeeded.
 
+pub mod audit;
+mod execute;
+pub mod options;
+mod plan;
 mod report;
+
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::Args;
 use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::message::received::Received;
-use hydration_aws::SystemClock;
+use hydration::ports::Clock;
 
-use crate::aws::lambda::Lambda;
-use crate::commands::list::warn;
-use crate::commands::replay::report::{Line, line};
-use crate::entry::Entry;
+use crate::commands::replay::audit::{Audit, History};
+use crate::commands::replay::execute::{ReplayExecutor, ReplayOutcome};
+pub use crate::commands::replay::options::{Arguments, parse_rate};
+use crate::commands::replay::plan::{Plan, ReplayItem, plan};
+use crate::context::Context;
 use crate::exit::{Exit, Interrupted};
-use crate::filter::{Filter, FilterArguments};
-use crate::gather::{gather, text_of};
-use crate::hold::{Hold, holding};
-use crate::ports::{Bucket, Queue};
+use crate::ports::{Bucket, Function, Queue};
 use crate::print::progress::Progress;
-use crate::print::{Paint, count, thousands};
-use crate::replay::audit::{Audit, path_for};
-use crate::replay::pace::Pace;
-use crate::replay::plan::{InDoubt, Plan, Refusal, Unit, Wishes, plan};
-use crate::replay::run::{Limits, Outcome, Runner};
-use crate::session::Session;
+use crate::queue::filter::Filter;
+use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::lease::{Lease, with_lease};
+use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
+use crate::rate_limiter::RateLimiter;
 
-/// Run failed batches again on their function, and delete each message whose records have all succeeded
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  dlq replay --all                                what would be run; nothing is invoked
-  dlq replay 4f1c --execute                       one batch
-  dlq replay --all --failed-function orders --execute --rate 2
-  dlq replay --all --execute --function orders:fixed
-
-The function is invoked with exactly the Records that Lambda delivered. A shard's batches run in its order, one after
-the other; when one fails, those behind it are held back (--keep-going runs them). An answer with batchItemFailures is
-honoured: only what remains is run the next time. Each step is on record in the audit file before the next is taken, so
-that a second run never repeats what is done, whatever ended the first. Ctrl-C lets running invocations finish and puts
-everything else back; a second one leaves them, in doubt.
-
-Exit code 3 means that something was left undone; what, and why, is listed.")]
-pub struct Arguments {
-    /// Ids, or the beginnings of some
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
-    ids: Vec<String>,
-    /// Every message that the filters let pass
-    #[arg(long)]
-    all: bool,
-    /// Invoke; without it, only say what would be done
-    #[arg(long)]
-    execute: bool,
-    #[command(flatten)]
-    filter: FilterArguments,
-    /// Only batches that this function failed on, by name or ARN
-    #[arg(long, value_name = "NAME", help_heading = "Filters")]
-    failed_function: Option<String>,
-    /// Invoke this function instead of the one that failed: a name, name:alias, or an ARN
-    #[arg(long, value_name = "NAME", help_heading = "How")]
-    function: Option<String>,
-    /// Run supersets too, with the records between that may have succeeded before
-    #[arg(long, help_heading = "How")]
-    include_superset: bool,
-    /// Run the batches behind a failed one of the same shard too
-    #[arg(long, help_heading = "How")]
-    keep_going: bool,
-    /// What to do with a batch whose invocation may or may not have run
-    #[arg(long, value_enum, default_value = "keep", value_name = "WHAT", help_heading = "How")]
-    in_doubt: InDoubt,
-    /// Invocations a second, at most
-    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = rate, help_heading = "How")]
-    rate: f64,
-    /// Shards side by side
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100), help_heading = "How")]
-    concurrency: u16,
-    /// Stop when so many batches have failed
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), help_heading = "How")]
-    max_failures: u32,
-    /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
-    #[arg(long, value_name = "FILE", help_heading = "How")]
-    audit: Option<PathBuf>,
-}
-
-pub fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
-    rate.ok_or_else(|| "a rate is a number from 0.001 to 1000".to_owned())
-}
-
-pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let filter = Filter::new(arguments.filter.clone(), arguments.failed_function.clone(), arguments.ids.clone())?;
-    let url = session.queue_url().await?;
-    let path = path_for(arguments.audit.as_deref(), &url)?;
-    let wishes = Wishes {
-        function: arguments.function.clone(),
-        include_superset: arguments.include_superset,
-        in_doubt: arguments.in_doubt,
-    };
-    let replay = Replay { session, arguments, filter, wishes, path, left: Cell::new(0), done: Cell::new(0) };
+pub async fn run<Q: Queue, B: Bucket, F: Function, C: Clock>(
+    context: &Context<C>,
+    queue: &Q,
+    bucket: &B,
+    function: &F,
+    audit_path: PathBuf,
+    arguments: Arguments,
+) -> Result<Exit> {
+    let filter = arguments.filter(context.now());
+    let replay = Replay { context, queue, bucket, function, audit_path, arguments, filter, totals: Totals::default() };
     if replay.arguments.execute { replay.execute().await } else { replay.dry_run().await }
 }
 
-struct Replay<'a> {
-    session: &'a Session,
+struct Replay<'a, Q, B, F, C> {
+    context: &'a Context<C>,
+    queue: &'a Q,
+    bucket: &'a B,
+    function: &'a F,
+    audit_path: PathBuf,
     arguments: Arguments,
     filter: Filter,
-    wishes: Wishes,
-    path: PathBuf,
-    /// Messages that were left undone, and those that are done.
-    left: Cell<u64>,
-    done: Cell<u64>,
+    totals: Totals,
 }
 
-impl Replay<'_> {
-    async fn plan<Q: Queue, B: Bucket>(
-        &self,
-        hold: &Hold<'_, Q>,
-        bucket: &B,
-        known: &HashMap<(String, String), crate::replay::audit::Progress>,
-    ) -> Result<(Plan, bool)> {
-        let gathered = gather(hold, bucket, |entry| self.filter.takes(entry)).await?;
-        self.filter.check_ids(&gathered.entries)?;
-        warn(self.session, &gathered);
-        let has_more = gathered.pass.facts.fifo && gathered.pass.facts.visible > gathered.pass.seen;
-        let (chosen, others): (Vec<Entry>, Vec<Entry>) =
-            gathered.entries.into_iter().partition(|entry| self.filter.takes(entry));
-        self.check_function(&chosen)?;
-        let ids = |entries: &[Entry]| -> Vec<String> {
-            entries.iter().flat_map(|entry| &entry.copies).map(|copy| copy.message_id.clone()).collect()
-        };
-        let foreign = gathered.foreign.iter().map(|foreign| foreign.message_id.clone());
-        let unchosen: Vec<String> = ids(&others).into_iter().chain(foreign).collect();
-        hold.put_back(unchosen.iter().map(String::as_str)).await;
-        let mut event_bytes = HashMap::new();
-        for entry in chosen.iter().filter(|entry| entry.bytes > MAX_EVENT_BYTES as u64 && entry.trouble.is_none()) {
-            if let Ok(received) = Received::read(&text_of(entry, bucket).await?) {
-                let event = Received::event(received.records.iter().map(AsRef::as_ref));
-                event_bytes.insert(entry.id.clone(), event.len());
-            }
+/// Numbers of messages in all passes over the queue.
+#[derive(Debug, Default)]
+struct Totals {
+    done: Cell<u64>,
+    /// Messages that the latest pass left on the queue.
+    left: Cell<u64>,
+    failures: Cell<u32>,
+}
+
+/// The plan for one pass over the queue.
+struct PassPlan {
+    plan: Plan,
+    /// A FIFO queue has more messages than it shows.
+    has_more: bool,
+}
+
+impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
+    async fn dry_run(&self) -> Result<Exit> {
+        let history = History::read(&self.audit_path);
+        let interrupt = &self.context.interrupt;
+        let pass = with_lease(self.queue, interrupt, async |lease| self.plan_pass(lease, &history).await).await?;
+        if self.context.output.json {
+            report::dry_run_json(&self.context.output, &pass.plan)?;
+        } else {
+            report::dry_run(self.context, &pass.plan, self.arguments.options.rate, &self.audit_path)?;
         }
-        let plan = plan(chosen, &self.wishes, known, &event_bytes);
-        let refused: Vec<Entry> = plan.refused.iter().map(|(entry, _)| entry.clone()).collect();
-        hold.put_back(ids(&refused).iter().map(String::as_str)).await;
-        Ok((plan, has_more))
+        Ok(Exit::Done)
     }
 
-    /// A function named for one failure must not be given the batches of another by mistake.
-    fn check_function(&self, chosen: &[Entry]) -> Result<()> {
-        let failed: BTreeSet<&str> = chosen.iter().filter_map(|entry| entry.function_arn.as_deref()).collect();
-        if let Some(function) = &self.wishes.function
+    async fn execute(&self) -> Result<Exit> {
+        let audit = RefCell::new(Audit::open(&self.audit_path)?);
+        tokio::select! {
+            outcome = self.run_passes(&audit) => outcome?,
+            never = self.announce_interrupt() => match never {},
+        }
+        if self.context.interrupt.is_requested() {
+            return Err(Interrupted.into());
+        }
+        let (done, left) = (self.totals.done.get(), self.totals.left.get());
+        if !self.context.output.json {
+            report::summary(&self.context.output, done, left, &self.audit_path)?;
+        }
+        Ok(if left > 0 { Exit::Attention } else { Exit::Done })
+    }
+
+    /// Says on the first Ctrl-C that the run comes to its end. Never returns.
+    async fn announce_interrupt(&self) -> Infallible {
+        self.context.interrupt.requested().await;
+        self.context
+            .output
+            .progress("stopping after the invocations that are running now; Ctrl-C again leaves them, in doubt");
+        std::future::pending().await
+    }
+
+    /// Runs passes until nothing more can be done. One is enough, but a FIFO queue shows ten messages of a shard, and
+    /// the next when these are deleted.
+    async fn run_passes(&self, audit: &RefCell<Audit>) -> Result<()> {
+        loop {
+            let done_before = self.totals.done.get();
+            let has_more = self.run_pass(audit).await?;
+            let has_advanced = self.totals.done.get() > done_before
+                && self.totals.failures.get() < self.arguments.options.max_failures;
+            let is_worth_another = has_more && self.arguments.all && has_advanced;
+            if !is_worth_another || self.context.interrupt.is_requested() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs what is visible on the queue now; `true` when the queue has more.
+    async fn run_pass(&self, audit: &RefCell<Audit>) -> Result<bool> {
+        with_lease(self.queue, &self.context.interrupt, async |lease| {
+            let history = audit.borrow().history().clone();
+            let pass = self.plan_pass(lease, &history).await?;
+            let executor = ReplayExecutor {
+                lease,
+                bucket: self.bucket,
+                function: self.function,
+                clock: &self.context.clock,
+                audit,
+                options: &self.arguments.options,
+                rate_limiter: RateLimiter::per_second(self.arguments.options.rate),
+                failures: &self.totals.failures,
+            };
+            self.run_plan(&executor, pass.plan).await?;
+            Ok(pass.has_more)
+        })
+        .await
+    }
+
+    async fn run_plan(&self, executor: &ReplayExecutor<'_, Q, B, F, C>, plan: Plan) -> Result<()> {
+        let (output, totals) = (&self.context.output, &self.totals);
+        totals.left.set(plan.refused.len() as u64);
+        if output.json {
+            report::refused_json(output, &plan, "refused")?;
+        }
+        let progress = Progress::new("replaying");
+        progress.expect(plan.items().count() as u64);
+        let report_item = |item: &ReplayItem, outcome: &ReplayOutcome| {
+            let total = if outcome.is_done() { &totals.done } else { &totals.left };
+            total.set(total.get() + 1);
+            progress.add(1);
+            progress.aside(|| report::outcome(output, item, outcome))
+        };
+        executor.run(plan.shard_queues, report_item).await?;
+        progress.finish();
+        if output.json { Ok(()) } else { report::refused(output, &plan.refused) }
+    }
+
+    /// Reads the queue and plans what to run. Messages that are not run are released.
+    async fn plan_pass(&self, lease: &Lease<'_, Q>, history: &History) -> Result<PassPlan> {
+        let mut contents = read_queue(lease, self.bucket, KeepBodies::Of(&self.filter)).await?;
+        let chosen = contents.choose(&self.filter, lease).await?;
+        contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
+        self.check_function(&chosen)?;
+        let event_bytes = self.large_event_bytes(&chosen).await?;
+        let plan = plan(chosen, &self.arguments.options, history, &event_bytes);
+        lease.release(plan.refused.iter().flat_map(|refused| refused.message.message_ids())).await;
+        Ok(PassPlan { plan, has_more: contents.summary.waiting_behind() > 0 })
+    }
+
+    /// The exact size of those events that may be too large to invoke, by message id.
+    async fn large_event_bytes(&self, messages: &[HydratedMessage]) -> Result<HashMap<String, usize>> {
+        let mut event_bytes = HashMap::new();
+        let is_large =
+            |message: &&HydratedMessage| message.bytes > MAX_EVENT_BYTES as u64 && message.read_error.is_none();
+        for message in messages.iter().filter(is_large) {
+            if let Ok(received) = Received::read(&body_of(message, self.bucket).await?) {
+                let event = Received::event(received.records.iter().map(AsRef::as_ref));
+                event_bytes.insert(message.id.clone(), event.len());
+            }
+        }
+        Ok(event_bytes)
+    }
+
+    /// Refuses to run the batches of several functions on one function by mistake.
+    fn check_function(&self, chosen: &[HydratedMessage]) -> Result<()> {
+        let failed: BTreeSet<&str> = chosen.iter().filter_map(|message| message.function_arn.as_deref()).collect();
+        if let Some(function) = &self.arguments.options.function
             && self.arguments.all
             && failed.len() > 1
         {
             let failed: Vec<&str> = failed.into_iter().collect();
             bail!(
-                "--function {function} would run the batches of {} functions: {}\n  → --failed-function chooses those of \
-                 one",
+                "--function {function} would run the batches of {} functions: {}\n  → --failed-function chooses those \
+                 of one",
                 failed.len(),
                 failed.join(", ")
             );
         }
         Ok(())
-    }
-
-    async fn dry_run(&self) -> Result<Exit> {
-        let (queue, bucket) = (self.session.queue().await?, self.session.bucket());
-        let known = Audit::look(&self.path);
-        let (plan, _) =
-            holding(&queue, &self.session.interrupt, async |hold| self.plan(hold, &bucket, &known).await).await?;
-        let output = &self.session.output;
-        if output.json {
-            for unit in plan.units() {
-                let in_doubt = unit.is_in_doubt.then_some(Refusal::InDoubt.as_str());
-                let action = if unit.is_in_doubt { "wouldRefuse" } else { "wouldInvoke" };
-                output.json(&Line { reason: in_doubt, ..line(&unit.entry, action, Some(&unit.function)) })?;
-            }
-            for (entry, refusal) in &plan.refused {
-                output.json(&Line { reason: Some(refusal.as_str()), ..line(entry, "wouldRefuse", None) })?;
-            }
-            return Ok(Exit::Fine);
-        }
-        report::dry_run(output, &plan, self.arguments.rate, &self.path)?;
-        Ok(Exit::Fine)
-    }
-
-    async fn execute(&self) -> Result<Exit> {
-        let (queue, bucket) = (self.session.queue().await?, self.session.bucket());
-        let function = Lambda::new(&self.session.config);
-        let audit = RefCell::new(Audit::open(&self.path)?);
-        let failures = Cell::new(0);
-        let passes = async {
-            loop {
-                let before = self.done.get();
-                self.left.set(0);
-                let has_more = holding(&queue, &self.session.interrupt, async |hold| {
-                    let known = audit.borrow().known().clone();
-                    let (plan, has_more) = self.plan(hold, &bucket, &known).await?;
-                    let runner = Runner {
-                        hold,
-                        bucket: &bucket,
-                        function: &function,
-                        clock: &SystemClock,
-                        audit: &audit,
-                        pace: Pace::new(self.arguments.rate),
-                        limits: self.limits(),
-                        failures: Cell::new(failures.get()),
-                    };
-                    self.run(&runner, plan).await?;
-                    failures.set(runner.failures.get());
-                    Ok(has_more)
-                })
-                .await?;
-                // Of a FIFO queue the next ten of a shard can be seen when these are deleted.
-                let advanced = self.done.get() > before && failures.get() < self.limits().max_failures;
-                if !(has_more && self.arguments.all && advanced) || self.session.interrupt.is_asked() {
-                    return anyhow::Ok(());
-                }
-            }
-        };
-        let told = async {
-            self.session.interrupt.asked().await;
-            eprintln!("dlq: stopping after the invocations that are running now; Ctrl-C again leaves them, in doubt");
-            std::future::pending::<Result<()>>().await
-        };
-        tokio::select! {
-            outcome = passes => outcome?,
-            outcome = told => outcome?,
-        }
-        if self.session.interrupt.is_asked() {
-            return Err(Interrupted.into());
-        }
-        self.summary()?;
-        Ok(if self.left.get() > 0 { Exit::Attention } else { Exit::Fine })
-    }
-
-    fn limits(&self) -> Limits {
-        Limits {
-            concurrency: usize::from(self.arguments.concurrency),
-            max_failures: self.arguments.max_failures as usize,
-            keep_going: self.arguments.keep_going,
-            in_doubt: self.arguments.in_doubt,
-        }
-    }
-
-    async fn run<Q: Queue, B: Bucket>(&self, runner: &Runner<'_, Q, B, Lambda, SystemClock>, plan: Plan) -> Result<()> {
-        let output = &self.session.output;
-        self.left.set(self.left.get() + plan.refused.len() as u64);
-        if output.json {
-            for (entry, refusal) in &plan.refused {
-                output.json(&Line { reason: Some(refusal.as_str()), ..line(entry, "refused", None) })?;
-            }
-        }
-        let progress = Progress::new("replaying");
-        progress.expect(plan.units().count() as u64);
-        let tell = |unit: &Unit, outcome: &Outcome| {
-            match outcome {
-                Outcome::Done { .. } => self.done.set(self.done.get() + 1),
-                _ => self.left.set(self.left.get() + 1),
-            }
-            progress.add(1);
-            progress.aside(|| report::tell(output, unit, outcome))
-        };
-        runner.run(plan.lanes, tell).await?;
-        progress.done();
-        if !output.json {
-            report::refused(output, &plan.refused)?;
-        }
-        Ok(())
-    }
-
-    fn summary(&self) -> Result<()> {
-        let output = &self.session.output;
-        if output.json {
-            return Ok(());
-        }
-        let (done, left) = (self.done.get(), self.left.get());
-        let done = count(done, "message is done and deleted", "messages are done and deleted");
-        let left = if left == 0 { String::new() } else { format!(", {} left", thousands(left)) };
-        output.line(output.paint(Paint::Bold, format!("\n{done}{left}")))?;
-        output.line(output.paint(Paint::Dim, format!("Audit: {}", self.path.display())))
     }
 }

@@ -1,19 +1,23 @@
-//! `dlq show`: one batch, the failure's facts and its records.
+//! `dlq show`: one batch, the facts of its failure and its records.
 
-use anyhow::{Context, Result};
+mod facts;
+mod invocation_log;
+
+use anyhow::{Context as _, Result};
 use clap::Args;
 use hydration::message::received::Received;
+use hydration::ports::Clock;
 use serde::Serialize;
 
-use crate::commands::list::{Line, line};
-use crate::entry::Entry;
+use crate::context::Context;
 use crate::exit::Exit;
-use crate::filter::{Filter, FilterArguments};
-use crate::gather::{gather, text_of};
-use crate::hold::holding;
-use crate::print::Output;
-use crate::session::Session;
-use crate::show::{facts, records};
+use crate::ports::{Bucket, Logs, Queue};
+use crate::print::message_json::MessageJson;
+use crate::print::records::{self, RecordJson};
+use crate::queue::filter::{Filter, parse_id};
+use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::lease::with_lease;
+use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 
 /// Show one batch: the failure, the verdict, the records decoded
 #[derive(Debug, Args)]
@@ -28,7 +32,7 @@ Examples:
 The parts of a batch are shown together. A message in the overflow bucket is fetched by itself.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
     ids: Vec<String>,
     /// Show this many records of each message
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -47,66 +51,82 @@ pub struct Arguments {
     log_group: Option<String>,
 }
 
+/// A message with its records, as JSON.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ShownJson<'a> {
     #[serde(flatten)]
-    line: Line<'a>,
+    message: MessageJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unrecognized: Option<&'a serde_json::value::RawValue>,
-    shown: Vec<records::Line>,
+    shown: Vec<RecordJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     logs: Vec<String>,
 }
 
-pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let filter = Filter::new(FilterArguments::default(), None, arguments.ids.clone())?;
-    let (queue, bucket) = (session.queue().await?, session.bucket());
-    let gathered =
-        holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |entry| filter.takes_id(entry)).await)
-            .await?;
-    filter.check_ids(&gathered.entries)?;
-    let mut first = true;
-    for entry in gathered.entries.iter().filter(|entry| filter.takes_id(entry)) {
-        if !first && !session.output.json {
-            session.output.line("")?;
+pub async fn run<Q: Queue, B: Bucket, L: Logs, C: Clock>(
+    context: &Context<C>,
+    queue: &Q,
+    bucket: &B,
+    logs: &L,
+    arguments: Arguments,
+) -> Result<Exit> {
+    let filter = Filter::by_ids(&arguments.ids);
+    let chosen = with_lease(queue, &context.interrupt, async |lease| {
+        let mut contents = read_queue(lease, bucket, KeepBodies::Of(&filter)).await?;
+        contents.choose(&filter, lease).await
+    })
+    .await?;
+    for (index, message) in chosen.iter().enumerate() {
+        if index > 0 && !context.output.json {
+            context.output.line("")?;
         }
-        first = false;
-        let text = text_of(entry, &bucket).await.with_context(|| format!("{} could not be read", entry.id))?;
+        let could_not = || format!("{} could not be read", message.id);
+        let body = body_of(message, bucket).await.with_context(could_not)?;
         if arguments.raw {
-            session.output.line(&text)?;
+            context.output.line(&body)?;
         } else {
-            show(session, &arguments, entry, &text).await?;
+            let received = Received::read(&body).with_context(could_not)?;
+            show(context, logs, &arguments, message, &received).await?;
         }
     }
-    Ok(Exit::Fine)
+    Ok(Exit::Done)
 }
 
-async fn show(session: &Session, arguments: &Arguments, entry: &Entry, text: &str) -> Result<()> {
-    let output: &Output = &session.output;
-    let received = Received::read(text).with_context(|| format!("{} could not be read", entry.id))?;
-    let most = if arguments.all { usize::MAX } else { arguments.records };
-    let logs = match arguments.logs {
-        true => Some(crate::show::logs::fetch(session, entry, arguments.log_group.as_deref()).await),
-        false => None,
+async fn show<L: Logs, C: Clock>(
+    context: &Context<C>,
+    logs: &L,
+    arguments: &Arguments,
+    message: &HydratedMessage,
+    received: &Received,
+) -> Result<()> {
+    let (output, now) = (&context.output, context.now());
+    let max_records = if arguments.all { usize::MAX } else { arguments.records };
+    let log = if arguments.logs {
+        Some(invocation_log::fetch(logs, message, arguments.log_group.as_deref(), now).await)
+    } else {
+        None
     };
     if output.json {
-        let unrecognized = received.unrecognized.as_deref();
-        let logs = match logs {
+        let logs = match log {
+            None => Vec::new(),
             Some(Ok(lines)) => lines,
             Some(Err(error)) => {
                 output.note(format!("{error:#}"));
                 Vec::new()
             }
-            None => Vec::new(),
         };
-        let shown = records::lines(&received, most);
-        return output.json(&Shown { line: line(entry), unrecognized, shown, logs });
+        return output.json(&ShownJson {
+            message: MessageJson::from(message),
+            unrecognized: received.unrecognized.as_deref(),
+            shown: records::first_as_json(received, max_records),
+            logs,
+        });
     }
-    facts::print(output, entry, &received)?;
-    records::print(output, &received, most, arguments.all)?;
-    match logs {
+    facts::print(output, message, received, now)?;
+    records::print_first(output, received, max_records, arguments.all)?;
+    match log {
         None => Ok(()),
-        Some(Ok(lines)) => crate::show::logs::print(output, &lines),
+        Some(Ok(lines)) => invocation_log::print(output, &lines),
         Some(Err(error)) => {
             output.note(format!("no logs: {error:#}"));
             Ok(())

@@ -1,26 +1,31 @@
-//! `dlq status`: incidents rather than messages, the other queues, and what to do next.
+//! `dlq status`: incidents, the other queues of the stack, and the next steps.
+
+mod incident;
+
+use std::cell::Cell;
 
 use anyhow::Result;
 use clap::Args;
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
-use hydration_aws::SystemClock;
 use serde::Serialize;
 
-use crate::aws::sqs::Sqs;
-use crate::commands::list::{paint, warn};
+use crate::commands::status::incident::{Incident, incidents};
+use crate::context::Context;
 use crate::exit::{Exit, explain};
-use crate::filter::LookArguments;
-use crate::gather::{Gathered, gather};
-use crate::hold::holding;
-use crate::incident::{Incident, incidents};
-use crate::look::look;
-use crate::ports::Queue;
+use crate::interrupt::Interrupt;
+use crate::ports::{Bucket, NamedQueue, Queue};
 use crate::print::progress::Progress;
 use crate::print::table::Columns;
-use crate::print::{Paint, count, short_id, thousands, when};
-use crate::session::Session;
+use crate::print::{Output, Paint, count, short_id, status_paint, thousands, time};
+use crate::queue::filter::ReadFilterArgs;
+use crate::queue::lease::with_lease;
+use crate::queue::read_queue::{KeepBodies, QueueContents, read_queue};
+use crate::queue::receive_all::receive_all;
+
+/// Below this time to the deletion of the oldest message, it is printed in red.
+const URGENT_MILLIS: i64 = 2 * 24 * 60 * 60 * 1000;
 
 /// Show what failed, at a glance, and what to do next
 #[derive(Debug, Args)]
@@ -30,16 +35,16 @@ Examples:
   dlq status --since 2h
   DLQ_STACK=hydrator dlq status -o json
 
-With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are told of too.")]
+With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are counted too.")]
 pub struct Arguments {
     #[command(flatten)]
-    filter: LookArguments,
+    filter: ReadFilterArgs,
 }
 
-/// A queue beside the hydrated one.
+/// The depth and age of the retry queue or the parked queue.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Side {
+struct OtherQueue {
     queue: &'static str,
     url: String,
     visible: u64,
@@ -50,60 +55,67 @@ struct Side {
     oldest_at: Option<Timestamp>,
 }
 
-pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit> {
-    let filter = arguments.filter.filter(&[])?;
-    let (queue, bucket) = (session.queue().await?, session.bucket());
-    let mut gathered = holding(&queue, &session.interrupt, async |hold| gather(hold, &bucket, |_| false).await).await?;
-    gathered.entries.retain(|entry| filter.takes(entry));
-    let mut sides = Vec::new();
-    if let Some(stack) = session.stack() {
-        for (name, url) in [("retry", stack.retry_queue()), ("parked", stack.parked_queue())] {
-            if let Some(url) = url {
-                sides.push(side(session, name, url).await?);
-            }
-        }
-    }
-    let found = incidents(&gathered.entries);
-    if session.output.json {
-        print_json(session, &found, &sides)?;
-    } else {
-        print(session, &gathered, &found, &sides)?;
-    }
-    warn(session, &gathered);
-    Ok(Exit::Fine)
+/// Everything that the command prints.
+struct Report {
+    contents: QueueContents,
+    incidents: Vec<Incident>,
+    others: Vec<OtherQueue>,
 }
 
-/// Depth and age of a queue. Of the retry queue only the depth: it is being worked from, and looks count there.
-async fn side(session: &Session, name: &'static str, url: &str) -> Result<Side> {
-    let queue = Sqs::new(&session.config, url.to_owned());
-    let facts = queue.describe().await.map_err(|fault| explain(&fault))?;
-    let oldest = std::cell::Cell::new(None::<Timestamp>);
-    if facts.visible > 0 && facts.max_receives.is_none() {
+pub async fn run<Q: Queue, B: Bucket, C: Clock>(
+    context: &Context<C>,
+    queue: &Q,
+    bucket: &B,
+    retry_and_parked: &[NamedQueue<Q>],
+    arguments: Arguments,
+) -> Result<Exit> {
+    let filter = arguments.filter.filter(&[], context.now());
+    let mut contents =
+        with_lease(queue, &context.interrupt, async |lease| read_queue(lease, bucket, KeepBodies::None).await).await?;
+    contents.messages.retain(|message| filter.takes(message));
+    let mut others = Vec::new();
+    for other in retry_and_parked {
+        others.push(count_other(other, &context.interrupt).await?);
+    }
+    let report = Report { incidents: incidents(&contents.messages), contents, others };
+    if context.output.json {
+        print_json(&context.output, &report)?;
+    } else {
+        print_text(context, &report)?;
+    }
+    report.contents.warnings().iter().for_each(|warning| context.output.note(warning));
+    Ok(Exit::Done)
+}
+
+/// Counts a queue and looks for its oldest message. A queue with a redrive policy is not read, because each receive
+/// counts there: the retry queue is in use.
+async fn count_other<Q: Queue>(other: &NamedQueue<Q>, interrupt: &Interrupt) -> Result<OtherQueue> {
+    let attributes = other.queue.attributes().await.map_err(|fault| explain(&fault))?;
+    let oldest_at = Cell::new(None::<Timestamp>);
+    if attributes.visible > 0 && attributes.max_receives.is_none() {
         let progress = Progress::new("reading the parked queue");
-        let note = |sent: Option<Timestamp>| match (oldest.get(), sent) {
-            (Some(known), Some(sent)) => oldest.set(Some(known.min(sent))),
-            (None, sent) => oldest.set(sent),
-            (Some(_), None) => {}
+        let keep_oldest = |sent_at: Timestamp| {
+            oldest_at.set(Some(oldest_at.get().map_or(sent_at, |oldest| oldest.min(sent_at))));
         };
-        holding(&queue, &session.interrupt, async |hold| {
-            look(hold, &progress, |delivery| note(delivery.sent)).await.map(drop)
+        with_lease(&other.queue, interrupt, async |lease| {
+            receive_all(lease, &progress, |message| message.sent_at.into_iter().for_each(keep_oldest)).await
         })
         .await?;
     }
-    let oldest_at = oldest.get();
-    Ok(Side {
-        queue: name,
-        url: url.to_owned(),
-        visible: facts.visible,
-        in_flight: facts.in_flight,
-        oldest: oldest_at.map(Timestamp::rfc3339),
-        oldest_at,
+    Ok(OtherQueue {
+        queue: other.name,
+        url: other.url.clone(),
+        visible: attributes.visible,
+        in_flight: attributes.in_flight,
+        oldest: oldest_at.get().map(Timestamp::rfc3339),
+        oldest_at: oldest_at.get(),
     })
 }
 
+/// An incident as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
+struct IncidentJson<'a> {
     function: &'a str,
     version: Option<&'a str>,
     condition: &'a str,
@@ -119,13 +131,13 @@ struct Line<'a> {
     example: &'a str,
 }
 
-fn print_json(session: &Session, found: &[Incident], sides: &[Side]) -> Result<()> {
-    for incident in found {
-        session.output.json(&Line {
-            function: &incident.kind.function,
-            version: incident.kind.version.as_deref(),
-            condition: &incident.kind.condition,
-            error: &incident.kind.error,
+impl<'a> From<&'a Incident> for IncidentJson<'a> {
+    fn from(incident: &'a Incident) -> Self {
+        Self {
+            function: &incident.key.function,
+            version: incident.key.version.as_deref(),
+            condition: &incident.key.condition,
+            error: &incident.key.error,
             status: incident.status,
             batches: incident.batches,
             messages: incident.messages,
@@ -135,112 +147,106 @@ fn print_json(session: &Session, found: &[Incident], sides: &[Side]) -> Result<(
             first_seen: incident.first.map(Timestamp::rfc3339),
             last_seen: incident.last.map(Timestamp::rfc3339),
             example: &incident.example,
-        })?;
+        }
     }
-    sides.iter().try_for_each(|side| session.output.json(side))
 }
 
-fn print(session: &Session, gathered: &Gathered, found: &[Incident], sides: &[Side]) -> Result<()> {
-    let (output, now) = (&session.output, SystemClock.now());
-    let batches = found.iter().map(|incident| incident.batches).sum();
-    let records = found.iter().map(|incident| incident.records).sum();
-    if found.is_empty() {
-        output.line(output.paint(Paint::Green, "No failed batch is on the queue."))?;
-    } else {
-        output.line(output.paint(
-            Paint::Bold,
-            format!(
-                "{}: {}, {}",
-                count(found.len() as u64, "incident", "incidents"),
-                count(batches, "batch", "batches"),
-                count(records, "record", "records")
-            ),
-        ))?;
-        output.line("")?;
-        let mut table = Columns::new(
-            output,
-            &["FUNCTION", "STATUS", "FAILURE", "BATCHES", "RECORDS", "SHARDS", "FIRST", "LAST", "LATEST"],
-        );
-        table.right(&[3, 4, 5]);
-        for incident in found {
-            table.row(row(incident, now));
-        }
-        output.line(table.text())?;
-    }
-    for side in sides.iter().filter(|side| side.visible + side.in_flight > 0) {
-        let meaning = match side.queue {
+fn print_json(output: &Output, report: &Report) -> Result<()> {
+    report.incidents.iter().try_for_each(|incident| output.json(&IncidentJson::from(incident)))?;
+    report.others.iter().try_for_each(|other| output.json(other))
+}
+
+fn print_text<C: Clock>(context: &Context<C>, report: &Report) -> Result<()> {
+    let (output, now) = (&context.output, context.now());
+    print_incidents(output, &report.incidents, now)?;
+    for other in report.others.iter().filter(|other| other.visible + other.in_flight > 0) {
+        let meaning = match other.queue {
             "retry" => "failed hydrations, tried again every half hour",
             _ => "failed hydrations that were given up",
         };
-        let oldest = side.oldest_at.map(|oldest| format!(", the oldest for {}", when::age(now.millis_since(oldest))));
+        let oldest = other.oldest_at.map(|oldest| format!(", the oldest for {}", time::age(now.millis_since(oldest))));
         output.line(format!(
             "\n{} queue: {}, {} in flight{} ({meaning})",
-            output.paint(Paint::Bold, side.queue),
-            thousands(side.visible),
-            thousands(side.in_flight),
+            output.paint(Paint::Bold, other.queue),
+            thousands(other.visible),
+            thousands(other.in_flight),
             oldest.unwrap_or_default()
         ))?;
     }
-    let steps = next_steps(session, gathered, found, sides, now);
+    let steps = next_steps(context, report);
     if !steps.is_empty() {
         output.line(format!("\n{}", output.paint(Paint::Bold, "Next")))?;
     }
     steps.iter().try_for_each(|step| output.line(format!("  {step}")))
 }
 
+fn print_incidents(output: &Output, incidents: &[Incident], now: Timestamp) -> Result<()> {
+    if incidents.is_empty() {
+        return output.line(output.paint(Paint::Green, "No failed batch is on the queue."));
+    }
+    let summary = format!(
+        "{}: {}, {}",
+        count(incidents.len() as u64, "incident", "incidents"),
+        count(incidents.iter().map(|incident| incident.batches).sum(), "batch", "batches"),
+        count(incidents.iter().map(|incident| incident.records).sum(), "record", "records")
+    );
+    output.line(output.paint(Paint::Bold, summary))?;
+    output.line("")?;
+    let header = ["FUNCTION", "STATUS", "FAILURE", "BATCHES", "RECORDS", "SHARDS", "FIRST", "LAST", "LATEST"];
+    let mut table = Columns::new(output, &header);
+    table.right(&[3, 4, 5]);
+    incidents.iter().for_each(|incident| table.row(row(incident, now)));
+    output.line(table.text())
+}
+
 fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
-    let version = incident.kind.version.as_deref().filter(|version| *version != "$LATEST");
+    let key = &incident.key;
+    let function = match key.version.as_deref().filter(|version| *version != "$LATEST") {
+        Some(version) => format!("{}:{version}", key.function),
+        None => key.function.clone(),
+    };
     let records = match incident.missing {
         0 => thousands(incident.records),
         missing => format!("{}\n{} missing", thousands(incident.records), thousands(missing)),
     };
     vec![
-        (version.map_or_else(|| incident.kind.function.clone(), |v| format!("{}:{v}", incident.kind.function)), None),
-        (incident.status.as_str().to_owned(), paint(incident.status)),
-        (format!("{}\n{}", incident.kind.condition, incident.kind.error), None),
+        (function, None),
+        (incident.status.as_str().to_owned(), Some(status_paint(incident.status))),
+        (format!("{}\n{}", key.condition, key.error), None),
         (thousands(incident.batches), None),
         (records, None),
         (thousands(incident.shards), None),
-        (when::since(incident.first, now), None),
-        (when::since(incident.last, now), None),
+        (time::since(incident.first, now), None),
+        (time::since(incident.last, now), None),
         (short_id(&incident.example), Some(Paint::Cyan)),
     ]
 }
 
-/// What to do, the most urgent first.
-fn next_steps(
-    session: &Session,
-    gathered: &Gathered,
-    found: &[Incident],
-    sides: &[Side],
-    now: Timestamp,
-) -> Vec<String> {
-    let (here, output) = (session.here(), &session.output);
-    let command = |text: String| output.paint(Paint::Cyan, format!("dlq {text}{here}"));
+/// The next steps, the most urgent first.
+fn next_steps<C: Clock>(context: &Context<C>, report: &Report) -> Vec<String> {
+    let (output, now) = (&context.output, context.now());
+    let command = |text: String| output.paint(Paint::Cyan, format!("dlq {text}{}", context.location_flags));
     let mut steps = Vec::new();
-    let ends = gathered.entries.iter().filter_map(|entry| entry.sent()).min().zip(gathered.pass.facts.retention);
-    if let Some((sent, retention)) = ends {
-        let left = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX) - now.millis_since(sent);
-        let text = format!("SQS deletes the oldest message in {}", when::age(left));
-        steps.push(if left < 2 * 86_400_000 { output.paint(Paint::Red, text) } else { text });
+    let oldest_sent_at = report.contents.messages.iter().filter_map(|message| message.sent_at()).min();
+    if let Some((sent_at, retention)) = oldest_sent_at.zip(report.contents.summary.attributes.retention) {
+        let left = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX) - now.millis_since(sent_at);
+        let text = format!("SQS deletes the oldest message in {}", time::age(left));
+        steps.push(if left < URGENT_MILLIS { output.paint(Paint::Red, text) } else { text });
     }
-    let with_records = found.iter().find(|incident| incident.records > 0);
-    if let Some(incident) = with_records.or(found.first()) {
-        steps.push(format!(
-            "{}   the latest batch: its facts, its records",
-            command(format!("show {} --logs", short_id(&incident.example)))
-        ));
+    let with_records = report.incidents.iter().find(|incident| incident.records > 0);
+    if let Some(incident) = with_records.or(report.incidents.first()) {
+        let show = command(format!("show {} --logs", short_id(&incident.example)));
+        steps.push(format!("{show}   the latest batch: its facts, its records"));
     }
     if with_records.is_some() {
-        steps.push(format!("{}   what a replay would do; nothing is invoked yet", command("replay --all".to_owned())));
+        let replay = command("replay --all".to_owned());
+        steps.push(format!("{replay}   what a replay would do; nothing is invoked yet"));
     }
-    if let Some(parked) = sides.iter().find(|side| side.queue == "parked" && side.visible > 0) {
-        steps.push(format!(
-            "{}   once what failed them is mended, hydrate the parked ones here",
-            command(format!("hydrate --from-queue {} --send", parked.url))
-        ));
+    if let Some(parked) = report.others.iter().find(|other| other.queue == "parked" && other.visible > 0) {
+        let hydrate = command(format!("hydrate --from-queue {} --send", parked.url));
+        steps.push(format!("{hydrate}   once the cause is fixed, hydrate the parked ones here"));
     }
-    if sides.iter().any(|side| side.queue == "retry" && side.visible + side.in_flight > 0) {
+    if report.others.iter().any(|other| other.queue == "retry" && other.visible + other.in_flight > 0) {
         steps.push(format!("{}   why hydration fails", command("doctor".to_owned())));
     }
     steps

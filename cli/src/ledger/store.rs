@@ -75,6 +75,8 @@ fn advice_for(fault: &Fault) -> &'static str {
         FaultKind::KeyUnavailable => {
             "allow kms:Decrypt and kms:GenerateDataKey on the bucket's key to your credentials"
         }
+        FaultKind::CredentialsRejected => "sign in again (aws sso login), or choose others with --profile",
+        FaultKind::InvalidConfiguration => "check --region, --profile, --endpoint-url and the AWS_ variables",
         FaultKind::Throttled => "wait a moment and try again",
         FaultKind::Unavailable | FaultKind::Unreadable => "check the network and try again",
         FaultKind::Refused => "check the bucket's name and --region, or choose another place with --ledger",

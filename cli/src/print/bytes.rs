@@ -1,4 +1,4 @@
-//! Bytes for eyes: sizes, and dumps as hexdump -C has them.
+//! Bytes: sizes in words, and dumps in the format of `hexdump -C`.
 
 pub fn size(bytes: u64) -> String {
     match bytes {
@@ -8,11 +8,11 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// Sixteen bytes a line, at most so many lines.
-pub fn hex_dump(bytes: &[u8], most_lines: usize) -> Vec<String> {
+/// Sixteen bytes a line, and at most `max_lines` lines.
+pub fn hex_dump(bytes: &[u8], max_lines: usize) -> Vec<String> {
     let mut lines: Vec<String> = bytes
         .chunks(16)
-        .take(most_lines)
+        .take(max_lines)
         .enumerate()
         .map(|(index, chunk)| {
             let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
@@ -24,7 +24,7 @@ pub fn hex_dump(bytes: &[u8], most_lines: usize) -> Vec<String> {
             format!("{:08x}  {:<25}{:<25}|{text}|", index * 16, hex(left), hex(right))
         })
         .collect();
-    let shown = most_lines.saturating_mul(16);
+    let shown = max_lines.saturating_mul(16);
     if bytes.len() > shown {
         lines.push(format!("… {} more bytes", bytes.len() - shown));
     }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dump_is_hexdump_s() {
+    fn a_dump_has_the_format_of_hexdump() {
         let lines = hex_dump(b"\x00\x01\xffABCDEFGHIJKLMNOPQ", 10);
         assert_eq!(lines[0], "00000000  00 01 ff 41 42 43 44 45  46 47 48 49 4a 4b 4c 4d  |...ABCDEFGHIJKLM|");
         assert_eq!(lines[1], "00000010  4e 4f 50 51                                       |NOPQ|");

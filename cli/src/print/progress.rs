@@ -1,4 +1,4 @@
-//! A count on stderr for what takes longer than a second, on a terminal only.
+//! A progress bar on standard error, for work that takes longer than a second, on a terminal only.
 
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-const QUIET: Duration = Duration::from_secs(1);
+const SHOW_AFTER: Duration = Duration::from_secs(1);
 
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
-    shown: Cell<bool>,
+    is_shown: Cell<bool>,
 }
 
 impl Progress {
-    /// `what` is being done, as in "reading the queue".
-    pub fn new(what: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden()).with_message(what.to_owned());
+    /// A bar with a text that says what is done, as in "reading the queue".
+    pub fn new(text: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden()).with_message(text.to_owned());
         if let Ok(style) = ProgressStyle::with_template("{msg}: {human_pos} of {human_len} {wide_bar} {elapsed}") {
             bar.set_style(style);
         }
-        Self { bar, started: Instant::now(), shown: Cell::new(!std::io::stderr().is_terminal()) }
+        Self { bar, started: Instant::now(), is_shown: Cell::new(!std::io::stderr().is_terminal()) }
     }
 
-    /// How many there will be, about.
+    /// Sets the expected number, which may be approximate.
     pub fn expect(&self, count: u64) {
         self.bar.set_length(count);
     }
@@ -34,18 +34,18 @@ impl Progress {
         if self.bar.length().is_some_and(|length| length < self.bar.position()) {
             self.bar.set_length(self.bar.position());
         }
-        if !self.shown.get() && self.started.elapsed() > QUIET {
-            self.shown.set(true);
+        if !self.is_shown.get() && self.started.elapsed() > SHOW_AFTER {
+            self.is_shown.set(true);
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 
-    /// Prints with the bar out of the way.
+    /// Prints while the bar is hidden.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
 
-    pub fn done(&self) {
+    pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }

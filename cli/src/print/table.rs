@@ -1,4 +1,4 @@
-//! Tables without lines: columns, a header, and colour where it means something.
+//! Tables without lines: a header, columns, and colour where it has a meaning.
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
@@ -13,6 +13,9 @@ impl Columns {
     pub fn new(output: &Output, header: &[&str]) -> Self {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        if let Some(width) = output.width {
+            table.set_width(width);
+        }
         if output.colors {
             table.enforce_styling();
         }

@@ -15,6 +15,7 @@ use crate::ledger::key::RunKey;
 use crate::ledger::span::Span;
 use crate::ledger::store::StoreError;
 use crate::ledger::store::memory::{Hook, Memory};
+use crate::test_support::clock::instant_after;
 
 pub const HIDES_FOR: Duration = Duration::from_secs(60);
 pub const RECORDS: usize = 2;
@@ -246,6 +247,10 @@ impl Hook for &World {
 impl Clock for &World {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(1_800_000_000_000 + self.now.get())
+    }
+
+    fn instant(&self) -> std::time::Instant {
+        instant_after(Duration::from_millis(self.now.get().unsigned_abs()))
     }
 
     async fn sleep(&self, duration: Duration) {

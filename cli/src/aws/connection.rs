@@ -1,0 +1,117 @@
+//! A connection to AWS: the configuration, and the adapters that are made from it.
+
+use std::ffi::OsString;
+
+use anyhow::{Result, bail};
+use aws_config::SdkConfig;
+
+use crate::args::GlobalArgs;
+use crate::aws::deployment::AwsDeployment;
+use crate::aws::lambda::Lambda;
+use crate::aws::logs::CloudWatchLogs;
+use crate::aws::s3::S3;
+use crate::aws::sqs::Sqs;
+use crate::aws::stack::Stack;
+use crate::exit::explain;
+use crate::ports::NamedQueue;
+use crate::print::Output;
+
+pub struct Connection {
+    pub config: SdkConfig,
+    global: GlobalArgs,
+    stack: Stack,
+}
+
+impl Connection {
+    pub async fn open(global: GlobalArgs, output: &Output) -> Result<Self> {
+        // The SDK panics where an endpoint is empty.
+        let is_empty_endpoint = |(name, value): &(OsString, OsString)| {
+            name.to_string_lossy().starts_with("AWS_ENDPOINT_URL") && value.is_empty()
+        };
+        if let Some((name, _)) = std::env::vars_os().find(is_empty_endpoint) {
+            bail!("{} is set and empty\n  → unset it", name.display());
+        }
+        let config = super::config(&global).await;
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
+            bail!("no region is set\n  → give --region, set AWS_REGION, or choose a --profile that has one");
+        }
+        let stack = match &global.stack {
+            None => Stack::default(),
+            Some(name) => match Stack::find(&config, name).await {
+                Ok(stack) => stack,
+                // The queue is known, which is enough to go on.
+                Err(error) if global.queue.is_some() => {
+                    output.note(format!("{error:#}"));
+                    Stack::default()
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(Self { config, global, stack })
+    }
+
+    /// The hydrator's stack; without any output where none was named.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The URL of the queue of hydrated messages.
+    pub async fn queue_url(&self) -> Result<String> {
+        if let Some(name) = &self.global.queue {
+            return self.find_queue(name).await;
+        }
+        if let Some(url) = self.stack.hydrated_queue() {
+            return Ok(url.to_owned());
+        }
+        bail!(
+            "which queue? give --stack NAME, the hydrator's CloudFormation stack, or --queue URL, or set DLQ_STACK or \
+             DLQ_QUEUE"
+        )
+    }
+
+    /// The URL of a queue that is given by its URL or name.
+    pub async fn find_queue(&self, name: &str) -> Result<String> {
+        Sqs::find(&self.config, name).await.map_err(|fault| explain(&fault))
+    }
+
+    pub async fn queue(&self) -> Result<Sqs> {
+        Ok(self.queue_at(self.queue_url().await?))
+    }
+
+    pub fn queue_at(&self, url: String) -> Sqs {
+        Sqs::new(&self.config, url)
+    }
+
+    /// The stack's queues of hydrations that failed.
+    pub fn retry_and_parked_queues(&self) -> Vec<NamedQueue<Sqs>> {
+        let urls = [("retry", self.stack.retry_queue()), ("parked", self.stack.parked_queue())];
+        let named = urls.into_iter().filter_map(|(name, url)| Some((name, url?.to_owned())));
+        named.map(|(name, url)| self.named_queue(name, url)).collect()
+    }
+
+    /// The queue of hydrated messages, and the stack's others.
+    pub async fn all_queues(&self) -> Result<Vec<NamedQueue<Sqs>>> {
+        let hydrated = self.named_queue("hydrated", self.queue_url().await?);
+        Ok(std::iter::once(hydrated).chain(self.retry_and_parked_queues()).collect())
+    }
+
+    fn named_queue(&self, name: &'static str, url: String) -> NamedQueue<Sqs> {
+        NamedQueue { name, queue: self.queue_at(url.clone()), url }
+    }
+
+    pub fn bucket(&self) -> S3 {
+        S3::new(&self.config)
+    }
+
+    pub fn function(&self) -> Lambda {
+        Lambda::new(&self.config)
+    }
+
+    pub fn logs(&self) -> CloudWatchLogs {
+        CloudWatchLogs::new(&self.config)
+    }
+
+    pub fn deployment(&self) -> AwsDeployment {
+        AwsDeployment::new(&self.config)
+    }
+}

@@ -1,0 +1,50 @@
+use insta::assert_snapshot;
+
+use super::shop;
+use crate::test_support::function::{failed, returned};
+use crate::test_support::messages::{TestBatch, batch};
+use crate::test_support::tool::Tool;
+
+fn with_poison(records: usize, poison: &'static [&'static str]) -> Tool {
+    let tool = Tool::default();
+    let records = (0..records).map(|n| format!("record {n}")).collect();
+    tool.queue.send(TestBatch { records, ..batch("ab") }.message());
+    let encode = |text: &&str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+    let encoded: Vec<String> = poison.iter().map(encode).collect();
+    tool.function.always(move |invocation| {
+        let has_all = encoded.iter().all(|data| invocation.event.contains(&format!("\"{data}\"")));
+        if has_all { failed("KeyError", "total") } else { returned("null") }
+    });
+    tool
+}
+
+#[tokio::test]
+async fn isolate_finds_one_record_or_several() {
+    let words = "isolate ab --execute --rate 1000";
+    assert_snapshot!("isolate_one", with_poison(40, &["record 17"]).run(words).await.text());
+    let together = with_poison(12, &["record 3", "record 10"]);
+    assert_snapshot!("isolate_several", together.run(&format!("{words} -o json")).await.text());
+}
+
+#[tokio::test]
+async fn isolate_invokes_nothing_without_execute() {
+    let tool = with_poison(40, &["record 17"]);
+    assert_snapshot!(tool.run("isolate ab").await.text());
+    assert!(tool.function.invocations().is_empty());
+}
+
+#[tokio::test]
+async fn isolate_says_when_the_batch_passes_or_the_search_is_cut() {
+    let words = "--execute --rate 1000";
+    assert_snapshot!("isolate_passes", with_poison(4, &["other"]).run(&format!("isolate ab {words}")).await.text());
+    let cut = with_poison(40, &["record 17"]).run(&format!("isolate ab {words} --max-invocations 3")).await;
+    assert!(cut.answers.starts_with("Not finished: "), "{}", cut.answers);
+}
+
+#[tokio::test]
+async fn isolate_needs_one_part() {
+    let run = shop().run("isolate 3c").await;
+    assert_eq!(run.code, 1);
+    assert!(run.notes.contains("name one: 3c3c3c3c3c3c-fedcba, 3c3c3c3c3c3c-012345"), "{}", run.notes);
+    assert_eq!(shop().run("isolate 3c3c3c3c3c3c-fedcba").await.code, 0);
+}

@@ -1,0 +1,8 @@
+//! The queue of hydrated messages: messages are received under a lease, read, united with their copies, and filtered.
+
+pub mod filter;
+pub mod hydrated_message;
+pub mod lease;
+pub mod queue_message;
+pub mod read_queue;
+pub mod receive_all;

@@ -1,0 +1,197 @@
+//! One message on the queue, parsed.
+
+use std::collections::BTreeMap;
+
+use hydration::arn::Source;
+use hydration::message::received::{Head, NotRead, Pointer, Response, is_bare_record};
+use hydration::sequence_number::SequenceNumber;
+use hydration::timestamp::Timestamp;
+use hydration::verdict::Status;
+
+use crate::ports::ReceivedMessage;
+use crate::queue::hydrated_message::{HydratedMessage, MessageCopy};
+
+/// A message of any kind, as it lies on the queue.
+#[derive(Debug, Clone)]
+pub struct QueueMessage {
+    pub pointer: Option<Pointer>,
+    message_id: String,
+    sent_at: Option<Timestamp>,
+    receive_count: u32,
+    /// Bytes of the whole message, on the queue or in the bucket.
+    bytes: u64,
+    /// The body, unless it was dropped to save memory.
+    body: Option<String>,
+    attributes: BTreeMap<String, String>,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Hydrated(Box<Head>),
+    /// The message lies in the bucket. The error says why its object was not read; `None` before the first try.
+    InBucket {
+        error: Option<String>,
+    },
+    Foreign {
+        reason: String,
+        is_bare_record: bool,
+    },
+}
+
+/// A message that is not hydrated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignMessage {
+    pub message_id: String,
+    pub reason: String,
+    /// It is a bare invocation record, which `dlq hydrate` can hydrate.
+    pub is_bare_record: bool,
+}
+
+impl QueueMessage {
+    pub fn parse(received: ReceivedMessage) -> Self {
+        let pointer = Pointer::read(&received.body);
+        let content = if pointer.is_some() {
+            Content::InBucket { error: None }
+        } else {
+            match Head::read(&received.body) {
+                Ok(head) => Content::Hydrated(Box::new(head)),
+                Err(error) => Content::Foreign {
+                    is_bare_record: error == NotRead::NotHydrated && is_bare_record(&received.body),
+                    reason: error.to_string(),
+                },
+            }
+        };
+        let stored = received.attributes.get(hydration::message::POINTER_ATTRIBUTE).and_then(|size| size.parse().ok());
+        Self {
+            pointer,
+            message_id: received.message_id,
+            sent_at: received.sent_at,
+            receive_count: received.receive_count,
+            bytes: stored.unwrap_or(received.body.len() as u64),
+            body: Some(received.body),
+            attributes: received.attributes,
+            content,
+        }
+    }
+
+    pub fn drop_body(&mut self) {
+        self.body = None;
+    }
+
+    /// Takes the first bytes of the object in the bucket, or the reason why it could not be read.
+    pub fn set_object(&mut self, first_bytes: Result<Vec<u8>, String>) {
+        let head = first_bytes.and_then(|bytes| {
+            Head::read(valid_prefix(&bytes)).map_err(|error| format!("of the object in the bucket: {error}"))
+        });
+        self.content = match head {
+            Ok(head) => Content::Hydrated(Box::new(head)),
+            Err(error) => Content::InBucket { error: Some(error) },
+        };
+    }
+
+    /// The hydrated message without its body, or the foreign message that this one is.
+    pub fn describe(&self) -> Result<HydratedMessage, ForeignMessage> {
+        self.describe_with(None)
+    }
+
+    /// The same, with the body where it was kept.
+    pub fn into_message(mut self) -> Result<HydratedMessage, ForeignMessage> {
+        let body = self.body.take();
+        self.describe_with(body)
+    }
+
+    fn describe_with(&self, body: Option<String>) -> Result<HydratedMessage, ForeignMessage> {
+        let copy = MessageCopy {
+            message_id: self.message_id.clone(),
+            sent_at: self.sent_at,
+            pointer: self.pointer.clone(),
+            body,
+            records: None,
+            first: None,
+            last: None,
+        };
+        match &self.content {
+            Content::Hydrated(head) => Ok(self.read_head(head, copy)),
+            Content::Foreign { reason, is_bare_record } => Err(self.foreign(reason, *is_bare_record)),
+            Content::InBucket { error } => self.read_attributes(error.clone(), copy).ok_or_else(|| {
+                self.foreign("it points into a bucket, and its attributes are not a hydrated message's", false)
+            }),
+        }
+    }
+
+    fn foreign(&self, reason: &str, is_bare_record: bool) -> ForeignMessage {
+        ForeignMessage { message_id: self.message_id.clone(), reason: reason.to_owned(), is_bare_record }
+    }
+
+    fn read_head(&self, head: &Head, copy: MessageCopy) -> HydratedMessage {
+        let (hydration, batch) = (&head.hydration, head.batch.as_ref());
+        let number = |text: &Option<String>| text.as_deref().and_then(|text| SequenceNumber::parse(text).ok());
+        let (first, last) = (number(&hydration.first_sequence_number), number(&hydration.last_sequence_number));
+        let records = hydration.recovered_records;
+        let copy = MessageCopy { records: Some(records), first: first.clone(), last: last.clone(), ..copy };
+        HydratedMessage {
+            id: hydration.id.clone(),
+            part: hydration.part,
+            status: hydration.status,
+            reason: hydration.reason.clone(),
+            source: hydration.source,
+            request_id: batch.and_then(|batch| batch.request_id.clone()),
+            function_arn: batch.and_then(|batch| batch.function_arn.clone()),
+            condition: batch.and_then(|batch| batch.condition.clone()),
+            response: head.response.clone(),
+            stream: batch.map(|batch| batch.stream.as_str().to_owned()),
+            shard: batch.map(|batch| batch.shard_id.clone()),
+            records,
+            expected: hydration.expected_records,
+            missing: hydration.missing_records,
+            first,
+            last,
+            failed_at: batch.and_then(|batch| batch.timestamp),
+            bytes: self.bytes,
+            receive_count: self.receive_count,
+            read_error: None,
+            copies: vec![copy],
+        }
+    }
+
+    /// The little that the message attributes say, for a message whose object cannot be read.
+    fn read_attributes(&self, read_error: Option<String>, copy: MessageCopy) -> Option<HydratedMessage> {
+        let text = |name: &str| self.attributes.get(name).cloned();
+        let status_name = text("hydrationStatus")?;
+        let source_name = text("source");
+        Some(HydratedMessage {
+            id: text("hydrationId")?,
+            part: None,
+            status: Status::ALL.into_iter().find(|status| status.as_str() == status_name)?,
+            reason: None,
+            source: [Source::Kinesis, Source::DynamoDb]
+                .into_iter()
+                .find(|source| Some(source.as_str()) == source_name.as_deref()),
+            request_id: None,
+            function_arn: text("functionArn"),
+            condition: text("condition"),
+            response: Response::default(),
+            stream: text("streamArn"),
+            shard: text("shardId"),
+            records: text("recordCount").and_then(|count| count.parse().ok()).unwrap_or(0),
+            expected: None,
+            missing: None,
+            first: None,
+            last: None,
+            failed_at: None,
+            bytes: self.bytes,
+            receive_count: self.receive_count,
+            read_error,
+            copies: vec![copy],
+        })
+    }
+}
+
+/// The text up to the first byte that is not UTF-8: a range of bytes may end within a character.
+fn valid_prefix(bytes: &[u8]) -> &str {
+    match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => bytes.get(..error.valid_up_to()).and_then(|valid| str::from_utf8(valid).ok()).unwrap_or(""),
+    }
+}

@@ -1,0 +1,65 @@
+//! A function in memory with scripted outcomes.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use crate::ports::{Function, InvokeOutcome};
+
+/// One invocation that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    pub function: String,
+    pub event: String,
+}
+
+/// Decides the outcome of an invocation.
+type Decide = Box<dyn Fn(&Invocation) -> InvokeOutcome>;
+
+/// A function that succeeds, unless outcomes are scripted.
+#[derive(Default)]
+pub struct ScriptedFunction {
+    outcomes: RefCell<VecDeque<InvokeOutcome>>,
+    decide: RefCell<Option<Decide>>,
+    invocations: RefCell<Vec<Invocation>>,
+}
+
+impl ScriptedFunction {
+    /// Adds the outcome of one invocation. After the last one, the function succeeds.
+    pub fn then(&self, outcome: InvokeOutcome) -> &Self {
+        self.outcomes.borrow_mut().push_back(outcome);
+        self
+    }
+
+    /// Decides the outcome of every invocation that has none scripted.
+    pub fn always(&self, decide: impl Fn(&Invocation) -> InvokeOutcome + 'static) {
+        *self.decide.borrow_mut() = Some(Box::new(decide));
+    }
+
+    pub fn invocations(&self) -> Vec<Invocation> {
+        self.invocations.borrow().clone()
+    }
+}
+
+/// The function threw.
+pub fn failed(error_type: &str, message: &str) -> InvokeOutcome {
+    InvokeOutcome::Failed { error_type: error_type.to_owned(), message: message.to_owned() }
+}
+
+/// The function returned this JSON.
+pub fn returned(payload: &str) -> InvokeOutcome {
+    InvokeOutcome::Returned(payload.as_bytes().to_vec())
+}
+
+impl Function for ScriptedFunction {
+    async fn invoke(&self, function: &str, event: String) -> InvokeOutcome {
+        let invocation = Invocation { function: function.to_owned(), event };
+        self.invocations.borrow_mut().push(invocation.clone());
+        if let Some(outcome) = self.outcomes.borrow_mut().pop_front() {
+            return outcome;
+        }
+        match &*self.decide.borrow() {
+            Some(decide) => decide(&invocation),
+            None => returned("null"),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A queue in memory: visibility timeouts, delays, receive counts, and the message groups of a FIFO queue.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use hydration::error::{Fault, FaultKind};
+use hydration::ports::Clock;
+use hydration::timestamp::Timestamp;
+
+use crate::ports::{Queue, QueueAttributes, Receipt, ReceivedMessage};
+use crate::test_support::clock::ManualClock;
+
+/// Messages that SQS returns at most for one receive.
+const MAX_RECEIVED: usize = 10;
+
+#[derive(Debug, Clone)]
+struct StoredMessage {
+    id: String,
+    body: String,
+    attributes: BTreeMap<String, String>,
+    group: Option<String>,
+    sent_at: Timestamp,
+    /// The time from which on it can be received.
+    visible_at: Timestamp,
+    is_delayed: bool,
+    receive_count: u32,
+}
+
+/// Numbers of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub visible: u64,
+    pub in_flight: u64,
+    pub delayed: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct InMemoryQueue {
+    clock: ManualClock,
+    messages: RefCell<Vec<StoredMessage>>,
+    next_id: Cell<u32>,
+    largest_batch: Cell<usize>,
+    attributes: QueueAttributes,
+    /// The calls that fail from now on, by the action's name.
+    failing: RefCell<BTreeSet<&'static str>>,
+}
+
+/// A message to send.
+#[derive(Debug, Clone, Default)]
+pub struct NewMessage {
+    pub body: String,
+    pub attributes: BTreeMap<String, String>,
+    pub group: Option<String>,
+    pub delay: Duration,
+}
+
+impl From<String> for NewMessage {
+    fn from(body: String) -> Self {
+        Self { body, ..Self::default() }
+    }
+}
+
+impl InMemoryQueue {
+    pub fn new(clock: ManualClock, attributes: QueueAttributes) -> Self {
+        Self { clock, attributes, ..Self::default() }
+    }
+
+    /// Puts a message on the queue and returns its id: `m0`, `m1` and so on.
+    pub fn send(&self, message: impl Into<NewMessage>) -> String {
+        let message = message.into();
+        let id = format!("m{}", self.next_id.replace(self.next_id.get() + 1));
+        let now = self.clock.now();
+        self.messages.borrow_mut().push(StoredMessage {
+            id: id.clone(),
+            body: message.body,
+            attributes: message.attributes,
+            group: message.group,
+            sent_at: now,
+            visible_at: after(now, message.delay),
+            is_delayed: !message.delay.is_zero(),
+            receive_count: 0,
+        });
+        id
+    }
+
+    /// Makes every later call of the action fail, `sqs:DeleteMessage` for example.
+    pub fn fail(&self, action: &'static str) {
+        self.failing.borrow_mut().insert(action);
+    }
+
+    pub fn counts(&self) -> Counts {
+        let now = self.clock.now();
+        let count = |is_counted: &dyn Fn(&StoredMessage) -> bool| {
+            self.messages.borrow().iter().filter(|message| is_counted(message)).count() as u64
+        };
+        Counts {
+            visible: count(&|message| message.visible_at <= now),
+            in_flight: count(&|message| message.visible_at > now && !message.is_delayed),
+            delayed: count(&|message| message.visible_at > now && message.is_delayed),
+        }
+    }
+
+    /// The number of receives of all messages that are still on the queue.
+    pub fn receives(&self) -> u32 {
+        self.messages.borrow().iter().map(|message| message.receive_count).sum()
+    }
+
+    /// The number of messages in the largest batch call.
+    pub fn largest_batch(&self) -> usize {
+        self.largest_batch.get()
+    }
+
+    fn check(&self, action: &'static str) -> Result<(), Fault> {
+        if self.failing.borrow().contains(action) {
+            return Err(Fault { kind: FaultKind::AccessDenied, action, detail: "AccessDenied: no".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+fn after(time: Timestamp, duration: Duration) -> Timestamp {
+    time.plus_millis(i64::try_from(duration.as_millis()).unwrap())
+}
+
+/// A receipt handle that is no longer valid once the message was received again.
+fn handle(message: &StoredMessage) -> String {
+    format!("{}#{}", message.id, message.receive_count)
+}
+
+impl Queue for InMemoryQueue {
+    async fn attributes(&self) -> Result<QueueAttributes, Fault> {
+        self.check("sqs:GetQueueAttributes")?;
+        let Counts { visible, in_flight, delayed } = self.counts();
+        Ok(QueueAttributes { visible, in_flight, delayed, ..self.attributes.clone() })
+    }
+
+    async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault> {
+        self.check("sqs:ReceiveMessage")?;
+        let now = self.clock.now();
+        let mut messages = self.messages.borrow_mut();
+        // A FIFO queue holds back a group while one of its messages is in flight.
+        let groups_in_flight: BTreeSet<String> =
+            messages.iter().filter(|message| message.visible_at > now).filter_map(|m| m.group.clone()).collect();
+        let can_receive = |message: &&mut StoredMessage| {
+            let is_held_back = message.group.as_ref().is_some_and(|group| groups_in_flight.contains(group));
+            message.visible_at <= now && !is_held_back
+        };
+        let received = messages.iter_mut().filter(can_receive).take(MAX_RECEIVED).map(|message| {
+            message.receive_count += 1;
+            message.visible_at = after(now, visibility_timeout);
+            message.is_delayed = false;
+            ReceivedMessage {
+                message_id: message.id.clone(),
+                receipt_handle: handle(message),
+                body: message.body.clone(),
+                attributes: message.attributes.clone(),
+                sent_at: Some(message.sent_at),
+                receive_count: message.receive_count,
+            }
+        });
+        Ok(received.collect())
+    }
+
+    async fn change_visibility(&self, receipts: &[Receipt], visibility_timeout: Duration) -> Result<(), Fault> {
+        self.check("sqs:ChangeMessageVisibility")?;
+        self.largest_batch.set(self.largest_batch.get().max(receipts.len()));
+        let now = self.clock.now();
+        for message in self.messages.borrow_mut().iter_mut() {
+            if receipts.iter().any(|receipt| receipt.handle == handle(message)) {
+                message.visible_at = after(now, visibility_timeout);
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, receipt: &Receipt) -> Result<(), Fault> {
+        self.check("sqs:DeleteMessage")?;
+        self.messages.borrow_mut().retain(|message| handle(message) != receipt.handle);
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! The tool with everything in memory: a line of words goes in, the output and the exit code come out.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::rc::Rc;
+
+use clap::Parser;
+use hydration::error::Fault;
+use tokio::sync::watch;
+
+use crate::args::{AwsCommand, Cli, Command, OutputFormat};
+use crate::aws::stack::Stack;
+use crate::commands;
+use crate::context::Context;
+use crate::exit::{self, Exit};
+use crate::interrupt::Interrupt;
+use crate::ports::{LogEvent, LogSearch, Logs, NamedQueue, QueueAttributes};
+use crate::print::Output;
+use crate::test_support::bucket::InMemoryBucket;
+use crate::test_support::clock::ManualClock;
+use crate::test_support::deployment::InMemoryDeployment;
+use crate::test_support::function::ScriptedFunction;
+use crate::test_support::queue::InMemoryQueue;
+
+/// The topic of failed batches in the stack.
+pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:123456789012:failed-batches";
+/// The width of tables in the tests.
+const WIDTH: u16 = 120;
+
+pub struct Tool {
+    pub clock: ManualClock,
+    pub queue: InMemoryQueue,
+    pub bucket: InMemoryBucket,
+    pub function: ScriptedFunction,
+    pub logs: InMemoryLogs,
+    pub deployment: InMemoryDeployment,
+    pub retry_and_parked: Vec<NamedQueue<InMemoryQueue>>,
+    /// The folder of the audit file.
+    pub state: tempfile::TempDir,
+    interrupt: (watch::Sender<u32>, Interrupt),
+}
+
+/// Output and exit code of a command.
+#[derive(Debug)]
+pub struct Run {
+    pub code: u8,
+    pub answers: String,
+    pub notes: String,
+}
+
+impl Run {
+    /// JSON lines of the answer.
+    pub fn json(&self) -> Vec<serde_json::Value> {
+        self.answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Everything, for a snapshot.
+    pub fn text(&self) -> String {
+        format!("{}--- stderr\n{}--- exit code {}\n", self.answers, self.notes, self.code)
+    }
+}
+
+impl Default for Tool {
+    fn default() -> Self {
+        Self::with_queue(QueueAttributes::default())
+    }
+}
+
+impl Tool {
+    pub fn with_queue(attributes: QueueAttributes) -> Self {
+        let clock = ManualClock::default();
+        Self {
+            queue: InMemoryQueue::new(clock.clone(), attributes),
+            clock,
+            bucket: InMemoryBucket::default(),
+            function: ScriptedFunction::default(),
+            logs: InMemoryLogs::default(),
+            deployment: InMemoryDeployment::default(),
+            retry_and_parked: Vec::new(),
+            state: tempfile::tempdir().unwrap(),
+            interrupt: Interrupt::manual(),
+        }
+    }
+
+    /// Adds the stack's retry queue or parked queue.
+    pub fn add_queue(&mut self, name: &'static str, attributes: QueueAttributes) -> &InMemoryQueue {
+        let queue = InMemoryQueue::new(self.clock.clone(), attributes);
+        self.retry_and_parked.push(NamedQueue { name, url: format!("https://sqs.test/{name}"), queue });
+        &self.retry_and_parked.last().unwrap().queue
+    }
+
+    /// Sends Ctrl-C.
+    pub fn interrupt(&self) {
+        self.interrupt.0.send_modify(|requests| *requests += 1);
+    }
+
+    /// Runs a command to its end. Output is text unless `-o json` is among the words.
+    pub async fn run(&self, line: &str) -> Run {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let cli = match Cli::try_parse_from(std::iter::once("dlq").chain(words.iter().copied())) {
+            Ok(cli) => cli,
+            Err(error) => {
+                let code = u8::try_from(error.exit_code()).unwrap();
+                return Run { code, answers: String::new(), notes: error.to_string() };
+            }
+        };
+        let (answers, notes) = (Captured::default(), Captured::default());
+        let is_json = cli.global.output == Some(OutputFormat::Json);
+        let mut output = Output::to(is_json, Box::new(answers.clone()), Box::new(notes.clone()));
+        output.width = Some(WIDTH);
+        let context = Context {
+            output,
+            interrupt: self.interrupt.1.clone(),
+            clock: self.clock.clone(),
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            location_flags: cli.global.location_flags(),
+        };
+        let outcome = self.dispatch(&context, cli.command).await;
+        if let Err(error) = &outcome {
+            context.output.progress(format!("{error:#}"));
+        }
+        let without_paths = |text: String| text.replace(self.state.path().to_str().unwrap(), "<state>");
+        Run { code: exit::number(&outcome), answers: without_paths(answers.text()), notes: without_paths(notes.text()) }
+    }
+
+    async fn dispatch(&self, context: &Context<ManualClock>, command: Command) -> anyhow::Result<Exit> {
+        let Command::OnAws(command) = command else { panic!("it needs no AWS: see tests/usage.rs") };
+        let Self { queue, bucket, function, .. } = self;
+        let audit_path = self.state.path().join("audit.jsonl");
+        match command {
+            AwsCommand::Status(arguments) => {
+                commands::status::run(context, queue, bucket, &self.retry_and_parked, arguments).await
+            }
+            AwsCommand::List(arguments) => commands::list::run(context, queue, bucket, arguments).await,
+            AwsCommand::Show(arguments) => commands::show::run(context, queue, bucket, &self.logs, arguments).await,
+            AwsCommand::Replay(arguments) => {
+                commands::replay::run(context, queue, bucket, function, audit_path, arguments).await
+            }
+            AwsCommand::Discard(arguments) => {
+                commands::discard::run(context, queue, bucket, audit_path, arguments).await
+            }
+            AwsCommand::Isolate(arguments) => commands::isolate::run(context, queue, bucket, function, arguments).await,
+            AwsCommand::Export(arguments) => commands::export::run(context, queue, bucket, arguments).await,
+            AwsCommand::Doctor(arguments) => {
+                let outputs = [
+                    ("FailedBatchTopicArn", TOPIC_ARN),
+                    ("HydrateRoleArn", "arn:aws:iam::123456789012:role/hydrate"),
+                    ("OverflowBucketName", "overflow"),
+                ];
+                let hydrated = NamedQueue { name: "hydrated", url: "https://sqs.test/hydrated".to_owned(), queue };
+                let stack = Stack::with_outputs(&outputs);
+                commands::doctor::run(context, &[hydrated], &self.deployment, &stack, arguments).await
+            }
+            AwsCommand::Hydrate(_) => panic!("it reads a stream: see the end-to-end tests"),
+        }
+    }
+}
+
+/// A writer that keeps what is written.
+#[derive(Debug, Clone, Default)]
+struct Captured(Rc<RefCell<Vec<u8>>>);
+
+impl Captured {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).unwrap()
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Log groups in memory.
+#[derive(Debug, Default)]
+pub struct InMemoryLogs {
+    pub events: RefCell<Vec<LogEvent>>,
+}
+
+impl Logs for InMemoryLogs {
+    async fn log_group(&self, function: &str) -> String {
+        format!("/aws/lambda/{function}")
+    }
+
+    async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {
+        let pattern = search.pattern.as_deref().unwrap_or_default().trim_matches('"').to_owned();
+        let is_found = |event: &&LogEvent| {
+            event.message.contains(&pattern)
+                && event.timestamp.is_some_and(|time| search.from <= time && time < search.to)
+                && (search.stream.is_none() || event.stream == search.stream)
+        };
+        Ok(self.events.borrow().iter().filter(is_found).cloned().collect())
+    }
+}
