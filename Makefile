@@ -20,7 +20,7 @@ JOBS ?= 4
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: ## Run the compiled function on local emulators and show what comes back (about two minutes after compiling)
+demo: ## Run the compiled function on local emulators and show what comes back (seconds, after compiling)
 	@$(INSTALL) venv kinesis
 	@$(VENV) -m sandbox.demo
 

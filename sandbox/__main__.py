@@ -1,9 +1,9 @@
-"""Leaves the emulators running, filled, until Ctrl-C.
+"""Leaves the emulators running, with data, until Ctrl-C.
 
     make sandbox
 
-Writes env.sh, the environment to source, and events/, the shapes of the
-repository's events/ with sequence numbers that exist, to .tools/sandbox/.
+Writes two things to .tools/sandbox/: env.sh, the environment to source, and
+events/, events of the shapes in the repository's events/ whose records exist.
 """
 
 
@@ -85,7 +85,7 @@ def without_range(record):
 
 
 def environment_script(variables):
-    """For `source`: takes away what could lead to a real account, then sets ours."""
+    """A script for `source`: removes what could lead to a real account, then sets our variables."""
     lines = ["# The sandbox's environment, good while `make sandbox` runs.",
              "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_ROLE_ARN "
              "AWS_WEB_IDENTITY_TOKEN_FILE"]

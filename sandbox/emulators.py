@@ -54,7 +54,7 @@ class Emulators:
         }
 
     def client(self, service, region=REGION):
-        """A plain boto3 client; the session is our own, for the extended client alters boto3's."""
+        """A plain boto3 client. It has a session of its own: the extended client changes boto3's default session."""
         if not self._session:
             from boto3.session import Session  # only there once the tools are installed
             self._session = Session()

@@ -19,7 +19,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request, client_address):
-        """A client that was stopped leaves broken connections; there is nothing to say."""
+        """Prints nothing: a client that was stopped leaves broken connections."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -39,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return body
 
     def answer(self, status, body=b"", headers=None, length=None):
-        """`length`: what Content-Length claims, if not the truth."""
+        """Sends an answer. `length` is a wrong Content-Length, for tests of cut-off answers."""
         self.send_response(status)
         headers = {"Content-Type": "application/json", **(headers or {})}
         for name, value in headers.items():

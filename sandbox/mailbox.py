@@ -1,4 +1,4 @@
-"""The queue that hydrated messages land on, and the bucket for those too large for it."""
+"""The queue of hydrated messages, and the bucket for those that are too large for it."""
 
 import json
 import uuid
@@ -15,7 +15,7 @@ POINTER_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
 
 @dataclass
 class Message:
-    """One message as it was received; `text` is the hydrated message, wherever it lay."""
+    """One message as it was received; `text` is the hydrated message, from the queue or from the bucket."""
 
     message_id: str
     text: str
@@ -39,7 +39,7 @@ class Message:
 
 
 class Mailbox:
-    """A queue of its own, and if wanted a bucket."""
+    """A new queue, and a new bucket unless `bucket` is False."""
 
     def __init__(self, aws, name=None, bucket=True, fifo=False, maximum_bytes=None):
         self._sqs, self._s3 = aws.client("sqs"), aws.client("s3")
@@ -59,7 +59,7 @@ class Mailbox:
         return {**variables, "OVERFLOW_BUCKET": self.bucket} if self.bucket else variables
 
     def receive(self):
-        """Takes every message off the queue, follows pointers, and holds each to the schema."""
+        """Takes every message off the queue, follows pointers, and checks each against the schema."""
         received = []
         while page := self._receive(self._sqs):
             for message in page:
@@ -71,7 +71,7 @@ class Mailbox:
         return received
 
     def receive_with_stock_client(self):
-        """The bodies as AWS's own extended client for Python hands them out."""
+        """The bodies as AWS's extended client for Python returns them."""
         from sqs_extended_client import SQSExtendedClientSession
         client = SQSExtendedClientSession().client("sqs")
         client.large_payload_support = self.bucket

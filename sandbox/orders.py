@@ -1,7 +1,6 @@
-"""A small shop's orders: the data that the demo, the sandbox and the tests carry.
+"""Orders of a small shop: the data of the demo, the sandbox and the tests.
 
-The same every time, so that a figure in a test or a line in a terminal can be
-compared with the last one.
+They are the same in every run, so that figures can be compared.
 """
 
 import gzip
@@ -36,7 +35,7 @@ def order(number):
 
 
 def poison(number):
-    """The order that no consumer expected: its total is a sentence."""
+    """An order that makes its consumer fail: its total is a sentence."""
     return {**order(number), "total": "12,50 € (see note)"}
 
 
@@ -53,7 +52,7 @@ def gzipped_record(order):
 
 
 def binary_record(number):
-    """A label as the warehouse's printer wants it: no text in any encoding."""
+    """A label for a printer: text in no encoding."""
     return b"\x89LBL\r\n\x1a\xff" + random.Random(number).randbytes(120)
 
 

@@ -96,7 +96,7 @@ class Function:
     def invoke(self, event, timeout=None, deadline_ms=None):
         """Gives the function one event: text or bytes as they are, else as JSON.
 
-        `deadline_ms` is the header's, where it is not to be the true deadline.
+        `deadline_ms` is the deadline in the header, if it is not to be the true one.
         """
         if isinstance(event, str):
             event = event.encode()
@@ -109,7 +109,7 @@ class Function:
             self._events.put((event, deadline_ms or int((time.time() + timeout) * 1000)))
             kind, raw = self._until(["response", "error"], timeout + GRACE_SECONDS)
             seconds = time.perf_counter() - started
-            # Only when it asks for its next event has it written its last line.
+            # Its last line is only written when it asks for the next event.
             self._until(["next"], GRACE_SECONDS)
             stdout, stderr = self._drain()
         answer = Answer(raw=raw, stdout=stdout, stderr=stderr, seconds=seconds)

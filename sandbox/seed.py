@@ -78,7 +78,7 @@ def _stock(aws):
 
 
 def stock_item(sku, price, count):
-    """An item with each of the types that are easily damaged on the way."""
+    """An item with every attribute type that is easily damaged when it is converted."""
     return {
         "id": {"S": sku},
         "price": {"N": str(price)},

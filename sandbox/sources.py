@@ -1,7 +1,7 @@
 """A Kinesis stream and a DynamoDB table on the emulators, filled and read back.
 
-Both say for a batch of their records what Lambda would have: `delivered`, the
-records of its event, and `failure`, the invocation record.
+For a batch of their records both give what Lambda would send: `delivered`, the
+records of the event, and `failure`, the invocation record.
 """
 
 import time
@@ -43,7 +43,7 @@ class KinesisStream:
         return records
 
     def split(self):
-        """Closes the shard; what is put from now on goes to its children."""
+        """Closes the shard; later records go to its children."""
         middle = str(2 ** 127)
         self._kinesis.split_shard(
             StreamARN=self.arn, ShardToSplit=self.shard_id, NewStartingHashKey=middle)

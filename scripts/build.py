@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts import install
 
-# The function as it is deployed; the tool as it is built soonest.
+# The function as it is deployed; the tool in the profile that compiles fastest.
 OPTIONS = {"hydrate": ["--release"], "dlq": []}
 
 
@@ -17,7 +17,7 @@ class BuildError(Exception):
 
 
 def binary(package="hydrate"):
-    """The package's binary, up to date; cargo shows its own progress meanwhile.
+    """The path of the package's binary, after a build; cargo prints its progress.
 
     HYDRATE_BINARY and DLQ_BINARY name one that is built already.
     """

@@ -95,7 +95,7 @@ def run(arguments):
 
 
 def docker_host():
-    """The address at which a container finds this machine; a problem where there is no Docker."""
+    """The address of this machine for a container; raises `Problem` where Docker does not run."""
     if not shutil.which("docker"):
         raise Problem(NO_DOCKER.format(reason="there is no `docker` command"))
     info = subprocess.run(["docker", "version", "--format", "{{.Server.Os}}"], capture_output=True, text=True)
@@ -111,7 +111,7 @@ def docker_host():
 
 
 def build():
-    """`sam build` for this machine's processor: another one's would need emulation."""
+    """Runs `sam build` for this machine's processor; another one would need emulation."""
     print(f"sam build ({ARCHITECTURE})", flush=True)
     sam("build", "--parameter-overrides", f"Architecture={ARCHITECTURE}", quiet=True)
 
@@ -144,7 +144,7 @@ def invoke(aws, event):
 
 
 def sam(*words, variables=None, quiet=False):
-    """Runs SAM CLI and gives back what it printed on its standard output: of an invocation, the answer."""
+    """Runs SAM CLI and returns its standard output: for an invocation, the answer."""
     environment = {**os.environ, **(variables or emulators_credentials()), "SAM_CLI_TELEMETRY": "0"}
     # cargo-lambda asks the first python3 for its zig.
     environment["PATH"] = os.pathsep.join(
@@ -160,7 +160,7 @@ def sam(*words, variables=None, quiet=False):
 
 
 def emulators_credentials():
-    """Anything: without a region and credentials SAM goes looking for them."""
+    """Any values: without a region and credentials SAM searches for them."""
     return {**emulators.CREDENTIALS, "AWS_DEFAULT_REGION": emulators.REGION, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -168,8 +168,8 @@ def emulators_credentials():
 def reachable(url, host):
     """The URL by which a container reaches an emulator that listens on this machine's loopback alone.
 
-    Docker Desktop forwards to the loopback itself. On Linux this listens on the bridge's address, where containers and
-    this machine are and the network outside is not, and passes connections on.
+    Docker Desktop forwards to the loopback itself. On Linux this listens on the address of Docker's bridge, which
+    containers reach and other machines do not, and forwards connections.
     """
     port = int(url.rsplit(":", 1)[1])
     if sys.platform != "linux":

@@ -2,5 +2,5 @@
 
 import pytest
 
-# Before anything imports them: their assertions say what they compared.
+# Must come before the first import of the kit, so that a failing assertion there shows the values it compared.
 pytest.register_assert_rewrite("tests.kit")

@@ -14,7 +14,7 @@ from tests.kit.contract import assert_hydrated
 
 
 def pytest_collection_modifyitems(items):
-    """Puts the longest first: a test that starts last would be waited for alone."""
+    """Puts the longest waits first, so that the others run meanwhile."""
     items.sort(key=lambda item: item.get_closest_marker("long_wait") is None)
 
 
@@ -42,7 +42,7 @@ def fakes(aws):
 
 @pytest.fixture
 def stream(aws):
-    """Makes a Kinesis stream and puts (key, data) on it: stream, its records."""
+    """Makes a Kinesis stream and puts pairs of key and data on it; returns the stream and its records."""
     def make(items, **options):
         made = sources.KinesisStream(aws, f"stream-{uuid.uuid4().hex[:12]}", **options)
         return made, made.put(items)
@@ -57,7 +57,7 @@ def table(aws):
 
 
 class Deployment:
-    """The function with a mailbox of its own."""
+    """The function with its own mailbox."""
 
     def __init__(self, function, mailbox):
         self.function, self.mailbox = function, mailbox
@@ -66,7 +66,7 @@ class Deployment:
         return self.function.invoke(event, **options)
 
     def hydrate(self, record, **options):
-        """Sends one invocation record through the topic; the answer and the messages."""
+        """Sends one invocation record through the topic; returns the answer and the messages."""
         answer = self.invoke(as_lambda.sns_event(record), **options)
         assert answer.error is None, answer.error
         messages = self.mailbox.receive()
@@ -75,13 +75,13 @@ class Deployment:
         return answer, messages
 
     def hydrated(self, record, delivered, status="Complete", **expected):
-        """The same where one message must come of it, and be what the contract says."""
+        """Like `hydrate`, for a record that must give one message as the contract defines it."""
         _, (message,) = self.hydrate(record)
         assert_hydrated(message, record, delivered, status, **expected)
         return message
 
     def failing(self, record, error_type, **options):
-        """The same where the invocation must fail, and nothing be delivered."""
+        """Like `hydrate`, for an invocation that must fail and deliver nothing."""
         answer = self.invoke(as_lambda.sns_event(record), **options)
         assert answer.payload is None, answer.payload
         assert answer.error["errorType"] == error_type, answer.error
@@ -112,5 +112,5 @@ def hydrator(deploy):
 
 @pytest.fixture
 def faked(deploy, fakes):
-    """The function before the fakes."""
+    """The function, connected to the fakes."""
     return deploy(fakes=fakes)

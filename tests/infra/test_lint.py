@@ -11,6 +11,7 @@ import subprocess
 import pytest
 import yaml
 
+from sandbox import processes
 from scripts import install
 from tests.infra.templates import ROOT, TEMPLATES, load
 
@@ -29,7 +30,8 @@ def tools():
 
 def run(*command):
     command = [str(word) for word in command]
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
+                          preexec_fn=processes.end_with_parent)
 
 
 def cfn_lint(tools, *files):

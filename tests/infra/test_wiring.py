@@ -1,4 +1,4 @@
-"""The stacks deployed on an emulator of CloudFormation, and a failed batch sent all the way through them.
+"""The stacks deployed on an emulator of CloudFormation, and a failed batch sent through all of them.
 
 moto makes topics, queues, roles, functions and mappings. It knows no alarms, no policies of topics and queues, and no
 subscriptions: the other files check those. Its Lambda runs nothing: these tests pass on what Lambda and SNS would, from

@@ -11,7 +11,7 @@ VIEW_KEYS = {"kinesis": "KinesisBatch", "dynamodb": "DDBStreamBatch"}
 
 def assert_hydrated(message, record, delivered, status="Complete", origin="stream",
                     view="included", missing=None, part=None, expected=...):
-    """Holds a received message against the invocation record and what Lambda delivered."""
+    """Compares a received message with the invocation record and the records that Lambda delivered."""
     body, hydration = message.body, message.body["hydration"]
     source = "kinesis" if "KinesisBatchInfo" in record else "dynamodb"
     info = record[INFO_KEYS[source]]
@@ -87,7 +87,7 @@ def event_bytes(message):
 
 
 def view(message):
-    """The decoded view with each number as the digits that stand there."""
+    """The decoded view with each number as its digits in the text."""
     body = json.loads(message.text, parse_float=Digits, parse_int=Digits)
     return body.get("KinesisBatch") or body.get("DDBStreamBatch")
 

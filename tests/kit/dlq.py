@@ -24,7 +24,7 @@ TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/Stock/stream/2026-11-01T0
 # Messages.
 
 @dataclass
-class Waiting:
+class HydratedMessage:
     """A hydrated message as the function would send it."""
 
     record: dict
@@ -76,7 +76,7 @@ def kinesis(data=(b'{"n":1}', b'{"n":2}'), *, at=0, shard=0, stream=STREAM, age=
         stored, stream, shard_id, timestamp=_iso(arrival + timedelta(minutes=1)),
         **_failure(options))
     records = [as_lambda.kinesis_event_record(item, stream, shard_id) for item in stored]
-    return _waiting(record, records, [_decoded(item) for item in data], "kinesis", options)
+    return _hydrated_message(record, records, [_decoded(item) for item in data], "kinesis", options)
 
 
 def dynamodb(changes, *, at=0, age=timedelta(hours=1), **options):
@@ -94,27 +94,27 @@ def dynamodb(changes, *, at=0, age=timedelta(hours=1), **options):
         timestamp=_iso(arrival + timedelta(minutes=1)),
         **_failure({"function": "stock-mirror", **options}))
     records = [as_lambda.dynamodb_event_record(item, TABLE) for item in stored]
-    return _waiting(record, records, [None] * len(records), "dynamodb", options)
+    return _hydrated_message(record, records, [None] * len(records), "dynamodb", options)
 
 
 def nothing_left(status="Expired", **options):
     """A batch of which nothing was found."""
-    waiting = kinesis(**options)
-    expected = waiting.hydration["expectedRecords"]
+    message = kinesis(**options)
+    expected = message.hydration["expectedRecords"]
     for key in ("firstSequenceNumber", "lastSequenceNumber"):
-        del waiting.hydration[key]
-    waiting.hydration.update(
+        del message.hydration[key]
+    message.hydration.update(
         status=status, reason=f"Nothing is left ({status}).", recoveredRecords=0,
         missingRecords=expected)
-    waiting.records, waiting.view = [], []
-    return waiting
+    message.records, message.view = [], []
+    return message
 
 
 def _failure(options):
     return {"function": options.get("function", "order-projector")}
 
 
-def _waiting(record, records, view, source, options):
+def _hydrated_message(record, records, view, source, options):
     info = record.get("KinesisBatchInfo") or record["DDBStreamBatchInfo"]
     for place, value in options.get("changes", {}).items():
         part, _, key = place.partition(".")
@@ -140,7 +140,7 @@ def _waiting(record, records, view, source, options):
         **({"part": {"number": part[0], "last": part[1]}} if part else {}),
         "decodedView": "included",
     }
-    return Waiting(record, records, view, hydration, options.get("overflow", False))
+    return HydratedMessage(record, records, view, hydration, options.get("overflow", False))
 
 
 def _digest(records):
@@ -211,7 +211,7 @@ class Queue:
         return tuple(int(answer["Attributes"][name]) for name in names)
 
 
-# What it invokes.
+# The functions that it invokes.
 
 @dataclass
 class Invocation:

@@ -210,7 +210,7 @@ def _error_body(operation, fault):
 
 
 class _Shard:
-    """A shard of either service. What it does wrong is set on it before a test runs.
+    """A shard of either service. A test sets its faults before it runs:
 
     trimmed          how many of the oldest records are gone
     page_records     the most records it gives at once
@@ -279,10 +279,10 @@ class _Shard:
 
 
 class KinesisShard(_Shard):
-    """`when_trimmed`: how it takes a sequence number that is gone, as AWS variously does.
+    """A shard of a Kinesis stream. `when_trimmed` is its answer to a trimmed sequence number; AWS gives all three:
 
-    silent    empty pages for good, a day behind
-    later     the records from the horizon on
+    silent    only empty pages, a day behind the tip
+    later     the records that are left
     invalid   InvalidArgumentException
     """
 

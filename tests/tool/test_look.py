@@ -1,4 +1,4 @@
-"""Looking: what is printed, and that the queue is afterwards as it was before.
+"""Commands that only read: their output, and that the queue is unchanged afterwards.
 
 The text output is compared with the files in snapshots/, without times and
 what depends on them; UPDATE_SNAPSHOTS=1 writes these files again.
@@ -38,7 +38,7 @@ def snapshot(name, text):
 
 @pytest.fixture
 def shop(queue):
-    """A bit of everything that a queue may hold."""
+    """A queue with a message of every kind."""
     order = dlq.kinesis([
         b'{"orderId":"ORD-1","total":12.50,"big":12345678901234567890}',
         "héllo\x1b[2J\n".encode(), gzip.compress(b'{"z":[1,{"a":"b"}]}'),

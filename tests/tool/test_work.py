@@ -1,4 +1,4 @@
-"""Working with what waits: export, isolate, hydrate bare records, check a deployment."""
+"""Commands other than list, show and replay: export, isolate, hydrate, doctor, discard."""
 
 import json
 import os
