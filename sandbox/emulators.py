@@ -18,12 +18,17 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from boto3.session import Session
+from botocore.config import Config
+
 from sandbox import processes
 from scripts import install
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 PATIENCE_SECONDS = 30
+# boto3 tries five times, a minute each: an emulator that hangs would look like a slow one.
+NO_RETRIES = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
 # moto keeps tables and streams by account; kinesis-local takes a 12-digit key
 # id for the account, so this one must not look like that.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "sandbox", "AWS_SECRET_ACCESS_KEY": "sandbox"}
@@ -56,10 +61,9 @@ class Emulators:
     def client(self, service, region=REGION):
         """A plain boto3 client. It has a session of its own: the extended client changes boto3's default session."""
         if not self._session:
-            from boto3.session import Session  # only there once the tools are installed
             self._session = Session()
         if (service, region) not in self._clients:
-            self._clients[service, region] = self._session.client(service, region_name=region)
+            self._clients[service, region] = self._session.client(service, region_name=region, config=NO_RETRIES)
         return self._clients[service, region]
 
 

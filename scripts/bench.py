@@ -31,7 +31,7 @@ MB = 1_000_000
 
 def main(given_zip):
     processes.exit_on_sigterm()
-    binary = build.binary()
+    binary = build.binary("hydrate", release=True)
     figures = [*sizes(binary, given_zip), *start(binary), *one_record(binary)]
     figures += [*hydration(binary, "10,000 records of 450 bytes", 10_000, 10_000)]
     figures += [*hydration(binary, "a 60 MB superset", 60 * MB // RECORD_BYTES, 10_000)]

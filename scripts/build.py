@@ -3,28 +3,25 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from scripts import install
-
-# The function as it is deployed; the tool in the profile that compiles fastest.
-OPTIONS = {"hydrate": ["--release"], "dlq": []}
 
 
 class BuildError(Exception):
     pass
 
 
-def binary(package="hydrate"):
+def binary(package, release=False):
     """The path of the package's binary, after a build; cargo prints its progress.
 
     HYDRATE_BINARY and DLQ_BINARY name one that is built already.
     """
     if given := os.environ.get(f"{package.upper()}_BINARY"):
         return Path(given).resolve()
-    command = ["cargo", "build", "--locked", "-p", package, *OPTIONS[package],
-               "--message-format=json-render-diagnostics"]
+    command = ["cargo", "build", "--locked", "-p", package, "--message-format=json-render-diagnostics"]
+    if release:
+        command.append("--release")
     try:
         build = subprocess.Popen(command, cwd=install.ROOT, stdout=subprocess.PIPE, text=True)
     except FileNotFoundError:
@@ -38,10 +35,3 @@ def binary(package="hydrate"):
     if build.returncode or not found:
         raise BuildError(f"cargo could not build {package}: see its output above")
     return found
-
-
-if __name__ == "__main__":
-    try:
-        print(binary(*sys.argv[1:]))
-    except BuildError as error:
-        sys.exit(f"build: {error}")

@@ -26,7 +26,7 @@ def aws():
 
 @pytest.fixture(scope="session")
 def binary():
-    return build.binary()
+    return build.binary("hydrate")
 
 
 @pytest.fixture(scope="session")
