@@ -104,7 +104,7 @@ def test_a_bucket_that_refuses_fails_the_invocation(deploy, fakes, stream, fault
     hydrator = deploy(fakes=fakes)
     shop, records = stream(noise(50, 30_000))
     fakes.fail("PutObject", fault, times=99)
-    hydrator.failing(shop.failure(records), error_type, timeout=6)
+    hydrator.failing(shop.failure(records), error_type, timeout=20)
 
 
 def test_the_view_can_be_switched_off(deploy, stream):
