@@ -97,7 +97,8 @@ def test_an_iterator_that_expires_at_once_is_renewed_at_the_start(faked, fakes):
 def test_a_shard_that_vanishes_while_it_is_read(faked, fakes):
     shard = fakes.add(KinesisShard("vanishing", items(9)))
     shard.page_records = 4
-    fakes.fail("GetRecords", NOT_FOUND, after=1)
+    fakes.fail("GetRecords", NOT_FOUND, times=99, after=1)
+    fakes.fail("GetShardIterator", NOT_FOUND, times=99, after=1)
     faked.hydrated(shard.failure(shard.all_records), shard.delivered(shard.all_records[:4]),
                    "Partial", missing=5)
 
