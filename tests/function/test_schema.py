@@ -60,6 +60,8 @@ def changed(message, *path, to=...):
     changed(example("Complete"), "hydration", "decodedView", to="off"),
     changed(example("Complete"), "hydration", "source", to="dynamodb"),
     changed(example("Complete"), "payload", to="{}"),
+    changed(example("Complete", "KinesisBatch"), "KinesisBatchInfo", to=None),
+    changed(example("Complete", "KinesisBatch"), "DDBStreamBatchInfo", to={"shardId": "s", "streamArn": "arn:aws:a:b:1:c"}),
     changed(example("Complete", "KinesisBatch"), "KinesisBatch"),
     changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis", "encryptionType", to="NONE"),
     changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis",
@@ -78,7 +80,7 @@ def changed(message, *path, to=...):
     changed(example("Unrecognized"), "unrecognized"),
     changed(example("Unrecognized"), "hydration", "source", to="kinesis"),
     changed(example("Unrecognized"), "KinesisBatchInfo", to={}),
-], ids=range(31))
+], ids=range(33))
 def test_a_broken_message_is_refused(broken):
     with pytest.raises(jsonschema.ValidationError):
         mailbox.check(broken)
