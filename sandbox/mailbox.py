@@ -82,6 +82,11 @@ class Mailbox:
         listed = self._s3.list_objects_v2(Bucket=self.bucket)
         return [item["Key"] for item in listed.get("Contents", [])]
 
+    def contents(self):
+        """The objects in the overflow bucket, byte for byte, by their keys."""
+        read = lambda key: self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()  # noqa: E731
+        return {key: read(key) for key in self.objects()}
+
     def _receive(self, client, visibility=60):
         return client.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, VisibilityTimeout=visibility,

@@ -97,7 +97,8 @@ def test_an_iterator_that_expires_at_once_is_renewed_at_the_start(faked, fakes):
 def test_a_shard_that_vanishes_while_it_is_read(faked, fakes):
     shard = fakes.add(KinesisShard("vanishing", items(9)))
     shard.page_records = 4
-    fakes.fail("GetRecords", NOT_FOUND, after=1)
+    fakes.fail("GetRecords", NOT_FOUND, times=99, after=1)
+    fakes.fail("GetShardIterator", NOT_FOUND, times=99, after=1)
     faked.hydrated(shard.failure(shard.all_records), shard.delivered(shard.all_records[:4]),
                    "Partial", missing=5)
 
@@ -171,3 +172,53 @@ def test_a_walk_too_long_for_its_invocation_ends_as_an_error(faked, fakes):
     shard.page_records = 1
     answer = faked.failing(shard.failure(shard.all_records), "DeadlineReached", timeout=6)
     assert answer.seconds < 6
+
+
+# A stream that is not found (issue 7).
+
+@pytest.mark.parametrize("operation", ["GetShardIterator", "GetRecords"])
+def test_one_not_found_is_asked_again(faked, fakes, operation):
+    for shard in shards(fakes):
+        fakes.fail(operation, NOT_FOUND)
+        faked.hydrated(shard.failure(shard.all_records), shard.delivered(shard.all_records))
+
+
+def test_a_stream_that_is_not_found_twice_is_gone(faked, fakes):
+    shard = shards(fakes)[0]
+    fakes.fail("GetShardIterator", NOT_FOUND, times=2)
+    faked.hydrated(shard.failure(shard.all_records), [], "Gone", missing=6)
+    assert len(fakes.calls("GetShardIterator")) == 2
+
+
+# Words for operators (issue 7).
+
+@pytest.mark.parametrize("code", [
+    "ExpiredTokenException", "ExpiredToken", "RequestTimeTooSkewed", "InvalidSignatureException",
+    "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidClientTokenId"])
+@pytest.mark.parametrize("operation", ["GetRecords", "SendMessage", "PutObject"])
+def test_rejected_credentials_are_no_missing_permission(deploy, fakes, operation, code):
+    hydrator = deploy(fakes=fakes, **({"MAX_MESSAGE_BYTES": "1024"} if operation == "PutObject" else {}))
+    shard = shards(fakes)[0]
+    fakes.fail(operation, Fault(code, 403))
+    answer = hydrator.failing(shard.failure(shard.all_records), "CredentialsRejected")
+    assert operation in answer.error["errorMessage"] and code in answer.error["errorMessage"]
+    assert "grant" not in answer.error["errorMessage"]
+
+
+@pytest.mark.parametrize("operation, code", [
+    ("GetRecords", "KMS.InternalException"), ("PutObject", "OperationAborted"),
+    ("PutObject", "ConditionalRequestConflict"), ("PutObject", "BadDigest")])
+def test_a_fault_of_a_moment_is_retried_at_once(deploy, fakes, operation, code):
+    hydrator = deploy(fakes=fakes, MAX_MESSAGE_BYTES="1024")
+    shard = shards(fakes)[0]
+    fakes.fail(operation, Fault(code, 409 if code in ("OperationAborted", "ConditionalRequestConflict") else 400))
+    message = hydrator.hydrated(shard.failure(shard.all_records), shard.delivered(shard.all_records))
+    assert message.overflow
+
+
+def test_an_endless_error_code_makes_a_short_line(faked, fakes):
+    shard = shards(fakes)[0]
+    fakes.fail("GetRecords", Fault("C" * 200_000, message="M" * 200_000))
+    answer = faked.failing(shard.failure(shard.all_records), "RequestRefused")
+    assert all(len(line) < 4_000 for line in answer.stdout)
+    assert len(answer.raw) < 2_000

@@ -49,6 +49,7 @@ def changed(message, *path, to=...):
     changed(example("Complete"), "Records", to=[]),
     changed(example("Complete"), "hydration", "version", to=2),
     changed(example("Complete"), "hydration", "id", to="x"),
+    changed(example("Complete"), "hydration", "id", to="0" * 64 + "-0123456789abcdef"),
     changed(example("Complete"), "hydration", "status", to="complete"),
     changed(example("Complete"), "hydration", "surprise", to=1),
     changed(example("Complete"), "hydration", "missingRecords", to=1),
@@ -59,6 +60,8 @@ def changed(message, *path, to=...):
     changed(example("Complete"), "hydration", "decodedView", to="off"),
     changed(example("Complete"), "hydration", "source", to="dynamodb"),
     changed(example("Complete"), "payload", to="{}"),
+    changed(example("Complete", "KinesisBatch"), "KinesisBatchInfo", to=None),
+    changed(example("Complete", "KinesisBatch"), "DDBStreamBatchInfo", to={"shardId": "s", "streamArn": "arn:aws:a:b:1:c"}),
     changed(example("Complete", "KinesisBatch"), "KinesisBatch"),
     changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis", "encryptionType", to="NONE"),
     changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis",
@@ -77,7 +80,7 @@ def changed(message, *path, to=...):
     changed(example("Unrecognized"), "unrecognized"),
     changed(example("Unrecognized"), "hydration", "source", to="kinesis"),
     changed(example("Unrecognized"), "KinesisBatchInfo", to={}),
-], ids=range(30))
+], ids=range(33))
 def test_a_broken_message_is_refused(broken):
     with pytest.raises(jsonschema.ValidationError):
         mailbox.check(broken)
@@ -85,8 +88,12 @@ def test_a_broken_message_is_refused(broken):
 
 def test_parts_are_supersets_until_the_last():
     part = example("Superset")
-    part["hydration"].update(id=part["hydration"]["id"] + "-1", part={"number": 1, "last": False})
+    batch_id, digest = part["hydration"]["id"], "0123456789abcdef"
+    part["hydration"].update(id=f"{batch_id}-{digest}", part={"number": 1, "last": False})
     mailbox.check(part)
+    for suffix in ("", "-1", f"-{digest}0", f"-{digest.upper()}"):
+        with pytest.raises(jsonschema.ValidationError):
+            mailbox.check(changed(copy.deepcopy(part), "hydration", "id", to=batch_id + suffix))
     part["hydration"].update(status="Partial")
     with pytest.raises(jsonschema.ValidationError):
         mailbox.check(part)

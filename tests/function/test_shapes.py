@@ -2,12 +2,14 @@
 
 import copy
 import json
+from datetime import timedelta
 
 import pytest
 
 from sandbox import as_lambda
 from sandbox.orders import items
 from tests.kit.contract import assert_hydrated
+from tests.kit.fakes import KinesisShard
 
 
 @pytest.fixture
@@ -95,6 +97,19 @@ def test_an_sqs_event_names_just_the_failed_messages(hydrator, batches):
     assert hydrator.invoke(event).payload == {
         "batchItemFailures": [{"itemIdentifier": event["Records"][1]["messageId"]}]}
     arrived(hydrator, [batches[0], batches[2]])
+
+
+@pytest.mark.parametrize("odd", [
+    {"messageAttributes": {"a": {"stringValue": "x", "stringListValues": None, "dataType": "String"}}},
+    {"messageAttributes": {"a": {"binaryValue": "not base64!", "dataType": "Binary"}}},
+    {"messageAttributes": {"a": 7}}, {"messageAttributes": None}, {"attributes": {"SentTimestamp": 7}},
+    {"attributes": None}, {"md5OfBody": None},
+], ids=repr)
+def test_one_odd_sqs_message_does_not_stop_its_neighbours(hydrator, batches, odd):
+    event = as_lambda.sqs_event(*(record for record, _ in batches))
+    event["Records"][1].update(odd)
+    assert hydrator.invoke(event).payload == {"batchItemFailures": []}
+    arrived(hydrator, batches)
 
 
 def test_an_sqs_message_with_a_part_that_failed_is_failed(hydrator, batches):
@@ -185,6 +200,21 @@ def test_a_payload_is_taken_and_no_stream_is_read(deploy, fakes, batches, form, 
     assert not fakes.calls("GetShardIterator") and not fakes.calls("GetRecords")
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["kinesis", "dynamodb"])
+def test_a_payload_with_a_part_of_the_batch_means_reading_the_stream(hydrator, batches, which):
+    record, delivered = batches[which]
+    message = hydrator.hydrated({**record, "payload": {"Records": delivered[:2]}}, delivered)
+    assert "payload" not in message.body
+
+
+def test_the_better_of_payload_and_stream_is_delivered(faked, fakes):
+    shard = fakes.add(KinesisShard("short", items(10), age=timedelta(hours=25), when_trimmed="later"))
+    record, whole = shard.failure(shard.all_records), shard.delivered(shard.all_records)
+    shard.trimmed = 7
+    faked.hydrated({**record, "payload": {"Records": whole[:6]}}, whole[:6], "Partial", origin="payload", missing=4)
+    faked.hydrated({**record, "payload": {"Records": whole[:2]}}, whole[7:], "Partial", missing=7)
+
+
 @pytest.mark.parametrize("payload", ["", "not json", "[]", {}, {"Records": "?"}, None, 7])
 def test_a_payload_that_is_no_event_means_reading_the_stream(hydrator, batches, payload):
     record, delivered = batches[0]
@@ -202,6 +232,38 @@ def test_a_final_tumbling_window_names_no_range(hydrator, batches, which):
     _, (message,) = hydrator.hydrate(record)
     view = message.hydration["decodedView"]
     assert_hydrated(message, record, [], "NoRange", view=view)
+
+
+@pytest.mark.parametrize("end, words", [
+    ("startSequenceNumber", "names the first record of the range and not the last"),
+    ("endSequenceNumber", "names the last record of the range and not the first")])
+def test_half_a_range_is_no_range_and_the_reason_says_which(hydrator, batches, end, words):
+    record = copy.deepcopy(batches[0][0])
+    other, = {"startSequenceNumber", "endSequenceNumber"} - {end}
+    del record["KinesisBatchInfo"][other]
+    _, (message,) = hydrator.hydrate(record)
+    assert message.hydration["status"] == "NoRange" and words in message.hydration["reason"]
+
+
+# Readable, though odd (issue 7).
+
+DEEP = "[" * 300 + "]" * 300
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: "\ufeff" + text,
+    lambda text: text.replace('"version":', '"odd":"\\ud83d","version":'),
+    lambda text: text.replace('"version":', f'"odd":{DEEP},"version":'),
+    lambda text: text.replace('"version":', '"DDBStreamBatchInfo":null,"version":'),
+], ids=["byte-order-mark", "lone-surrogate", "nesting", "null-beside"])
+def test_what_is_odd_and_readable_is_hydrated(hydrator, batches, change):
+    record, delivered = batches[0]
+    text = change(as_lambda.text(record))
+    for event in (as_lambda.sns_event(text), as_lambda.sqs_event(text)):
+        assert hydrator.invoke(event).error is None
+    messages = hydrator.mailbox.receive()
+    assert [message.hydration["status"] for message in messages] == ["Complete"] * 2
+    assert [message.records for message in messages] == [delivered] * 2
 
 
 # What is on the topic and is not ours.

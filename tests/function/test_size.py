@@ -9,7 +9,7 @@ import pytest
 from sandbox import as_lambda
 from sandbox.mailbox import Mailbox
 from sandbox.orders import items
-from tests.kit.contract import assert_hydrated, event_bytes, hydration_id
+from tests.kit.contract import assert_hydrated, event_bytes, hydration_id, object_key, records_digest
 from tests.kit.fakes import DENIED, MIB, UNAVAILABLE, Fault, KinesisShard
 
 
@@ -42,12 +42,15 @@ def test_overflow_goes_to_the_bucket_with_its_view(hydrator, stream):
     record = shop.failure(records, timestamp="2026-03-09T23:59:59.999Z", function="order-projector:live")
     answer, (message,) = hydrator.hydrate(record)
     assert_hydrated(message, record, shop.delivered(records))
-    key = f"hydrated/order-projector/2026/03/09/{hydration_id(record)}.json"
+    digest = records_digest(message.text)
+    key = f"hydrated/order-projector/2026/03/09/{hydration_id(record)}-{digest}-Complete.json"
+    assert key == object_key(record, digest, "Complete")
     assert answer.payload["batches"][0]["overflow"] == message.overflow
     assert message.overflow == f"s3://{hydrator.mailbox.bucket}/{key}"
-    # The same failure again overwrites itself.
+    # The same failure again finds its object there, and does not replace it.
+    before = hydrator.mailbox.contents()
     hydrator.hydrate(record)
-    assert hydrator.mailbox.objects() == [key]
+    assert hydrator.mailbox.contents() == before and list(before) == [key]
 
 
 def test_the_stock_extended_client_reads_it(hydrator, stream):

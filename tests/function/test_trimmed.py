@@ -210,3 +210,45 @@ def test_batches_of_one_shard_in_one_event_are_paced(faked, fakes):
     times = [call.at for call in fakes.calls("GetRecords")]
     assert len(times) == 3
     assert all(later - earlier >= 0.45 for earlier, later in zip(times, times[1:]))
+
+
+# An end that was not reached (issue 7).
+
+@pytest.mark.parametrize("kind", ["kinesis", "dynamodb"])
+def test_an_end_that_is_not_shown_yet_is_no_verdict(faked, fakes, kind):
+    """Ten of twenty young records, then empty pages at the tip; the next try is shown all."""
+    age = timedelta(minutes=10)
+    shard = fakes.add(
+        KinesisShard("late", items(20), age=age) if kind == "kinesis" else TableShard("late", [({}, {})] * 20, age=age))
+    record = shard.failure(shard.all_records)
+    hidden = shard.all_records[10:]
+    del shard.all_records[10:]
+    answer = faked.failing(record, "RangeNotReached", timeout=60)
+    assert "not every record was reached" in answer.error["errorMessage"]
+    shard.all_records += hidden
+    faked.hydrated(record, shard.delivered(shard.all_records))
+
+
+def test_an_end_that_is_not_shown_after_a_day_is_partial(faked, fakes):
+    shard = fakes.add(KinesisShard("old", items(20), age=OLD))
+    record = shard.failure(shard.all_records)
+    del shard.all_records[10:]
+    faked.hydrated(record, shard.delivered(shard.all_records), "Partial", missing=10)
+
+
+def test_batches_of_one_shard_do_not_run_out_of_an_equal_share(faked, fakes):
+    """Twenty batches, half a second apart: an equal share of the time would be shorter than the pause."""
+    shard = fakes.add(KinesisShard("busy", items(40)))
+    records = [shard.failure(shard.all_records[start:start + 2]) for start in range(0, 40, 2)]
+    answer = faked.invoke(as_lambda.sqs_event(*records), timeout=12)
+    assert answer.payload == {"batchItemFailures": []}
+    assert len(faked.mailbox.receive()) == 20
+
+
+def test_another_shard_is_read_while_one_is_left_alone(faked, fakes):
+    busy = fakes.add(KinesisShard("busy", items(9)))
+    other = fakes.add(KinesisShard("other", items(3)))
+    records = [busy.failure(busy.all_records[start:start + 3]) for start in (0, 3)]
+    answer = faked.invoke(as_lambda.sqs_event(*records, other.failure(other.all_records)))
+    assert answer.payload == {"batchItemFailures": []}
+    assert [call.body["StreamARN"] for call in fakes.calls("GetRecords")] == [busy.arn, other.arn, busy.arn]

@@ -13,6 +13,7 @@ METRICS = {
     ("FailedBatchHydrator", "OverflowBytes"): {"FunctionName"},
     ("FailedBatchHydrator", "Duration"): {"FunctionName"},
     ("FailedBatchHydrator", "BatchesFailed"): {"FunctionName", "ErrorType"},
+    ("FailedBatchHydrator", "BatchesContinued"): {"FunctionName", "ErrorType"},
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
     ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible"): {"QueueName"},
     ("AWS/SNS", "NumberOfNotificationsRedrivenToDlq"): {"TopicName"},

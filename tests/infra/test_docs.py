@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.infra.known_metrics import METRICS
 from tests.infra.policies import decide
 from tests.infra.templates import ACCOUNT, REGION, ROOT, core, dynamodb_source, kinesis_source, load
 
@@ -81,6 +82,20 @@ def table(heading):
 def test_the_runbook_knows_every_error_type():
     kinds = set(re.findall(r"Self::\w+(?:\(_\))? => \"(\w+)\"", (ROOT / "crates/hydration/src/error.rs").read_text()))
     assert len(kinds) > 5 and table("Error types") == kinds | {"SeveralBatchesFailed", "InvalidConfiguration"}
+
+
+def test_the_runbook_knows_every_log_line():
+    log = (ROOT / "functions/hydrate/src/telemetry/log.rs").read_text()
+    messages = set(re.findall(r"^\s+\"((?:batch|configuration) \w+)\"$", log, re.MULTILINE))
+    messages |= set(re.findall(r"\"(batch \w+)\"\);$", log, re.MULTILINE))
+    assert len(messages) == 4
+    assert set(re.findall(r"^\| `((?:batch|configuration) \w+)` \|", RUNBOOK, re.MULTILINE)) == messages
+
+
+def test_the_runbook_knows_the_metrics_that_count_by_error():
+    by_error = {name for (_, name), dimensions in METRICS.items() if "ErrorType" in dimensions}
+    assert by_error == {"BatchesFailed", "BatchesContinued"}
+    assert by_error <= set(re.findall(r"`(\w+)`", RUNBOOK))
 
 
 def test_the_runbook_knows_every_status():

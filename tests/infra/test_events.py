@@ -10,6 +10,7 @@ import pytest
 from sandbox.runtime_api import Function
 from tests.infra.known_metrics import METRICS
 from tests.infra.templates import ROOT
+from tests.kit.fakes import DENIED, Fakes, KinesisShard
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 README = (ROOT / "events" / "README.md").read_text()
@@ -140,14 +141,29 @@ def test_the_function_answers_as_the_list_says(sandbox, path):
     assert sorted(body["hydration"]["status"] for body in bodies) == sorted(statuses)
 
 
+def continued(aws, binary, queue):
+    """The answer about a range of which one part is delivered before a read is refused."""
+    with Fakes(aws, swallow=True) as fakes:
+        shard = fakes.add(KinesisShard("wide", [("k", bytes(1_000_000))] * 6))
+        shard.page_records = 5
+        fakes.fail("GetRecords", DENIED, after=1)
+        record = shard.failure(shard.all_records)
+        record["KinesisBatchInfo"]["batchSize"] = 5
+        variables = {"QUEUE_URL": queue, "RETRY_QUEUE_URL": queue + "-retry", "OVERFLOW_BUCKET": "overflow"}
+        with Function(binary, {**aws.environment(), **fakes.environment(), **variables}) as function:
+            return function.invoke(record)
+
+
 def test_the_metrics_that_alarms_look_at_are_those_that_it_emits(sandbox, aws, binary):
     function, _, queue = sandbox
     emitted = {}
+    rest_sent = continued(aws, binary, queue)
+    assert [line["message"] for line in rest_sent.logs] == ["batch continued"], rest_sent
     hydrated = function.invoke(event(ROOT / "events" / "direct-kinesis.json"))
     with Function(binary, {**aws.environment(), "QUEUE_URL": queue + "-gone"}) as without_queue:
         failed = without_queue.invoke(event(ROOT / "events" / "direct-payload-string.json"))
     assert failed.error["errorType"] == "RequestRefused"
-    for line in hydrated.metrics + failed.metrics:
+    for line in hydrated.metrics + failed.metrics + rest_sent.metrics:
         for directive in line["_aws"]["CloudWatchMetrics"]:
             dimensions, = directive["Dimensions"]
             assert set(dimensions) <= line.keys()

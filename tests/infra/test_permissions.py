@@ -31,7 +31,11 @@ BY_LAMBDA = {
     ("logs:CreateLogStream", LOGS), ("logs:PutLogEvents", LOGS),
     ("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*"),  # X-Ray has no resources to name
 }
-DELIVERY = {(CALLS["sqs"]["SendMessage"], HYDRATED), (CALLS["s3"]["PutObject"], OVERFLOW)}
+DELIVERY = {
+    (CALLS["sqs"]["SendMessage"], HYDRATED),
+    (CALLS["sqs"]["SendMessage"], RETRY),  # the rest of a range that is too long for one invocation
+    (CALLS["s3"]["PutObject"], OVERFLOW),
+}
 
 
 def hydrator_grants(*stacks):

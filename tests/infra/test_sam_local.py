@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from scripts import sam_local
-from tests.infra.templates import ROOT
+from tests.infra.templates import ROOT, core
 
 
 def test_it_says_what_to_do_without_docker(tmp_path):
@@ -30,6 +30,16 @@ def test_it_declares_the_endpoints_that_the_deployed_template_does_not(tmp_path,
     assert properties["Environment"]["Variables"] == {"QUEUE_URL": "x", "AWS_ENDPOINT_URL": "http://172.17.0.1:4566"}
     assert properties["Architectures"] in (["arm64"], ["x86_64"])
     assert "AWS_ENDPOINT_URL" not in (ROOT / "template.yaml").read_text()
+
+
+def test_it_sets_every_variable_of_the_template():
+    """What it leaves out SAM takes from the template, with a resource's name in the place of its URL."""
+    class Mailbox:
+        def environment(self):
+            return {"QUEUE_URL": "http://127.0.0.1/q", "OVERFLOW_BUCKET": "overflow"}
+
+    variables = core().properties("HydrateFunction")["Environment"]["Variables"]
+    assert sam_local.settings(Mailbox()).keys() == variables.keys()
 
 
 def test_a_container_reaches_an_emulator_on_the_loopback():

@@ -190,9 +190,19 @@ def test_sns_alone_invokes_the_function():
 def test_overflow_outlives_the_messages_that_point_at_it():
     parameters = transformed("template.yaml")["Parameters"]
     days = parameters["OverflowRetentionInDays"]["MinValue"]
-    assert days * 86400 > parameters["HydratedQueueRetentionInSeconds"]["MaxValue"]
+    # An object is written once. The last message that points to it may be sent by the last retry.
+    retries = max(core().properties(queue)["MessageRetentionPeriod"] for queue in ("RetryQueue", "ParkedQueue"))
+    assert days * 86400 > retries + parameters["HydratedQueueRetentionInSeconds"]["MaxValue"]
     rule, = core().properties("OverflowBucket")["LifecycleConfiguration"]["Rules"]
     assert rule["Status"] == "Enabled" and rule["ExpirationInDays"] >= days
+
+
+def test_only_the_functions_objects_are_deleted_by_age():
+    rule, = core().properties("OverflowBucket")["LifecycleConfiguration"]["Rules"]
+    documents = [policy["PolicyDocument"] for policy in core().properties("HydrateRole")["Policies"]]
+    written, = {resource for document in documents for statement in statements(document)
+                if statement["Action"] == "s3:PutObject" for resource in [statement["Resource"]]}
+    assert written.endswith("/" + rule["Prefix"] + "*")
 
 
 # ---------------------------------------------------------------- choices
@@ -213,8 +223,15 @@ def test_the_function_is_what_the_parameters_say():
 
 
 def test_the_function_is_given_the_variables_it_documents():
-    design = {"QUEUE_URL", "OVERFLOW_BUCKET", "MAX_MESSAGE_BYTES", "DECODED_VIEW"}
-    assert set(core().properties("HydrateFunction")["Environment"]["Variables"]) == design
+    design = {"QUEUE_URL", "OVERFLOW_BUCKET", "RETRY_QUEUE_URL", "MAX_MESSAGE_BYTES", "DECODED_VIEW"}
+    variables = core().properties("HydrateFunction")["Environment"]["Variables"]
+    assert set(variables) == design
+    assert variables["RETRY_QUEUE_URL"] == core().outputs["RetryQueueUrl"]
+
+
+def test_lambda_does_not_stop_the_chain_of_a_long_range():
+    """The function sends to the queue that invokes it. Lambda's loop detection would end that after 16 invocations."""
+    assert core().properties("HydrateFunction")["RecursiveLoop"] == "Allow"
 
 
 @pytest.mark.parametrize("logical_id", [

@@ -188,6 +188,8 @@ def test_the_retry_queue_feeds_the_function_a_message_at_a_time(account):
         QueueUrl=account.outputs["RetryQueueUrl"], AttributeNames=["All"])["Attributes"]
     assert mapping["EventSourceArn"] == attributes["QueueArn"] and mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    variables = account.awslambda.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    assert variables["RETRY_QUEUE_URL"] == account.outputs["RetryQueueUrl"]
     parked = account.sqs.get_queue_attributes(QueueUrl=account.outputs["ParkedQueueUrl"], AttributeNames=["QueueArn"])
     redrive = json.loads(attributes["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == parked["Attributes"]["QueueArn"]

@@ -28,9 +28,10 @@ def assert_hydrated(message, record, delivered, status="Complete", origin="strea
     if expected is ...:
         expected = info.get("batchSize")
     numbers = [_number(event) for event in delivered]
+    digest = records_digest(message.text)
     wanted = {
         "version": 1,
-        "id": hydration_id(record) + (f"-{part['number']}" if part else ""),
+        "id": hydration_id(record) + (f"-{digest}" if part else ""),
         "status": status,
         "expectedRecords": expected,
         "recoveredRecords": len(delivered),
@@ -63,6 +64,7 @@ def assert_hydrated(message, record, delivered, status="Complete", origin="strea
         "recordCount": str(len(delivered)),
     }
     if message.overflow:
+        assert message.overflow.split("/", 3)[3] == object_key(record, digest, status)
         attributes["ExtendedPayloadSize"] = str(len(message.text.encode()))
     assert message.attributes == {key: value for key, value in attributes.items() if value}
 
@@ -79,6 +81,31 @@ def hydration_id(record):
     ]
     text = "".join(f"{line or ''}\n" for line in lines)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def records_digest(text):
+    """The name of a message's records: of the text between the brackets of `Records`, to the letter."""
+    between = _top_level(text)["Records"].strip()[1:-1]
+    return hashlib.sha256(between.encode()).hexdigest()[:16]
+
+
+def object_key(record, digest, status):
+    """The key of the overflow object, computed as the contract says it."""
+    context = record.get("requestContext") or record.get("context") or {}
+    arn = context.get("functionArn") or context.get("partnerResourceArn")
+    function = arn.split(":", 5)[5].replace("/", ":").split(":")[1] if arn else "unknown"
+    day = record["timestamp"][:10].replace("-", "/")
+    return f"hydrated/{function}/{day}/{hydration_id(record)}-{digest}-{status}.json"
+
+
+def _top_level(text):
+    """The text of each value of a JSON object. A parser would not keep it: numbers and escapes have many spellings."""
+    decoder, values, at = json.JSONDecoder(), {}, 1
+    while text[at] != "}":
+        key, at = decoder.raw_decode(text, at + (text[at] == ","))
+        _, end = decoder.raw_decode(text, at + 1)
+        values[key], at = text[at + 1:end], end
+    return values
 
 
 def event_bytes(message):

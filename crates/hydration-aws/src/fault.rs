@@ -47,7 +47,8 @@ pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, 
             // A proxy may have written it: its status is all there is to go by.
             (kind("", status), format!("HTTP {status} with a body that cannot be read"))
         }
-        _ => (FaultKind::Refused, "the request could not be built".to_owned()),
+        // An empty region, for one, is no part of a host name. Nothing was sent that a service could have refused.
+        _ => (FaultKind::InvalidConfiguration, "the request could not be built".to_owned()),
     };
     Fault { kind, action, detail }
 }

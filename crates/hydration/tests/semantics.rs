@@ -1,11 +1,12 @@
 //! Executes docs/SEMANTICS.md: every `json record` block is hydrated from the shard that the `json shard` block before
-//! it describes, and must become the `json message` block after it.
+//! it describes, and must become the `json message` block after it, or fail as the `json error` block after it says.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};
 
 use hydration::arn::StreamArn;
+use hydration::error::HydrateError;
 use hydration::hydrator::{Deadline, Hydrator};
 use hydration::intake::recognize;
 use hydration::ports::{Clock, Page, Position, ReadError, Refusal, ShardIterator, ShardReader};
@@ -14,7 +15,7 @@ use hydration::retry::Tally;
 use hydration::sequence_number::SequenceNumber;
 use hydration::test_support::{MemoryOutbox, now_or_never, settings};
 use hydration::timestamp::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const SEMANTICS: &str = include_str!("../../../docs/SEMANTICS.md");
 /// The moment at which every example is hydrated.
@@ -108,15 +109,16 @@ fn blocks() -> Vec<(String, String)> {
     blocks
 }
 
-fn hydrate(shard: Value, record: &str) -> String {
+fn hydrate(shard: Value, record: &str) -> Result<String, HydrateError> {
     let intake = recognize(record).pop().unwrap().unwrap();
     let outbox = MemoryOutbox::default();
     let hydrator = Hydrator::new(Shard(shard), &outbox, Now, settings());
     let end = Instant::now() + Duration::from_secs(3600);
     let deadline = Deadline { read: end, deliver: end };
-    now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default())).unwrap();
-    let message = outbox.queue.borrow_mut().pop().unwrap();
-    message.body
+    let result = now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default()));
+    let message = outbox.queue.borrow_mut().pop();
+    assert_eq!(message.is_some(), result.is_ok(), "an error delivers nothing");
+    result.map(|_| message.unwrap().body)
 }
 
 /// JSON text without the white space between its tokens.
@@ -134,20 +136,26 @@ fn compact(json: &str) -> String {
 #[test]
 fn every_example_of_the_semantics_holds() {
     let mut shard = Value::Null;
-    let mut body = None;
-    let mut examples = 0;
+    let mut result = None;
+    let (mut messages, mut errors) = (0, 0);
     for (kind, text) in blocks() {
         match kind.as_str() {
             "shard" => shard = serde_json::from_str(&text).expect("a shard block is JSON"),
-            "record" => body = Some(hydrate(shard.clone(), &text)),
+            "record" => result = Some(hydrate(shard.clone(), &text)),
             "message" => {
-                let body = body.take().expect("a record block comes before a message block");
+                let body = result.take().expect("a record block comes before a message block").unwrap();
                 // As text: the order of the keys and every digit are part of the promise.
                 assert_eq!(compact(&body), compact(&text));
-                examples += 1;
+                messages += 1;
+            }
+            "error" => {
+                let error = result.take().expect("a record block comes before an error block").unwrap_err();
+                let said = json!({"errorType": error.kind(), "errorMessage": error.to_string()});
+                assert_eq!(said, serde_json::from_str::<Value>(&text).expect("an error block is JSON"));
+                errors += 1;
             }
             _ => {}
         }
     }
-    assert!(examples >= 8, "only {examples} examples were found");
+    assert!(messages >= 10 && errors >= 1, "only {messages} messages and {errors} errors were found");
 }

@@ -282,6 +282,7 @@ async fn a_request_that_could_not_be_built_is_a_configuration_to_correct() {
     type Change = fn(SdkConfig) -> SdkConfig;
     let changes: [(&str, Change); 4] = [
         ("no region", |config| config.into_builder().region(None).build()),
+        ("an empty region", |config| config.into_builder().region(Region::new("")).build()),
         ("no credentials", |config| {
             config.into_builder().credentials_provider(SharedCredentialsProvider::new(NoCredentials)).build()
         }),
