@@ -280,7 +280,7 @@ async fn a_connection_that_fails_is_unavailable_and_says_why() {
 async fn a_request_that_could_not_be_built_is_a_configuration_to_correct() {
     const ENDPOINT: &str = "http://127.0.0.1:1";
     type Change = fn(SdkConfig) -> SdkConfig;
-    let changes: [(&str, Change); 4] = [
+    let changes: [(&str, Change); 5] = [
         ("no region", |config| config.into_builder().region(None).build()),
         ("an empty region", |config| config.into_builder().region(Region::new("")).build()),
         ("no credentials", |config| {
