@@ -9,7 +9,7 @@ import pytest
 from sandbox import as_lambda
 from sandbox.runtime_api import FunctionExited
 from tests.kit.contract import assert_hydrated
-from tests.kit.fakes import DENIED, MIB, KinesisShard
+from tests.kit.fakes import DENIED, MIB, NOT_FOUND, KinesisShard
 from tests.kit.retry_queue import CONTINUATION, RetryQueue
 
 
@@ -123,7 +123,7 @@ def test_a_fault_after_a_part_sends_the_rest_to_the_retry_queue(deploy, fakes, r
     assert_whole_range(shard, record, [message, *hydrator.mailbox.receive()])
 
 
-def test_what_was_trimmed_between_two_legs_is_said(deploy, fakes, retry_queue):
+def test_what_was_trimmed_between_two_legs_is_noticed(deploy, fakes, retry_queue):
     hydrator = deploy(fakes=fakes, **retry_queue.environment())
     shard, record = long_range(fakes, mebibytes=9, page_bytes=5 * MIB)
     shard.when_trimmed = "later"
@@ -136,6 +136,27 @@ def test_what_was_trimmed_between_two_legs_is_said(deploy, fakes, retry_queue):
     *_, last = hydrator.mailbox.receive()
     assert last.hydration["status"] == "Partial" and last.hydration["part"]["last"]
     assert "trimmed" in last.hydration["reason"]
+
+
+@pytest.mark.parametrize("what", ["trimmed", "deleted"])
+def test_a_last_leg_that_finds_nothing_delivers_the_verdict(deploy, fakes, retry_queue, what):
+    """On the range as a whole: records of it were saved, so it is not Expired or Gone."""
+    hydrator = deploy(fakes=fakes, **retry_queue.environment())
+    shard, record = long_range(fakes, mebibytes=9, page_bytes=5 * MIB)
+    shard.when_trimmed = "later"
+    fakes.fail("GetRecords", DENIED, after=1)
+    hydrator.invoke(as_lambda.sns_event(record))
+    (rest, _), = retry_queue.sent(fakes)
+    first, = hydrator.mailbox.receive()
+    if what == "trimmed":
+        shard.trimmed, shard.closed = len(shard.all_records), True
+    else:
+        fakes.fail("GetShardIterator", NOT_FOUND, times=99)
+    assert hydrator.invoke(as_lambda.sqs_event(rest)).payload == {"batchItemFailures": []}
+    last, = hydrator.mailbox.receive()
+    missing = record["KinesisBatchInfo"]["batchSize"] - len(first.records)
+    assert_hydrated(last, record, [], "Partial", part={"number": 2, "last": True}, missing=missing)
+    assert f"Recovered {len(first.records)} records" in last.hydration["reason"]
 
 
 @pytest.mark.parametrize("variables", [{}, {"RETRY_QUEUE_URL": ""}], ids=["unset", "empty"])

@@ -61,7 +61,8 @@ def changed(message, *path, to=...):
     changed(example("Complete"), "hydration", "source", to="dynamodb"),
     changed(example("Complete"), "payload", to="{}"),
     changed(example("Complete", "KinesisBatch"), "KinesisBatchInfo", to=None),
-    changed(example("Complete", "KinesisBatch"), "DDBStreamBatchInfo", to={"shardId": "s", "streamArn": "arn:aws:a:b:1:c"}),
+    changed(example("Complete", "KinesisBatch"), "DDBStreamBatchInfo",
+            to={"shardId": "s", "streamArn": "arn:aws:dynamodb:us-east-1:123456789012:table/T/stream/2026"}),
     changed(example("Complete", "KinesisBatch"), "KinesisBatch"),
     changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis", "encryptionType", to="NONE"),
     changed(example("Complete", "KinesisBatch"), "Records", 0, "kinesis",
@@ -99,3 +100,18 @@ def test_parts_are_supersets_until_the_last():
         mailbox.check(part)
     part["hydration"]["part"]["last"] = True
     mailbox.check(part)
+
+
+def test_only_the_last_part_may_be_partial_and_empty():
+    empty = example("Partial")
+    empty["hydration"].update(recoveredRecords=0)
+    for key in ("firstSequenceNumber", "lastSequenceNumber"):
+        del empty["hydration"][key]
+    empty.update(KinesisBatch=[], Records=[])
+    with pytest.raises(jsonschema.ValidationError):
+        mailbox.check(empty)
+    empty["hydration"].update(id=empty["hydration"]["id"] + "-0123456789abcdef", part={"number": 2, "last": True})
+    mailbox.check(empty)
+    empty["hydration"]["part"]["last"] = False
+    with pytest.raises(jsonschema.ValidationError):
+        mailbox.check(empty)
