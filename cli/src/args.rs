@@ -6,7 +6,7 @@ pub use global::{ColorChoice, GlobalArgs, OutputFormat};
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-use hydration_aws::{Shards, SystemClock};
+use hydration_aws::{AwsShardReader, SystemClock};
 
 use crate::aws::connection::Connection;
 use crate::commands;
@@ -113,7 +113,7 @@ impl AwsCommand {
                     Some(name) => Some(aws.queue_at(aws.find_queue(name).await?)),
                     None => None,
                 };
-                let reader = Shards::new(&aws.config);
+                let reader = AwsShardReader::new(&aws.config);
                 commands::hydrate::run(&context, reader, from_queue.as_ref(), destination, arguments).await
             }
             Self::Doctor(arguments) => {

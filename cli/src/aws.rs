@@ -26,7 +26,7 @@ pub async fn config(global: &GlobalArgs) -> SdkConfig {
     if let Some(url) = &global.endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    hydration_aws::tune(loader).load().await
+    hydration_aws::with_timeouts_and_no_retries(loader).load().await
 }
 
 /// The same configuration with the SDK's retries, for calls that may be repeated.

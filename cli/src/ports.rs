@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hydration::error::Fault;
-use hydration::message::received::Pointer;
+use hydration::message::parsed::Pointer;
 use hydration::timestamp::Timestamp;
 
 /// A message as SQS returned it.

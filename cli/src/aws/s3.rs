@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use hydration::error::{Fault, FaultKind};
-use hydration::message::received::Pointer;
+use hydration::message::parsed::Pointer;
 use hydration_aws::fault::fault;
 
 use crate::ports::{Bucket, GetObjectError};

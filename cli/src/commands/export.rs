@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use hydration::message::received::Received;
+use hydration::message::parsed::ParsedMessage;
 use hydration::ports::Clock;
 
 use crate::context::Context;
@@ -104,9 +104,9 @@ fn content(body: &str, format: ExportFormat) -> Result<(String, &'static str)> {
     if format == ExportFormat::Message {
         return Ok((body.to_owned(), "message.json"));
     }
-    let received = Received::read(body)?;
+    let received = ParsedMessage::parse(body)?;
     if format == ExportFormat::Event {
-        return Ok((Received::event(received.records.iter().map(AsRef::as_ref)), "json"));
+        return Ok((ParsedMessage::event(received.records.iter().map(AsRef::as_ref)), "json"));
     }
     let lines = records::first_as_json(&received, usize::MAX)
         .iter()

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use clap::Args;
 use hydration::error::{Fault, FaultKind, HydrateError};
 use hydration::hydrator::{Deadline, Hydrator, Settings};
-use hydration::intake::{self, Intake};
+use hydration::incoming::{self, IncomingMessage};
 use hydration::json::Object;
-use hydration::message::Message;
+use hydration::message::OutgoingMessage;
 use hydration::message::part::MAX_PART_BYTES;
 use hydration::ports::{Clock, Outbox, PutOutcome, SendError, ShardReader};
-use hydration::retry::Tally;
-use hydration_aws::QueueAndBucket;
+use hydration::retry::CallStats;
+use hydration_aws::AwsOutbox;
 use serde_json::value::RawValue;
 
 use crate::aws::connection::Connection;
@@ -73,7 +73,7 @@ pub enum Destination<O> {
     Send { outbox: O, overflow_bucket: Option<String>, is_fifo: bool },
 }
 
-impl Destination<QueueAndBucket> {
+impl Destination<AwsOutbox> {
     /// The queue and the bucket that the command line names.
     pub async fn open(aws: &Connection, arguments: &Arguments) -> Result<Self> {
         if !arguments.send {
@@ -89,7 +89,7 @@ impl Destination<QueueAndBucket> {
         Ok(Self::Send {
             is_fifo: url.ends_with(".fifo"),
             overflow_bucket: overflow_bucket.map(str::to_owned),
-            outbox: QueueAndBucket::new(&aws.config, url),
+            outbox: AwsOutbox::new(&aws.config, url),
         })
     }
 }
@@ -105,7 +105,7 @@ impl Arguments {
 struct Printer<'a>(&'a Output);
 
 impl Outbox for Printer<'_> {
-    async fn send(&self, message: &Message) -> Result<String, SendError> {
+    async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
         // A standard output that is closed is an error of the next print; no message is lost by it.
         let _ = self.0.line(&message.body);
         Ok(String::new())
@@ -228,9 +228,9 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
     /// Hydrates every record in a document; `false` when some were not hydrated.
     async fn hydrate_document(&self, name: &str, text: &str) -> bool {
         let mut is_hydrated = true;
-        for item in intake::recognize(text) {
+        for item in incoming::recognize(text) {
             let outcome = match &item {
-                Ok(Intake::Unrecognized(message)) => Err(HydrateError::NotRecognized(message.why.clone())),
+                Ok(IncomingMessage::Unrecognized(message)) => Err(HydrateError::NotRecognized(message.why.clone())),
                 Err(error) => Err(error.clone()),
                 Ok(intake) => self.hydrate(intake).await,
             };
@@ -242,10 +242,10 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
         is_hydrated
     }
 
-    async fn hydrate(&self, intake: &Intake) -> Result<(), HydrateError> {
+    async fn hydrate(&self, intake: &IncomingMessage) -> Result<(), HydrateError> {
         let read = self.context.clock.instant() + READ_TIMEOUT;
         let deadline = Deadline { read, deliver: read + DELIVERY_TIMEOUT };
-        let sent = self.hydrator.hydrate(intake, deadline, &mut Tally::default()).await?.sent();
+        let sent = self.hydrator.hydrate(intake, deadline, &mut CallStats::default()).await?.sent();
         if !self.arguments.send {
             return Ok(());
         }

@@ -6,8 +6,8 @@ use std::cell::{Cell, RefCell};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use hydration::message::parsed::ParsedMessage;
 use hydration::message::part::MAX_EVENT_BYTES;
-use hydration::message::received::Received;
 use hydration::ports::Clock;
 use hydration::record::event::EventRecord;
 use hydration::sequence_number::SequenceNumber;
@@ -77,7 +77,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, C: Clock>(
                 bail!("the batch has {} parts\n  → name one: {}", several.len(), ids.join(", "))
             }
         };
-        let received = Received::read(&body_of(message, bucket).await?)?;
+        let received = ParsedMessage::parse(&body_of(message, bucket).await?)?;
         if received.records.is_empty() {
             bail!("the message holds no records\n  → dlq show {} says why", arguments.id);
         }
@@ -106,7 +106,7 @@ async fn isolate<F: Function, C: Clock>(
     arguments: &Arguments,
     function: &F,
     name: &str,
-    received: &Received,
+    received: &ParsedMessage,
 ) -> Result<Exit> {
     let output = &context.output;
     let trials = Trials {
@@ -144,7 +144,7 @@ struct NumberedRecord<'a> {
     raw: &'a RawValue,
 }
 
-fn numbered_records(received: &Received) -> Result<Vec<NumberedRecord<'_>>> {
+fn numbered_records(received: &ParsedMessage) -> Result<Vec<NumberedRecord<'_>>> {
     let source = received.head.batch.as_ref().map(|batch| batch.stream.source()).context("it names no stream")?;
     let numbered = received.records.iter().map(|raw| {
         let event = EventRecord::parse(source, raw).context("a record of it has no sequence number")?;
@@ -192,7 +192,7 @@ impl<F: Function, C: Clock> Trials<'_, F, C> {
 
     async fn invoke(&self, places: &[usize]) -> Result<Option<FunctionError>> {
         let given: Vec<&NumberedRecord<'_>> = places.iter().filter_map(|place| self.records.get(*place)).collect();
-        let event = Received::event(given.iter().map(|record| record.raw));
+        let event = ParsedMessage::event(given.iter().map(|record| record.raw));
         if event.len() > MAX_EVENT_BYTES {
             bail!("the batch is larger than the 6 MB that an invocation takes\n  → dlq export writes it to a file");
         }
@@ -226,7 +226,12 @@ struct IsolatedJson<'a> {
     records: Vec<RecordJson>,
 }
 
-fn print_json<F, C>(output: &Output, trials: &Trials<'_, F, C>, received: &Received, found: &Smallest) -> Result<()> {
+fn print_json<F, C>(
+    output: &Output,
+    trials: &Trials<'_, F, C>,
+    received: &ParsedMessage,
+    found: &Smallest,
+) -> Result<()> {
     let error = trials.last_error.borrow();
     output.json(&IsolatedJson {
         function: trials.name,
@@ -238,7 +243,12 @@ fn print_json<F, C>(output: &Output, trials: &Trials<'_, F, C>, received: &Recei
     })
 }
 
-fn print_text<F, C>(output: &Output, trials: &Trials<'_, F, C>, received: &Received, found: &Smallest) -> Result<()> {
+fn print_text<F, C>(
+    output: &Output,
+    trials: &Trials<'_, F, C>,
+    received: &ParsedMessage,
+    found: &Smallest,
+) -> Result<()> {
     let result = match (found.is_minimal, found.places.len()) {
         (false, left) => format!("Not finished: {left} of {} records still fail together", trials.records.len()),
         (true, 1) => "One record fails by itself".to_owned(),

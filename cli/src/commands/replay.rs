@@ -15,8 +15,8 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use hydration::message::parsed::ParsedMessage;
 use hydration::message::part::MAX_EVENT_BYTES;
-use hydration::message::received::Received;
 use hydration::ports::Clock;
 
 use crate::commands::replay::audit::{Audit, History};
@@ -184,8 +184,8 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
         let is_large =
             |message: &&HydratedMessage| message.bytes > MAX_EVENT_BYTES as u64 && message.read_error.is_none();
         for message in messages.iter().filter(is_large) {
-            if let Ok(received) = Received::read(&body_of(message, self.bucket).await?) {
-                let event = Received::event(received.records.iter().map(AsRef::as_ref));
+            if let Ok(received) = ParsedMessage::parse(&body_of(message, self.bucket).await?) {
+                let event = ParsedMessage::event(received.records.iter().map(AsRef::as_ref));
                 event_bytes.insert(message.id.clone(), event.len());
             }
         }

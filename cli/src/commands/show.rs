@@ -5,7 +5,7 @@ mod invocation_log;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use hydration::message::received::Received;
+use hydration::message::parsed::ParsedMessage;
 use hydration::ports::Clock;
 use serde::Serialize;
 
@@ -85,7 +85,7 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, C: Clock>(
         if arguments.raw {
             context.output.line(&body)?;
         } else {
-            let received = Received::read(&body).with_context(could_not)?;
+            let received = ParsedMessage::parse(&body).with_context(could_not)?;
             show(context, logs, &arguments, message, &received).await?;
         }
     }
@@ -97,7 +97,7 @@ async fn show<L: Logs, C: Clock>(
     logs: &L,
     arguments: &Arguments,
     message: &HydratedMessage,
-    received: &Received,
+    received: &ParsedMessage,
 ) -> Result<()> {
     let (output, now) = (&context.output, context.now());
     let max_records = if arguments.all { usize::MAX } else { arguments.records };

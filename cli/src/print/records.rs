@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use hydration::arn::Source;
-use hydration::message::received::Received;
+use hydration::message::parsed::ParsedMessage;
 use hydration::record::event::EventRecord;
 use hydration::record::{DynamoDbRecord, KinesisRecord, StreamRecord};
 use hydration::timestamp::Timestamp;
@@ -29,22 +29,22 @@ pub struct RecordJson {
     view: Box<RawValue>,
 }
 
-fn source(received: &Received) -> Source {
+fn source(received: &ParsedMessage) -> Source {
     received.head.batch.as_ref().map_or(Source::Kinesis, |batch| batch.stream.source())
 }
 
-fn is_deaggregated(received: &Received) -> bool {
+fn is_deaggregated(received: &ParsedMessage) -> bool {
     received.head.batch.as_ref().is_some_and(|batch| batch.stream.is_consumer())
 }
 
 /// The first records as JSON.
-pub fn first_as_json(received: &Received, max_records: usize) -> Vec<RecordJson> {
+pub fn first_as_json(received: &ParsedMessage, max_records: usize) -> Vec<RecordJson> {
     let places: Vec<usize> = (0..received.records.len().min(max_records)).collect();
     as_json(received, &places)
 }
 
 /// Some of the records as JSON, by their places.
-pub fn as_json(received: &Received, places: &[usize]) -> Vec<RecordJson> {
+pub fn as_json(received: &ParsedMessage, places: &[usize]) -> Vec<RecordJson> {
     let read = |place: &usize| {
         let event = EventRecord::parse(source(received), received.records.get(*place)?)?;
         let mut view = String::new();
@@ -63,7 +63,7 @@ pub fn as_json(received: &Received, places: &[usize]) -> Vec<RecordJson> {
 }
 
 /// Prints the first records.
-pub fn print_first(output: &Output, received: &Received, max_records: usize, whole: bool) -> Result<()> {
+pub fn print_first(output: &Output, received: &ParsedMessage, max_records: usize, whole: bool) -> Result<()> {
     let all = received.records.len();
     if all == 0 {
         return Ok(());
@@ -79,7 +79,7 @@ pub fn print_first(output: &Output, received: &Received, max_records: usize, who
 }
 
 /// Prints some of the records, by their places; shortened unless `whole`.
-pub fn print_places(output: &Output, received: &Received, places: &[usize], whole: bool) -> Result<()> {
+pub fn print_places(output: &Output, received: &ParsedMessage, places: &[usize], whole: bool) -> Result<()> {
     let width = received.records.len().to_string().len();
     let picked = places.iter().filter_map(|place| Some((*place, received.records.get(*place)?)));
     for (index, raw) in picked {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hydration::arn::Source;
 use hydration::invocation_record::function_name;
 use hydration::message::PartNumber;
-use hydration::message::received::{Pointer, Response};
+use hydration::message::parsed::{FunctionResponse, Pointer};
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
@@ -36,7 +36,7 @@ pub struct HydratedMessage {
     pub request_id: Option<String>,
     pub function_arn: Option<String>,
     pub condition: Option<String>,
-    pub response: Response,
+    pub response: FunctionResponse,
     pub stream: Option<String>,
     pub shard: Option<String>,
     pub records: u64,

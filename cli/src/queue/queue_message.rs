@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hydration::arn::Source;
-use hydration::message::received::{Head, NotRead, Pointer, Response, is_bare_record};
+use hydration::message::parsed::{FunctionResponse, MessageHead, ParseMessageError, Pointer, is_bare_record};
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
@@ -28,7 +28,7 @@ pub struct QueueMessage {
 
 #[derive(Debug, Clone)]
 enum Content {
-    Hydrated(Box<Head>),
+    Hydrated(Box<MessageHead>),
     /// The message lies in the bucket. The error says why its object was not read; `None` before the first try.
     InBucket {
         error: Option<String>,
@@ -50,14 +50,14 @@ pub struct ForeignMessage {
 
 impl QueueMessage {
     pub fn parse(received: ReceivedMessage) -> Self {
-        let pointer = Pointer::read(&received.body);
+        let pointer = Pointer::parse(&received.body);
         let content = if pointer.is_some() {
             Content::InBucket { error: None }
         } else {
-            match Head::read(&received.body) {
+            match MessageHead::parse(&received.body) {
                 Ok(head) => Content::Hydrated(Box::new(head)),
                 Err(error) => Content::Foreign {
-                    is_bare_record: error == NotRead::NotHydrated && is_bare_record(&received.body),
+                    is_bare_record: error == ParseMessageError::NotHydrated && is_bare_record(&received.body),
                     reason: error.to_string(),
                 },
             }
@@ -82,7 +82,7 @@ impl QueueMessage {
     /// Takes the first bytes of the object in the bucket, or the reason why it could not be read.
     pub fn set_object(&mut self, first_bytes: Result<Vec<u8>, String>) {
         let head = first_bytes.and_then(|bytes| {
-            Head::read(valid_prefix(&bytes)).map_err(|error| format!("of the object in the bucket: {error}"))
+            MessageHead::parse(valid_prefix(&bytes)).map_err(|error| format!("of the object in the bucket: {error}"))
         });
         self.content = match head {
             Ok(head) => Content::Hydrated(Box::new(head)),
@@ -124,7 +124,7 @@ impl QueueMessage {
         ForeignMessage { message_id: self.message_id.clone(), reason: reason.to_owned(), is_bare_record }
     }
 
-    fn read_head(&self, head: &Head, copy: MessageCopy) -> HydratedMessage {
+    fn read_head(&self, head: &MessageHead, copy: MessageCopy) -> HydratedMessage {
         let (hydration, batch) = (&head.hydration, head.batch.as_ref());
         let number = |text: &Option<String>| text.as_deref().and_then(|text| SequenceNumber::parse(text).ok());
         let (first, last) = (number(&hydration.first_sequence_number), number(&hydration.last_sequence_number));
@@ -171,7 +171,7 @@ impl QueueMessage {
             request_id: None,
             function_arn: text("functionArn"),
             condition: text("condition"),
-            response: Response::default(),
+            response: FunctionResponse::default(),
             stream: text("streamArn"),
             shard: text("shardId"),
             records: text("recordCount").and_then(|count| count.parse().ok()).unwrap_or(0),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use anyhow::{Context, Result, anyhow};
 use futures_util::stream::{self, StreamExt};
-use hydration::message::received::Pointer;
+use hydration::message::parsed::Pointer;
 
 use crate::exit::explain;
 use crate::ports::{Bucket, GetObjectError, Queue};

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use hydration::message::received::Pointer;
+use hydration::message::parsed::Pointer;
 
 use crate::ports::{Bucket, GetObjectError};
 

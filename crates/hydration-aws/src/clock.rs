@@ -1,4 +1,4 @@
-//! The system's clock.
+//! The clock of the system.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -26,7 +26,8 @@ pub(crate) async fn iterator(
         Position::After(number) => {
             request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(number.as_str())
         }
-        // DynamoDB knows no AT_TIMESTAMP; the oldest record is before any moment.
+        // DynamoDB Streams has no AT_TIMESTAMP
+        // (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetShardIterator.html>).
         Position::AtTimestamp(_) | Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
     };
     let answer = request.send().await.map_err(|error| read_error(GET_SHARD_ITERATOR, &error))?;
@@ -38,11 +39,11 @@ pub(crate) async fn page(client: &Client, iterator: &ShardIterator, limit: u32) 
     let request = client.get_records().shard_iterator(&iterator.0).limit(limit);
     let answer = request.send().await.map_err(|error| read_error(GET_RECORDS, &error))?;
     if answer.records.is_none() && answer.next_shard_iterator.is_none() {
-        // The SDK reads an empty body as an empty page, which would be the end of a closed shard.
+        // The SDK parses an empty body as an empty page without an iterator, which would mean the end of a closed shard.
         return Err(unreadable(GET_RECORDS, "nothing in the answer"));
     }
     let records: Vec<StreamRecord> =
-        answer.records.unwrap_or_default().into_iter().map(stored).collect::<Result<_, _>>()?;
+        answer.records.unwrap_or_default().into_iter().map(stream_record).collect::<Result<_, _>>()?;
     let bytes = records.iter().map(size).sum();
     Ok(Page { records, next: answer.next_shard_iterator.map(ShardIterator), millis_behind_latest: None, bytes })
 }
@@ -54,14 +55,14 @@ fn size(record: &StreamRecord) -> u64 {
     }
 }
 
-fn stored(record: Record) -> Result<StreamRecord, ReadError> {
+fn stream_record(record: Record) -> Result<StreamRecord, ReadError> {
     let change = record.dynamodb.ok_or_else(|| unreadable(GET_RECORDS, "a record describes no change"))?;
     let sequence_number = change
         .sequence_number
         .as_deref()
         .and_then(|number| SequenceNumber::parse(number).ok())
         .ok_or_else(|| unreadable(GET_RECORDS, "a record has no sequence number"))?;
-    // An identity without members says nothing about who made the change.
+    // An identity without fields is the same as none.
     let user_identity = record
         .user_identity
         .filter(|identity| identity.principal_id.is_some() || identity.r#type.is_some())
@@ -99,7 +100,7 @@ fn value(value_of_sdk: SdkValue) -> Result<AttributeValue, ReadError> {
         SdkValue::L(values) => AttributeValue::L(values.into_iter().map(value).collect::<Result<_, _>>()?),
         SdkValue::Null(is_null) => AttributeValue::Null(is_null),
         SdkValue::Bool(truth) => AttributeValue::Bool(truth),
-        // A type that this SDK does not know must not be dropped from a record in silence.
+        // An attribute of a type that this SDK does not know must not be lost without an error.
         _ => return Err(unreadable(GET_RECORDS, "an attribute has a type unknown to this version: upgrade")),
     })
 }

@@ -1,4 +1,4 @@
-//! What an SDK error means: the one place that says what is worth retrying, and why.
+//! Classification of SDK errors. This is the only place that decides what is retried.
 
 use std::error::Error;
 
@@ -8,17 +8,17 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hydration::error::{Fault, FaultKind};
-use hydration::ports::{ReadError, Refusal};
+use hydration::ports::{ReadError, Rejection};
 
-/// The most that is taken over of a service's error message, in characters.
+/// The limit for the characters that are kept of a service's error message.
 const MAX_MESSAGE_CHARS: usize = 400;
-/// The most that is taken over of an error code. AWS's longest have some fifty characters; a proxy may write anything.
+/// The limit for the characters that are kept of an error code. AWS's have up to about fifty; a proxy may write more.
 const MAX_CODE_CHARS: usize = 100;
 
-/// Names the fault behind an SDK error.
+/// Converts an SDK error into a fault.
 ///
-/// Only the service's code and message, or what became of the connection, are taken over. Neither an error's Debug
-/// form nor `DisplayErrorContext` is: where an answer could not be read they hold its body, which is record data.
+/// It keeps only the service's code and message, or the error of the connection. An error's Debug form and
+/// `DisplayErrorContext` contain the body of a response that could not be read, and that is record data.
 pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, HttpResponse>) -> Fault {
     let (kind, detail) = match error {
         SdkError::ServiceError(context) => {
@@ -44,7 +44,7 @@ pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, 
         }
         SdkError::ResponseError(context) => {
             let status = context.raw().status().as_u16();
-            // A proxy may have written it: its status is all there is to go by.
+            // A proxy may have written the response. Only its status is known.
             (kind("", status), format!("HTTP {status} with a body that cannot be read"))
         }
         // An empty region, for one, is no part of a host name. Nothing was sent that a service could have refused.
@@ -53,7 +53,7 @@ pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, 
     Fault { kind, action, detail }
 }
 
-/// The kind of an error code. Codes come with and without `Exception`, and from SQS with a prefix.
+/// The kind of fault for an error code. Codes may end in `Exception`, and those of SQS may have a prefix.
 fn kind(code: &str, status: u16) -> FaultKind {
     let throttled = ["Throttl", "ThroughputExceeded", "LimitExceeded", "TooManyRequests", "SlowDown", "OverLimit"];
     let denied = ["AccessDenied", "Unauthorized", "NotAuthorized", "OptInRequired"];
@@ -85,7 +85,7 @@ fn kind(code: &str, status: u16) -> FaultKind {
     ];
     let names = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
     let is_kms = code.to_ascii_uppercase().contains("KMS");
-    // Throttling first: a KMS key's throttling says KMS too, and passes by itself.
+    // Throttling comes first: throttling by KMS also has KMS in its code, and ends by itself.
     if names(&throttled) || status == 429 {
         FaultKind::Throttled
     } else if names(&unavailable) || (is_kms && code.contains("Internal")) {
@@ -99,35 +99,35 @@ fn kind(code: &str, status: u16) -> FaultKind {
     } else if status >= 500 || status == 408 {
         FaultKind::Unavailable
     } else if code.is_empty() && status < 300 {
-        // The call succeeded, and its answer is not what the service's model says.
+        // The call succeeded, but its response does not follow the service's model.
         FaultKind::Unreadable
     } else {
         FaultKind::Refused
     }
 }
 
-/// An error of a read: an answer that tells the walk something, or a fault.
+/// Converts an SDK error of a read into a rejection, which the walk handles, or a fault.
 pub(crate) fn read_error<E: ProvideErrorMetadata>(
     action: &'static str,
     error: &SdkError<E, HttpResponse>,
 ) -> ReadError {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-    let refusal = match code {
-        Some("ExpiredIteratorException") => Some(Refusal::ExpiredIterator),
-        Some("TrimmedDataAccessException") => Some(Refusal::Trimmed),
-        Some("InvalidArgumentException") => Some(Refusal::InvalidArgument),
-        Some("ResourceNotFoundException") => Some(Refusal::NotFound),
+    let rejection = match code {
+        Some("ExpiredIteratorException") => Some(Rejection::ExpiredIterator),
+        Some("TrimmedDataAccessException") => Some(Rejection::Trimmed),
+        Some("InvalidArgumentException") => Some(Rejection::InvalidArgument),
+        Some("ResourceNotFoundException") => Some(Rejection::NotFound),
         _ => None,
     };
-    refusal.map_or_else(|| ReadError::Fault(fault(action, error)), ReadError::Refusal)
+    rejection.map_or_else(|| ReadError::Fault(fault(action, error)), ReadError::Rejected)
 }
 
-/// An answer that the service's model does not allow.
+/// The fault for a response that does not follow the service's model.
 pub(crate) fn unreadable(action: &'static str, what: &str) -> ReadError {
     ReadError::Fault(Fault { kind: FaultKind::Unreadable, action, detail: what.to_owned() })
 }
 
-/// No request was sent, because the region, the credentials or the endpoint are not set as they must be.
+/// Returns true if no request was sent, because the region, the credentials or the endpoint are not configured.
 fn is_misconfigured(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -145,7 +145,7 @@ fn cut(text: &str, max_chars: usize) -> String {
     text.chars().take(max_chars).collect()
 }
 
-/// The Display forms of an error and its causes. For connections: addresses and reasons, never a body.
+/// The Display forms of an error and its causes. For connections these are addresses and reasons, never a body.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

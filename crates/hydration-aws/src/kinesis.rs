@@ -47,11 +47,11 @@ pub(crate) async fn page(
     let request = client.get_records().stream_arn(stream.stream()).shard_iterator(&iterator.0).limit(limit);
     let answer = request.send().await.map_err(|error| read_error(GET_RECORDS, &error))?;
     if answer.records.is_empty() && answer.next_shard_iterator.is_none() && answer.millis_behind_latest.is_none() {
-        // The SDK reads an empty body as an empty page, which would be the end of a closed shard.
+        // The SDK parses an empty body as an empty page without an iterator, which would mean the end of a closed shard.
         return Err(unreadable(GET_RECORDS, "nothing in the answer"));
     }
     let bytes = answer.records.iter().map(|record| record.data.as_ref().len() as u64).sum();
-    let records = answer.records.into_iter().map(stored).collect::<Result<_, _>>()?;
+    let records = answer.records.into_iter().map(stream_record).collect::<Result<_, _>>()?;
     Ok(Page {
         records,
         next: answer.next_shard_iterator.map(ShardIterator),
@@ -60,7 +60,7 @@ pub(crate) async fn page(
     })
 }
 
-fn stored(record: Record) -> Result<StreamRecord, ReadError> {
+fn stream_record(record: Record) -> Result<StreamRecord, ReadError> {
     let sequence_number = SequenceNumber::parse(&record.sequence_number)
         .map_err(|_| unreadable(GET_RECORDS, "a record's sequence number is not one"))?;
     Ok(StreamRecord::Kinesis(KinesisRecord {

@@ -7,7 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use bytes::Bytes;
 use hydration::error::{Fault, FaultKind};
-use hydration::message::{Attribute, Message};
+use hydration::message::{MessageAttribute, OutgoingMessage};
 use hydration::ports::{Outbox, PutOutcome, SendError};
 
 use crate::fault::fault;
@@ -15,28 +15,28 @@ use crate::fault::fault;
 const SEND_MESSAGE: &str = "sqs:SendMessage";
 const PUT_OBJECT: &str = "s3:PutObject";
 
-pub struct QueueAndBucket {
+pub struct AwsOutbox {
     sqs: aws_sdk_sqs::Client,
     s3: aws_sdk_s3::Client,
     queue_url: String,
 }
 
-impl QueueAndBucket {
+impl AwsOutbox {
     pub fn new(config: &SdkConfig, queue_url: String) -> Self {
         let s3 = s3_config(config).build();
         Self { sqs: aws_sdk_sqs::Client::new(config), s3: aws_sdk_s3::Client::from_conf(s3), queue_url }
     }
 }
 
-/// S3's part of the configuration: a stand-in for AWS has one host name, not one per bucket.
+/// The configuration of S3. An emulator has one host name for all buckets, so it needs path-style addresses.
 pub fn s3_config(config: &SdkConfig) -> aws_sdk_s3::config::Builder {
     let is_set = |name: &&str| std::env::var_os(name).is_some();
     let is_emulated = config.endpoint_url().is_some() || ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(is_set);
     aws_sdk_s3::config::Builder::from(config).force_path_style(is_emulated)
 }
 
-impl Outbox for QueueAndBucket {
-    async fn send(&self, message: &Message) -> Result<String, SendError> {
+impl Outbox for AwsOutbox {
+    async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
         let mut request = self.sqs.send_message().queue_url(&self.queue_url).message_body(&message.body);
         for attribute in &message.attributes {
             let value = value(attribute)?;
@@ -47,7 +47,7 @@ impl Outbox for QueueAndBucket {
         }
         let answer = request.send().await.map_err(|error| {
             let message = error.as_service_error().and_then(|error| error.meta().message()).unwrap_or_default();
-            // The only words SQS has for it; the code is that of any invalid parameter.
+            // Only the message tells this error apart. Its code is the one of any invalid parameter.
             let is_too_large = message.contains("must be shorter than");
             let fault = fault(SEND_MESSAGE, &error);
             if is_too_large { SendError::TooLarge(fault) } else { SendError::Fault(fault) }
@@ -76,7 +76,7 @@ impl Outbox for QueueAndBucket {
     }
 }
 
-/// Without an id nobody can tell whether the queue has the message; sending it a second time is harmless.
+/// Without a message id it is unknown if the queue has the message. Sending it a second time does no harm.
 fn message_id(id: Option<String>) -> Result<String, Fault> {
     id.filter(|id| !id.is_empty()).ok_or_else(|| {
         let detail = "no message id in the answer".to_owned();
@@ -84,7 +84,7 @@ fn message_id(id: Option<String>) -> Result<String, Fault> {
     })
 }
 
-fn value(attribute: &Attribute) -> Result<MessageAttributeValue, SendError> {
+fn value(attribute: &MessageAttribute) -> Result<MessageAttributeValue, SendError> {
     MessageAttributeValue::builder()
         .data_type(attribute.value.data_type())
         .string_value(attribute.value.text())

@@ -1,4 +1,4 @@
-//! The shards of both services, each in the region that the stream's ARN names.
+//! Reads of the shards of both services, in the region that the stream's ARN names.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,33 +11,33 @@ use hydration::ports::{Page, Position, ReadError, ShardIterator, ShardReader};
 
 use crate::{dynamodb, kinesis};
 
-pub struct Shards {
+pub struct AwsShardReader {
     config: SdkConfig,
-    kinesis: Regional<KinesisClient>,
-    dynamodb: Regional<DynamoDbClient>,
+    kinesis: ClientsByRegion<KinesisClient>,
+    dynamodb: ClientsByRegion<DynamoDbClient>,
 }
 
-impl Shards {
+impl AwsShardReader {
     pub fn new(config: &SdkConfig) -> Self {
-        Self { config: config.clone(), kinesis: Regional::default(), dynamodb: Regional::default() }
+        Self { config: config.clone(), kinesis: ClientsByRegion::default(), dynamodb: ClientsByRegion::default() }
     }
 
     fn kinesis(&self, stream: &StreamArn) -> KinesisClient {
-        self.kinesis.client(stream.region(), |region| {
+        self.kinesis.get_or_create(stream.region(), |region| {
             let config = aws_sdk_kinesis::config::Builder::from(&self.config).region(region).build();
             KinesisClient::from_conf(config)
         })
     }
 
     fn dynamodb(&self, stream: &StreamArn) -> DynamoDbClient {
-        self.dynamodb.client(stream.region(), |region| {
+        self.dynamodb.get_or_create(stream.region(), |region| {
             let config = aws_sdk_dynamodbstreams::config::Builder::from(&self.config).region(region).build();
             DynamoDbClient::from_conf(config)
         })
     }
 }
 
-impl ShardReader for Shards {
+impl ShardReader for AwsShardReader {
     async fn iterator(
         &self,
         stream: &StreamArn,
@@ -58,18 +58,18 @@ impl ShardReader for Shards {
     }
 }
 
-/// One client a region, made when it is first needed and kept with its connections.
-struct Regional<Client>(Mutex<HashMap<String, Client>>);
+/// A client for each region. It is created when it is first needed, and kept with its connections.
+struct ClientsByRegion<Client>(Mutex<HashMap<String, Client>>);
 
-impl<Client> Default for Regional<Client> {
+impl<Client> Default for ClientsByRegion<Client> {
     fn default() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
 }
 
-impl<Client: Clone> Regional<Client> {
-    fn client(&self, region: &str, make: impl FnOnce(Region) -> Client) -> Client {
+impl<Client: Clone> ClientsByRegion<Client> {
+    fn get_or_create(&self, region: &str, create: impl FnOnce(Region) -> Client) -> Client {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.entry(region.to_owned()).or_insert_with(|| make(Region::new(region.to_owned()))).clone()
+        clients.entry(region.to_owned()).or_insert_with(|| create(Region::new(region.to_owned()))).clone()
     }
 }

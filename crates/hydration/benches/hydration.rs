@@ -11,9 +11,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hydration::arn::{Source, StreamArn};
-use hydration::intake::{Intake, recognize};
+use hydration::incoming::{IncomingMessage, recognize};
 use hydration::invocation_record::InvocationRecord;
-use hydration::message::body::{DecodedView, Subject};
+use hydration::message::body::{DecodedView, OriginalMessage};
 use hydration::message::{Body, Collector, Hydration, Origin, Part};
 use hydration::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord};
 use hydration::sequence_number::SequenceNumber;
@@ -104,7 +104,7 @@ fn invocation_record() -> String {
 
 fn batch() -> InvocationRecord {
     match recognize(&invocation_record()).pop() {
-        Some(Ok(Intake::Batch(record))) => *record,
+        Some(Ok(IncomingMessage::FailedBatch(record))) => *record,
         other => panic!("no batch: {other:?}"),
     }
 }
@@ -119,9 +119,9 @@ fn collect(records: &[KinesisRecord]) -> Part {
                 view::write_kinesis(&record.data, view);
             }
         });
-        assert!(collector.full().is_none());
+        assert!(collector.take_full_part().is_none());
     }
-    collector.finish()
+    collector.take_last_part()
 }
 
 fn compose(record: &InvocationRecord, part: &Part) -> String {
@@ -141,7 +141,8 @@ fn compose(record: &InvocationRecord, part: &Part) -> String {
         part: None,
         decoded_view: DecodedView::Included,
     };
-    Body::new(Subject::Batch(&record.fields, Source::Kinesis), hydration, part).build(true)
+    Body::new(OriginalMessage::InvocationRecord { fields: &record.fields, source: Source::Kinesis }, hydration, part)
+        .build(true)
 }
 
 fn varint(mut value: usize, out: &mut Vec<u8>) {

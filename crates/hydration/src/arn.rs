@@ -1,6 +1,6 @@
-//! Amazon Resource Names, as far as a stream failure needs them.
+//! Amazon Resource Names of streams.
 
-/// Which service holds the stream.
+/// The service that holds the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -24,15 +24,15 @@ impl Source {
 /// - `arn:aws:dynamodb:us-east-1:123456789012:table/NAME/stream/2026-11-21T02:51:00.123`
 ///
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonkinesisdatastreams.html>,
-/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>). The partition is
-/// whatever AWS says it is.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>). Any
+/// partition is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamArn {
     text: String,
     source: Source,
     region: String,
     name: String,
-    /// Length of the part of `text` that names the stream; the rest is the consumer.
+    /// Length of the part of `text` that names the stream. The rest names the consumer.
     stream_length: usize,
 }
 
@@ -42,10 +42,10 @@ pub struct InvalidStreamArn;
 
 impl StreamArn {
     pub fn parse(text: &str) -> Result<Self, InvalidStreamArn> {
-        Self::read(text).ok_or(InvalidStreamArn)
+        Self::parse_fields(text).ok_or(InvalidStreamArn)
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse_fields(text: &str) -> Option<Self> {
         let mut fields = text.splitn(6, ':');
         let (arn, partition, service) = (fields.next()?, fields.next()?, fields.next()?);
         let (region, account, resource) = (fields.next()?, fields.next()?, fields.next()?);
@@ -75,17 +75,17 @@ impl StreamArn {
         Some(Self { text: text.to_owned(), source, region: region.to_owned(), name: name.to_owned(), stream_length })
     }
 
-    /// The ARN as the invocation record names it: what Lambda's events carry as `eventSourceARN`.
+    /// The ARN as the invocation record names it, and as Lambda's events have it in `eventSourceARN`.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The stream itself, without the consumer: what the Kinesis API takes.
+    /// The ARN of the stream without the consumer, as the Kinesis API takes it.
     pub fn stream(&self) -> &str {
         &self.text[..self.stream_length]
     }
 
-    /// Whether the mapping reads through an enhanced fan-out consumer, to which Lambda hands de-aggregated records.
+    /// Returns true for an enhanced fan-out consumer. Lambda de-aggregates KPL records for such a mapping.
     pub fn is_consumer(&self) -> bool {
         self.stream_length < self.text.len()
     }
@@ -104,14 +104,14 @@ impl StreamArn {
     }
 }
 
-/// A DNS label: the region becomes part of a host name, so nothing else may pass.
+/// Returns true for a DNS label. The region becomes part of a host name, so other characters are refused.
 fn is_label(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 63
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Stream names have up to 128 characters of this set, table names up to 255.
+/// Returns true for the name of a stream (up to 128 characters) or of a table (up to 255).
 fn is_resource_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255

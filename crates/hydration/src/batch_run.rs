@@ -1,44 +1,44 @@
-//! One hydration under way: reads the range, collects its records, and sends every message that is full.
+//! The hydration of one batch: reads the range, collects its records, and sends every part that is full.
 
 use std::time::Duration;
 
 use crate::continuation::Continuation;
 use crate::error::HydrateError;
-use crate::hydrator::{Continued, Deadline, Hydrated, Hydrator, Outcome};
+use crate::hydrator::{Continued, Deadline, Hydrated, HydrationOutcome, Hydrator};
 use crate::invocation_record::{InvocationRecord, Range};
-use crate::kpl;
-use crate::message::body::Subject;
-use crate::message::{Body, Collector, CutAfter, Hydration, Origin, Part, PartNumber};
+use crate::kpl::{self, UserRecord};
+use crate::message::body::OriginalMessage;
+use crate::message::{Body, Collector, Hydration, Origin, Part, PartBoundary, PartNumber};
 use crate::payload::Payload;
-use crate::ports::{Clock, Outbox, Refusal, ShardIterator, ShardReader};
-use crate::read::{Reading, Reply};
-use crate::record::{KinesisRecord, StreamRecord};
-use crate::retry::{Tally, wait};
+use crate::ports::{Clock, Outbox, Position, Rejection, ShardIterator, ShardReader};
+use crate::read::{ReadReply, RetryingReader};
+use crate::record::{DynamoDbRecord, KinesisRecord, StreamRecord};
+use crate::retry::{CallStats, wait};
 use crate::sender::{Draft, Sent, Settings};
 use crate::sequence_number::SequenceNumber;
 use crate::verdict::{Verdict, judge};
 use crate::view;
-use crate::walk::{Step, Walk};
+use crate::walk::{NextAction, Walk};
 
-/// The delay of a batch's rest on the retry queue after a fault. A range that was only too long goes on at once.
-const DELAY_AFTER_A_FAULT: Duration = Duration::from_secs(60);
+/// The delay of a continuation on the retry queue after a fault. After a deadline there is none.
+const RETRY_DELAY_AFTER_FAULT: Duration = Duration::from_secs(60);
 
-/// A collector for the parts that follow `cut` records.
-fn new_collector(record: &InvocationRecord, settings: &Settings, cut: u64) -> Collector {
-    let collector = Collector::new(record.batch.batch_size, settings.decoded_view, cut);
+/// A collector for the records after those that earlier invocations have delivered.
+fn new_collector(record: &InvocationRecord, settings: &Settings, delivered: u64) -> Collector {
+    let collector = Collector::new(record.batch.batch_size, settings.decoded_view, delivered);
     collector.with_max_part_bytes(settings.max_part_bytes)
 }
 
-/// One batch on its way.
+/// The state of one batch's hydration.
 pub(crate) struct BatchRun<'a, R, O, C> {
     hydrator: &'a Hydrator<R, O, C>,
     record: &'a InvocationRecord,
     deadline: Deadline,
-    tally: &'a mut Tally,
+    stats: &'a mut CallStats,
     collector: Collector,
     sent: Vec<Sent>,
-    /// The place where the parts end that this run has sent from the stream.
-    delivered: Option<CutAfter>,
+    /// The end of the parts that this run has sent from the stream.
+    delivered: Option<PartBoundary>,
     /// The range was read from its first record on, without a gap.
     from_start: bool,
 }
@@ -48,22 +48,22 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
         hydrator: &'a Hydrator<R, O, C>,
         record: &'a InvocationRecord,
         deadline: Deadline,
-        tally: &'a mut Tally,
+        stats: &'a mut CallStats,
     ) -> Self {
         let recovered = record.continuation.as_ref().map_or(0, |continuation| continuation.recovered_records);
         let collector = new_collector(record, &hydrator.settings, recovered);
-        Self { hydrator, record, deadline, tally, collector, sent: Vec::new(), delivered: None, from_start: false }
+        Self { hydrator, record, deadline, stats, collector, sent: Vec::new(), delivered: None, from_start: false }
     }
 
-    pub(crate) async fn execute(mut self) -> Result<Outcome, HydrateError> {
+    pub(crate) async fn execute(mut self) -> Result<HydrationOutcome, HydrateError> {
         match self.hydrate().await {
-            Ok(hydrated) => Ok(Outcome::Hydrated(hydrated)),
+            Ok(hydrated) => Ok(HydrationOutcome::Hydrated(hydrated)),
             Err(error) => self.continue_later(error).await,
         }
     }
 
     async fn hydrate(&mut self) -> Result<Hydrated, HydrateError> {
-        let payload = Payload::read(self.record, self.hydrator.clock.now());
+        let payload = Payload::from_record(self.record, self.hydrator.clock.now());
         match (self.record.batch.range(), payload) {
             (None, None) => self.conclude(Verdict::no_range(&self.record.batch), Origin::Stream).await,
             (Some(range), None) => {
@@ -72,7 +72,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
             }
             (Some(range), Some(payload)) if !payload.is_whole() => {
                 let verdict = self.read_stream(range).await?;
-                // A range of which a part was sent is larger than any payload.
+                // A range that needed several parts is larger than any payload.
                 if self.sent.is_empty() && payload.is_better_than(&verdict, self.collector.total()) {
                     self.deliver_payload(payload).await
                 } else {
@@ -88,7 +88,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
         self.collector = new_collector(self.record, &self.hydrator.settings, 0);
         let is_deaggregated = batch.stream.is_consumer();
         for item in &payload.events {
-            self.push(Origin::Payload, item.event.sequence_number(), |records, view| {
+            self.add_event(Origin::Payload, item.event.sequence_number(), |records, view| {
                 records.push_str(item.raw.get());
                 if let Some(view) = view {
                     item.event.write_view(is_deaggregated, view);
@@ -99,121 +99,147 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
         self.conclude(payload.verdict, Origin::Payload).await
     }
 
-    /// Walks the range and collects its records. Parts that are full are sent on the way.
+    /// Reads the range and collects its records. Full parts are sent on the way.
     async fn read_stream(&mut self, range: Range) -> Result<Verdict, HydrateError> {
         let hydrator = self.hydrator;
         let batch = &self.record.batch;
-        let reading = Reading { reader: &hydrator.reader, clock: &hydrator.clock, batch, deadline: self.deadline.read };
+        let deadline = self.deadline.read;
+        let reader = RetryingReader { reader: &hydrator.reader, clock: &hydrator.clock, batch, deadline };
         let mut walk = Walk::new(batch, range, self.record.continuation.clone());
         let mut iterator = None;
-        let ending = loop {
+        let stopped = loop {
             match walk.next() {
-                Step::Finish(ending) => break ending,
-                Step::Iterator(position) => {
-                    if walk.doubts_not_found() {
-                        self.leave_shard_alone().await?;
-                    }
-                    match reading.iterator(&position, self.tally).await? {
-                        Reply::Answer(answer) => {
-                            iterator = Some(answer);
-                            walk.positioned();
-                        }
-                        Reply::Refused(refusal) => {
-                            walk.refused(refusal, hydrator.clock.now());
-                            if refusal == Refusal::NotFound {
-                                hydrator.pacer.leave(batch, hydrator.clock.instant(), walk.pause());
-                            }
-                        }
-                    }
+                NextAction::Stop(reason) => break reason,
+                NextAction::GetShardIterator(position) => {
+                    iterator = self.get_iterator(&reader, &mut walk, &position).await?;
                 }
-                Step::Page { limit } => {
-                    iterator = self.read_page(&reading, &mut walk, iterator, limit).await?;
+                NextAction::GetRecords { limit } => {
+                    // The walk asks for records only when it has an iterator.
+                    let Some(current) = iterator else {
+                        return Err(HydrateError::RangeNotReached("the shard ended while it was read"));
+                    };
+                    iterator = self.read_page(&reader, &mut walk, &current, limit).await?;
                 }
             }
         };
-        judge(batch, ending, &walk.seen(), self.collector.total(), hydrator.clock.now())
+        judge(batch, stopped, &walk.coverage(), self.collector.total(), hydrator.clock.now())
             .map_err(HydrateError::RangeNotReached)
     }
 
-    /// Reads a page, takes its records, and returns the iterator for the page after it.
+    async fn get_iterator(
+        &mut self,
+        reader: &RetryingReader<'_, R, C>,
+        walk: &mut Walk,
+        position: &Position,
+    ) -> Result<Option<ShardIterator>, HydrateError> {
+        let hydrator = self.hydrator;
+        if walk.is_confirming_not_found() {
+            self.wait_for_shard().await?;
+        }
+        let rejection = match reader.iterator(position, self.stats).await? {
+            ReadReply::Answer(iterator) => {
+                walk.handle_iterator();
+                return Ok(Some(iterator));
+            }
+            ReadReply::Rejected(rejection) => rejection,
+        };
+        walk.handle_rejection(rejection, hydrator.clock.now());
+        if rejection == Rejection::NotFound {
+            hydrator.pacer.set_pause(&self.record.batch, hydrator.clock.instant(), walk.pause());
+        }
+        Ok(None)
+    }
+
+    /// Reads a page, collects its records, and returns the iterator for the next page.
     async fn read_page(
         &mut self,
-        reading: &Reading<'_, R, C>,
+        reader: &RetryingReader<'_, R, C>,
         walk: &mut Walk,
-        iterator: Option<ShardIterator>,
+        iterator: &ShardIterator,
         limit: u32,
     ) -> Result<Option<ShardIterator>, HydrateError> {
         let hydrator = self.hydrator;
-        // The walk asks for a page only behind an iterator that is there.
-        let Some(current) = iterator else {
-            return Err(HydrateError::RangeNotReached("the shard ended while it was read"));
-        };
-        self.leave_shard_alone().await?;
-        let reply = reading.page(&current, limit, self.tally).await?;
+        self.wait_for_shard().await?;
+        let reply = reader.page(iterator, limit, self.stats).await?;
         let now = hydrator.clock.now();
-        let mut next = None;
-        let kept = match reply {
-            Reply::Answer(page) => {
-                next = page.next.clone();
-                walk.page(page, now)
+        let (records, next) = match reply {
+            ReadReply::Answer(page) => {
+                let next = page.next.clone();
+                (walk.handle_page(page, now), next)
             }
-            Reply::Refused(refusal) => {
-                walk.refused(refusal, now);
-                Vec::new()
+            ReadReply::Rejected(rejection) => {
+                walk.handle_rejection(rejection, now);
+                (Vec::new(), None)
             }
         };
-        hydrator.pacer.leave(&self.record.batch, hydrator.clock.instant(), walk.pause());
-        let seen = walk.seen();
-        self.from_start = seen.start && !seen.gap;
+        hydrator.pacer.set_pause(&self.record.batch, hydrator.clock.instant(), walk.pause());
+        let coverage = walk.coverage();
+        self.from_start = coverage.start && !coverage.gap;
         let before = self.collector.total();
-        for record in kept {
-            self.take(record).await?;
+        for record in records {
+            self.add_record(record).await?;
         }
-        walk.taken(self.collector.total() - before);
+        walk.add_events(self.collector.total() - before);
         Ok(next)
     }
 
-    async fn leave_shard_alone(&self) -> Result<(), HydrateError> {
+    /// Waits until the shard may be read again.
+    async fn wait_for_shard(&self) -> Result<(), HydrateError> {
         let pause = self.hydrator.pause_before(&self.record.batch);
         if pause.is_zero() { Ok(()) } else { wait(&self.hydrator.clock, pause, self.deadline.read).await }
     }
 
-    /// Turns a stored record into the event records that Lambda would have delivered.
-    async fn take(&mut self, record: StreamRecord) -> Result<(), HydrateError> {
-        let (stream, shard_id) = (&self.record.batch.stream, &self.record.batch.shard_id);
-        let stored = match record {
-            StreamRecord::DynamoDb(change) => {
-                return self
-                    .push(Origin::Stream, &change.sequence_number, |records, view| {
-                        change.write_event(stream, records);
-                        if let Some(view) = view {
-                            view::write_dynamodb(&change, view);
-                        }
-                    })
-                    .await;
+    /// Adds the event records that Lambda would have delivered for a stream record.
+    async fn add_record(&mut self, record: StreamRecord) -> Result<(), HydrateError> {
+        match record {
+            StreamRecord::Kinesis(record) => self.add_kinesis(&record).await,
+            StreamRecord::DynamoDb(record) => self.add_dynamodb(&record).await,
+        }
+    }
+
+    async fn add_dynamodb(&mut self, record: &DynamoDbRecord) -> Result<(), HydrateError> {
+        let stream = &self.record.batch.stream;
+        self.add_event(Origin::Stream, &record.sequence_number, |records, view| {
+            record.write_event(stream, records);
+            if let Some(view) = view {
+                view::write_dynamodb(record, view);
             }
-            StreamRecord::Kinesis(stored) => stored,
-        };
-        // Lambda hands the user records of a KPL aggregate to a function behind an enhanced fan-out consumer, and the
-        // aggregate as it is to any other.
-        let Some(user_records) = stream.is_consumer().then(|| kpl::deaggregate(&stored.data)).flatten() else {
-            return self
-                .push(Origin::Stream, &stored.sequence_number, |records, view| {
-                    stored.write_event(stream, shard_id, records);
-                    if let Some(view) = view {
-                        view::write_kinesis(&stored.data, view);
-                    }
-                })
-                .await;
-        };
-        for user_record in &user_records {
+        })
+        .await
+    }
+
+    async fn add_kinesis(&mut self, record: &KinesisRecord) -> Result<(), HydrateError> {
+        let (stream, shard_id) = (&self.record.batch.stream, &self.record.batch.shard_id);
+        // Lambda de-aggregates KPL records for a mapping with an enhanced fan-out consumer, and for no other.
+        if stream.is_consumer()
+            && let Some(user_records) = kpl::deaggregate(&record.data)
+        {
+            return self.add_user_records(record, &user_records).await;
+        }
+        self.add_event(Origin::Stream, &record.sequence_number, |records, view| {
+            record.write_event(stream, shard_id, records);
+            if let Some(view) = view {
+                view::write_kinesis(&record.data, view);
+            }
+        })
+        .await
+    }
+
+    /// Adds the user records of a KPL aggregate. They share its sequence number.
+    async fn add_user_records(
+        &mut self,
+        aggregate: &KinesisRecord,
+        user_records: &[UserRecord<'_>],
+    ) -> Result<(), HydrateError> {
+        let (stream, shard_id) = (&self.record.batch.stream, &self.record.batch.shard_id);
+        for user_record in user_records {
             let event = KinesisRecord {
-                sequence_number: stored.sequence_number.clone(),
+                sequence_number: aggregate.sequence_number.clone(),
                 partition_key: user_record.partition_key.to_owned(),
                 data: user_record.data.to_vec(),
-                approximate_arrival: stored.approximate_arrival,
+                approximate_arrival: aggregate.approximate_arrival,
             };
-            self.push(Origin::Stream, &stored.sequence_number, |records, view| {
+            self.add_event(Origin::Stream, &aggregate.sequence_number, |records, view| {
                 event.write_event(stream, shard_id, records);
                 if let Some(view) = view {
                     view::write_kinesis_user_record(&event.data, view);
@@ -224,18 +250,18 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
         Ok(())
     }
 
-    /// Collects a record, and sends every part that is full.
-    async fn push(
+    /// Collects an event record, and sends every part that is full.
+    async fn add_event(
         &mut self,
         origin: Origin,
         number: &SequenceNumber,
         write: impl FnOnce(&mut String, Option<&mut String>),
     ) -> Result<(), HydrateError> {
         self.collector.push(number, write);
-        while let Some(part) = self.collector.full() {
+        while let Some(part) = self.collector.take_full_part() {
             self.send(part, &Verdict::part(), origin, false).await?;
             if origin == Origin::Stream {
-                self.delivered = self.collector.cut_after().cloned();
+                self.delivered = self.collector.last_boundary().cloned();
             }
         }
         Ok(())
@@ -243,7 +269,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
 
     async fn conclude(&mut self, verdict: Verdict, origin: Origin) -> Result<Hydrated, HydrateError> {
         let recovered_records = self.collector.total();
-        let part = self.collector.finish();
+        let part = self.collector.take_last_part();
         self.send(part, &verdict, origin, true).await?;
         let batch = &self.record.batch;
         let age = batch.first_arrival.map(|first| self.hydrator.clock.now().millis_since(first));
@@ -271,8 +297,9 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
             part: part_number,
             ..self.hydrator.hydration(id.clone(), verdict, &part)
         };
+        let original = OriginalMessage::InvocationRecord { fields: &self.record.fields, source: batch.stream.source() };
         let draft = Draft {
-            body: Body::new(Subject::Batch(&self.record.fields, batch.stream.source()), hydration, &part),
+            body: Body::new(original, hydration, &part),
             id,
             batch_id,
             digest,
@@ -280,19 +307,19 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
             batch: Some(batch),
             records: part.count,
         };
-        self.sent.push(self.hydrator.sender(self.deadline).send(draft, self.tally).await?);
+        self.sent.push(self.hydrator.sender(self.deadline).send(draft, self.stats).await?);
         Ok(())
     }
 
-    /// Parts sent so far, those of earlier invocations included.
+    /// Number of parts sent so far, including those of earlier invocations.
     fn parts(&self) -> u32 {
         let earlier = self.record.continuation.as_ref().map_or(0, |continuation| continuation.parts);
         earlier.saturating_add(u32::try_from(self.sent.len()).unwrap_or(u32::MAX))
     }
 
-    /// Sends what is left to the retry queue, where this run has delivered a part: each leg then ends further on than
-    /// it began. Without one, or without that queue, the whole is to be tried again.
-    async fn continue_later(mut self, error: HydrateError) -> Result<Outcome, HydrateError> {
+    /// Sends the rest of the range to the retry queue, if this run has delivered a part. Then every invocation gets
+    /// further than the one before. Otherwise the error stands, and the whole range is tried again.
+    async fn continue_later(mut self, error: HydrateError) -> Result<HydrationOutcome, HydrateError> {
         let settings = &self.hydrator.settings;
         let (Some(queue_url), Some(cut)) = (&settings.retry_queue_url, self.delivered.take()) else {
             return Err(error);
@@ -304,16 +331,16 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
             from_start: self.from_start,
         };
         let body = continuation.body(&self.record.fields);
-        let delay = if error == HydrateError::DeadlineReached { Duration::ZERO } else { DELAY_AFTER_A_FAULT };
+        let delay = if error == HydrateError::DeadlineReached { Duration::ZERO } else { RETRY_DELAY_AFTER_FAULT };
         let sender = self.hydrator.sender(self.deadline);
-        match sender.send_to_retry_queue(queue_url, &body, delay, self.tally).await {
-            Ok(()) => Ok(Outcome::Continued(Continued {
+        match sender.send_to_retry_queue(queue_url, &body, delay, self.stats).await {
+            Ok(()) => Ok(HydrationOutcome::Continued(Continued {
                 id: self.record.batch.id(),
                 cause: error,
                 recovered_records: continuation.recovered_records,
                 sent: self.sent,
             })),
-            // The time was over before: the first error says so.
+            // The first error says why the time was over.
             Err(HydrateError::DeadlineReached) => Err(error),
             Err(error) => Err(error),
         }

@@ -1,8 +1,8 @@
 //! The rest of a batch whose first parts were delivered before an invocation failed.
 //!
-//! A range longer than one invocation would start over with every try, and send its parts again each time. Instead, the
-//! invocation record goes to the retry queue with one more key, which says where the delivered parts end. The state
-//! travels with the message: a leg may be delivered twice, but none can be skipped.
+//! A range that takes longer than one invocation would start again with every retry, and send its parts again.
+//! Instead, the invocation record goes to the retry queue with one more key: the position up to which the parts were
+//! delivered. The state is in the message, so SQS may deliver a continuation twice, but no record is skipped.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,27 +10,27 @@ use crate::invocation_record::Range;
 use crate::json::{self, Object};
 use crate::sequence_number::SequenceNumber;
 
-/// The key beside those of the invocation record. It never reaches a hydrated message.
+/// The key that is added to the invocation record. It never reaches a hydrated message.
 pub const KEY: &str = "hydrationContinuation";
 const VERSION: u8 = 1;
 
-/// The place where the delivered parts of a range end.
+/// The position up to which the parts of a range were delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continuation {
-    /// The last stored record of which every event is in a delivered part. The next leg reads it once more, to see
-    /// that nothing was trimmed in between.
+    /// The last stream record whose event records are all in a delivered part. The next invocation reads it again, to
+    /// find out if records after it were trimmed.
     pub after: SequenceNumber,
-    /// Parts delivered so far.
+    /// Number of parts delivered so far.
     pub parts: u32,
-    /// Event records up to `after`, that one included.
+    /// Number of event records up to `after`, which is included.
     pub recovered_records: u64,
-    /// Whether the range was read from its first record on, without a gap.
+    /// The range was read from its first record on, without a gap.
     pub from_start: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+struct ContinuationJson {
     version: u8,
     after: String,
     parts: u32,
@@ -39,24 +39,24 @@ struct Wire {
 }
 
 impl Continuation {
-    /// Reads the continuation of an invocation record. One that is not of the range is ignored: the range is then read
-    /// from its start, which repeats parts and loses nothing.
-    pub fn read(fields: &Object, range: Option<&Range>) -> Option<Self> {
-        let wire: Wire = serde_json::from_str(fields.get(KEY)?.get()).ok()?;
-        let after = SequenceNumber::parse(&wire.after).ok()?;
+    /// Reads the continuation in an invocation record. One outside the range is ignored: the range is then read from
+    /// its start, which repeats parts and loses none.
+    pub fn from_fields(fields: &Object, range: Option<&Range>) -> Option<Self> {
+        let json: ContinuationJson = serde_json::from_str(fields.get(KEY)?.get()).ok()?;
+        let after = SequenceNumber::parse(&json.after).ok()?;
         let is_inside = range.is_some_and(|range| range.contains(&after) && after < range.end);
-        (is_inside && wire.version == VERSION && wire.parts > 0).then_some(Self {
+        (is_inside && json.version == VERSION && json.parts > 0).then_some(Self {
             after,
-            parts: wire.parts,
-            recovered_records: wire.recovered_records,
-            from_start: wire.from_start,
+            parts: json.parts,
+            recovered_records: json.recovered_records,
+            from_start: json.from_start,
         })
     }
 
-    /// The body for the retry queue: the invocation record with this continuation. The payload is left out, as it is
-    /// in a hydrated message: it was found to hold less than the stream.
+    /// The body for the retry queue: the invocation record with this continuation. Its payload is left out, because it
+    /// holds less than the stream.
     pub fn body(&self, fields: &Object) -> String {
-        let wire = Wire {
+        let json = ContinuationJson {
             version: VERSION,
             after: self.after.as_str().to_owned(),
             parts: self.parts,
@@ -70,8 +70,8 @@ impl Continuation {
             body.push_str(value.get());
             body.push(',');
         }
-        // A struct of strings and numbers cannot fail to serialise.
-        let continuation = serde_json::to_string(&wire).unwrap_or_default();
+        // A struct of strings and numbers always serialises.
+        let continuation = serde_json::to_string(&json).unwrap_or_default();
         body.push_str(&format!("\"{KEY}\":{continuation}}}"));
         body
     }
@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn a_continuation_comes_back_as_it_went() {
+    fn a_continuation_is_read_as_it_was_written() {
         let fields = Object::from_str(r#"{"a": 1.10, "payload": "x", "b":"é"}"#).unwrap();
         let body = continuation("150").body(&fields);
         assert!(body.starts_with(r#"{"a":1.10,"b":"é","#), "{body}");
         let fields = Object::from_str(&body).unwrap();
-        assert_eq!(Continuation::read(&fields, Some(&range())), Some(continuation("150")));
-        // A second leg replaces the first one's key.
+        assert_eq!(Continuation::from_fields(&fields, Some(&range())), Some(continuation("150")));
+        // A second continuation replaces the first.
         let body = continuation("160").body(&fields);
         assert_eq!(body.matches(KEY).count(), 1);
     }
@@ -109,11 +109,11 @@ mod tests {
     fn a_continuation_outside_the_range_is_ignored() {
         for after in ["99", "200", "201"] {
             let fields = Object::from_str(&continuation(after).body(&Object::default())).unwrap();
-            assert_eq!(Continuation::read(&fields, Some(&range())), None, "{after}");
-            assert_eq!(Continuation::read(&fields, None), None);
+            assert_eq!(Continuation::from_fields(&fields, Some(&range())), None, "{after}");
+            assert_eq!(Continuation::from_fields(&fields, None), None);
         }
         for text in [r#"{"hydrationContinuation":null}"#, r#"{"hydrationContinuation":{"after":"150"}}"#, "{}"] {
-            assert_eq!(Continuation::read(&Object::from_str(text).unwrap(), Some(&range())), None, "{text}");
+            assert_eq!(Continuation::from_fields(&Object::from_str(text).unwrap(), Some(&range())), None, "{text}");
         }
     }
 }

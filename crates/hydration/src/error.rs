@@ -1,48 +1,48 @@
-//! What can go wrong, and what becomes of it.
+//! Errors, and the rule for new ones.
 //!
-//! Two enums, and a rule for which side a new error belongs on: [`Fault`] is one call that the world refused;
-//! [`HydrateError`] is a failed batch that could not be hydrated, and every one of them is retried by whoever
-//! invoked us. What no retry can change is not an error but a [`Status`](crate::verdict::Status), and is delivered.
-//! No text here ever holds record data: the Lambda runtime logs a handler's error in its Debug form.
+//! [`Fault`] is one call that failed. [`HydrateError`] is a failed batch that could not be hydrated: whoever invoked
+//! the function retries it. A result that no retry can change is not an error but a
+//! [`Status`](crate::verdict::Status), and is delivered. No error text holds record data: the Lambda runtime logs a
+//! handler's error in its Debug form.
 
-/// One call that did not succeed, in words free of any SDK.
+/// One call that failed, independent of the SDK.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub kind: FaultKind,
     /// The action as IAM names it, `kinesis:GetRecords`.
     pub action: &'static str,
-    /// The service's error code and message, or what became of the connection. Never a response body.
+    /// The service's error code and message, or the error of the connection. Never a response body.
     pub detail: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The service asks for fewer calls.
+    /// The service throttles the caller.
     Throttled,
     /// 5xx, timeout, no connection.
     Unavailable,
-    /// IAM, or a resource policy, says no.
+    /// IAM or a resource policy denies the call.
     AccessDenied,
     /// The credentials are expired or unknown, or the machine's clock is wrong.
     CredentialsRejected,
-    /// No request was sent: the region, the credentials or the endpoint are not set as they must be.
+    /// No request was sent, because the region, the credentials or the endpoint are not configured.
     InvalidConfiguration,
-    /// The KMS key is disabled, gone, or may not be used.
+    /// The KMS key is disabled or deleted, or its use is denied.
     KeyUnavailable,
-    /// Any other answer that the same request will get again until a person changes something.
+    /// Any other error that the same request gets again until somebody changes something.
     Refused,
-    /// An answer arrived that cannot be read.
+    /// The response cannot be read.
     Unreadable,
 }
 
 impl FaultKind {
-    /// Faults that pass by themselves, in seconds more often than not: the same call is made again.
+    /// Returns true for a fault that usually ends within seconds. The same call is made again.
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Unreadable)
     }
 }
 
-/// Why a failed batch was not hydrated.
+/// The reason why a failed batch was not hydrated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HydrateError {
     #[error(
@@ -83,7 +83,7 @@ pub enum HydrateError {
 }
 
 impl HydrateError {
-    /// The word that operators filter on: Lambda's `errorType`, the metric's dimension, the log's `error_type`.
+    /// The name that operators filter on: Lambda's `errorType`, the metric's dimension, the log's `error_type`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Throttled(_) => "Throttled",

@@ -1,22 +1,22 @@
-//! One failed batch, from its range to the message: range → walk → verdict → compose → send.
+//! The hydration of one message: read the range, judge it, compose the hydrated message, send it.
 
 use std::time::{Duration, Instant};
 
 use crate::batch_run::BatchRun;
 use crate::error::HydrateError;
-use crate::intake::{Intake, Unrecognized};
+use crate::incoming::{IncomingMessage, Unrecognized};
 use crate::invocation_record::{FailedBatch, sha256_hex};
-use crate::message::body::{DecodedView, Subject};
+use crate::message::body::{DecodedView, OriginalMessage};
 use crate::message::{Body, Hydration, Origin, Part};
 use crate::ports::{Clock, Outbox, ShardReader};
 use crate::read::ReadPacer;
-use crate::retry::Tally;
+use crate::retry::CallStats;
 use crate::sender::{Draft, Sender};
 pub use crate::sender::{Sent, Settings};
 use crate::sequence_number::SequenceNumber;
 use crate::verdict::Verdict;
 
-/// The instants at which to stop: reading first, so that what was read can still be delivered.
+/// The instants at which to stop. Reading stops first, so that there is time to deliver the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     pub read: Instant,
@@ -25,7 +25,7 @@ pub struct Deadline {
 
 /// The result of a hydration that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum HydrationOutcome {
     Hydrated(Hydrated),
     Continued(Continued),
 }
@@ -36,24 +36,24 @@ pub struct Hydrated {
     pub id: String,
     pub verdict: Verdict,
     pub origin: Option<Origin>,
-    /// Event records of the whole range, those in the parts of earlier invocations included.
+    /// Number of event records of the whole range, including those in the parts of earlier invocations.
     pub recovered_records: u64,
     pub sent: Vec<Sent>,
     /// Milliseconds since the batch's first record arrived.
     pub oldest_record_age: Option<i64>,
 }
 
-/// A batch of which this invocation delivered some parts. The retry queue holds the rest.
+/// A batch of which some parts were delivered. The rest is on the retry queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continued {
     pub id: String,
-    /// The reason why the invocation did not go on.
+    /// The error that stopped this invocation.
     pub cause: HydrateError,
     pub recovered_records: u64,
     pub sent: Vec<Sent>,
 }
 
-impl Outcome {
+impl HydrationOutcome {
     pub fn sent(self) -> Vec<Sent> {
         match self {
             Self::Hydrated(hydrated) => hydrated.sent,
@@ -62,7 +62,7 @@ impl Outcome {
     }
 }
 
-/// Hydrates failed batches, through ports.
+/// Hydrates failed batches. All calls to the outside go through its ports.
 pub struct Hydrator<R, O, C> {
     pub reader: R,
     pub outbox: O,
@@ -76,40 +76,40 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
         Self { reader, outbox, clock, settings, pacer: ReadPacer::default() }
     }
 
-    /// Reads the batch back and delivers it. After an error the whole is to be tried again: the ids make the
-    /// repetition harmless. `tally` counts the calls, either way.
+    /// Reads the batch back and delivers it. After an error, call it again: the same records get the same ids. `stats`
+    /// counts the calls, also those of a hydration that fails.
     pub async fn hydrate(
         &self,
-        intake: &Intake,
+        message: &IncomingMessage,
         deadline: Deadline,
-        tally: &mut Tally,
-    ) -> Result<Outcome, HydrateError> {
-        match intake {
-            Intake::Unrecognized(message) => {
-                self.deliver_unrecognized(message, deadline, tally).await.map(Outcome::Hydrated)
+        stats: &mut CallStats,
+    ) -> Result<HydrationOutcome, HydrateError> {
+        match message {
+            IncomingMessage::Unrecognized(message) => {
+                self.deliver_unrecognized(message, deadline, stats).await.map(HydrationOutcome::Hydrated)
             }
-            Intake::Batch(record) => BatchRun::new(self, record, deadline, tally).execute().await,
+            IncomingMessage::FailedBatch(record) => BatchRun::new(self, record, deadline, stats).execute().await,
         }
     }
 
-    /// The time that the batch's shard is still to be left to its other readers.
+    /// The pause before the batch's shard may be read again.
     pub fn pause_before(&self, batch: &FailedBatch) -> Duration {
         self.pacer.pause(batch, self.clock.instant())
     }
 
-    /// Delivers a message that is no stream failure as it came.
+    /// Delivers a message that is not about a failed batch. Its text is kept.
     async fn deliver_unrecognized(
         &self,
         message: &Unrecognized,
         deadline: Deadline,
-        tally: &mut Tally,
+        stats: &mut CallStats,
     ) -> Result<Hydrated, HydrateError> {
         let id = sha256_hex(&message.text);
         let verdict = Verdict::unrecognized(&message.why);
         let part = Part::default();
         let hydration = self.hydration(id.clone(), &verdict, &part);
         let draft = Draft {
-            body: Body::new(Subject::Unrecognized(&message.text), hydration, &part),
+            body: Body::new(OriginalMessage::Unrecognized(&message.text), hydration, &part),
             id: id.clone(),
             batch_id: id.clone(),
             digest: part.digest(),
@@ -117,7 +117,7 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
             batch: None,
             records: 0,
         };
-        let sent = self.sender(deadline).send(draft, tally).await?;
+        let sent = self.sender(deadline).send(draft, stats).await?;
         Ok(Hydrated { id, verdict, origin: None, recovered_records: 0, sent: vec![sent], oldest_record_age: None })
     }
 

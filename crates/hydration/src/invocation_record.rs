@@ -1,7 +1,7 @@
-//! The invocation record: what Lambda sent to the on-failure destination, kept verbatim.
+//! The invocation record: the document that Lambda sends to the on-failure destination. It is kept verbatim.
 //!
-//! Only what is needed to find the records again is interpreted, and leniently: `condition` is any string,
-//! `responseContext` may be missing and is not looked at, unknown fields pass through untouched
+//! Only the fields that locate the records are interpreted. `condition` may be any string, `responseContext` may be
+//! missing, and unknown fields are kept
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>).
 
@@ -14,7 +14,7 @@ use crate::json::{self, Object};
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
-/// One shard's `[start, end]`, both ends inclusive.
+/// A range of sequence numbers of one shard. Both ends are inclusive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
     pub start: SequenceNumber,
@@ -30,12 +30,12 @@ impl Range {
 /// A batch that an event source mapping gave up on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedBatch {
-    /// The failed invocation's request id; a pipe names none.
+    /// The request id of the failed invocation. A pipe names none.
     pub request_id: Option<String>,
-    /// The function as the mapping names it, qualifier included; or the pipe.
+    /// The ARN of the function with its qualifier, as the mapping names it, or of the pipe.
     pub function_arn: Option<String>,
     pub condition: Option<String>,
-    /// When Lambda gave up.
+    /// The time at which Lambda gave up.
     pub timestamp: Option<Timestamp>,
     pub stream: StreamArn,
     pub shard_id: String,
@@ -52,12 +52,12 @@ impl FailedBatch {
         Some(Range { start, end })
     }
 
-    /// No record of the batch arrived later: Lambda gave the batch up after its last record had arrived.
+    /// The latest time at which the batch's last record can have arrived. Lambda gave up after it had arrived.
     pub fn latest_possible_arrival(&self) -> Option<Timestamp> {
         self.last_arrival.or(self.timestamp)
     }
 
-    /// The same failure, delivered twice, has the same id.
+    /// The id of the batch. It is the same when Lambda reports the same failure twice.
     pub fn id(&self) -> String {
         let lines = [
             self.request_id.as_deref(),
@@ -106,11 +106,11 @@ pub struct InvocationRecord {
     /// Every key, verbatim and in its order.
     pub fields: Object,
     pub batch: FailedBatch,
-    /// The place to go on from, where an earlier invocation has delivered a part of the range.
+    /// Present if an earlier invocation has delivered parts of the range.
     pub continuation: Option<Continuation>,
 }
 
-/// The key under which each service's batch is described.
+/// The key of the object that describes the batch.
 pub fn batch_key(source: Source) -> &'static str {
     match source {
         Source::Kinesis => "KinesisBatchInfo",
@@ -119,14 +119,13 @@ pub fn batch_key(source: Source) -> &'static str {
 }
 
 impl InvocationRecord {
-    /// Whether an object means to be an invocation record of a stream, well-formed or not.
-    pub fn is_meant_by(fields: &Object) -> bool {
+    /// Returns true if an object describes a batch of a stream, correctly or not.
+    pub fn has_batch_info(fields: &Object) -> bool {
         [Source::Kinesis, Source::DynamoDb].into_iter().any(|source| batch_info(fields, source).is_some())
     }
 
-    /// Interprets an object that [is meant](Self::is_meant_by) as a record. The error says what is wrong with it,
-    /// without quoting it.
-    pub fn read(fields: Object) -> Result<Self, String> {
+    /// Interprets the fields of an invocation record. The error says which field is wrong, without its value.
+    pub fn from_fields(fields: Object) -> Result<Self, String> {
         let info = |source| batch_info(&fields, source);
         let (source, info) = match (info(Source::Kinesis), info(Source::DynamoDb)) {
             (Some(info), None) => (Source::Kinesis, info),
@@ -163,19 +162,19 @@ impl InvocationRecord {
             timestamp: timestamp(&fields, "timestamp"),
             first_arrival: timestamp(&info, "approximateArrivalOfFirstRecord"),
             last_arrival: timestamp(&info, "approximateArrivalOfLastRecord"),
-            // Anything but a count is no help in judging the range, and no reason to leave the records unread.
+            // A batch size that is not a number is ignored: the records can be read without it.
             batch_size: info.get("batchSize").and_then(|raw| raw.get().parse().ok()),
             stream,
             shard_id,
             start,
             end,
         };
-        let continuation = Continuation::read(&fields, batch.range().as_ref());
+        let continuation = Continuation::from_fields(&fields, batch.range().as_ref());
         Ok(Self { fields, batch, continuation })
     }
 
-    /// The records of Lambda's own S3 destination, which carries the failed event in `payload`, as a string or as an
-    /// object. `None` when there is no payload or when it is no event: the stream is read then.
+    /// The records in `payload`, which Lambda's own S3 destination writes as a string or as an object. `None` if there
+    /// is no payload or if it is not an event.
     pub fn payload_records(&self) -> Option<Vec<Box<RawValue>>> {
         let payload = self.fields.get("payload")?;
         let text = json::string_value(payload);
@@ -184,7 +183,7 @@ impl InvocationRecord {
     }
 }
 
-/// The description of a service's batch. `null` is none: a typed writer prints every key that it knows.
+/// The object that describes a service's batch. `null` counts as missing, because some writers print every key.
 fn batch_info(fields: &Object, source: Source) -> Option<&RawValue> {
     fields.get(batch_key(source)).filter(|raw| raw.get() != "null")
 }
@@ -208,8 +207,8 @@ fn sequence_number(info: &Object, batch_key: &str, key: &str) -> Result<Option<S
     }
 }
 
-/// Kinesis: `[a-zA-Z0-9_.-]+`, up to 128 characters
-/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_Shard.html>); DynamoDB: up to 65.
+/// Returns true for `[a-zA-Z0-9_.-]+` of up to 128 characters, as Kinesis documents it
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_Shard.html>). DynamoDB allows 65 characters.
 fn is_shard_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 128

@@ -1,29 +1,28 @@
-//! JSON as text: what is passed on is passed on digit for digit, so it is judged and copied, never rebuilt.
+//! JSON as text. Values are checked and copied, never parsed and printed again, so that every digit stays.
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The deepest nesting that counts as sound. Parsers give up at 128 (serde_json) or later, and the message around the
-/// value needs a few levels itself.
-pub const MAX_NESTING: usize = 100;
+/// The deepest nesting of a sound value. serde_json stops at 128 levels, and the message around the value needs a few.
+pub const MAX_NESTING_LEVELS: usize = 100;
 
-/// Whether every parser can read the text: it is one JSON value, nested at most [`MAX_NESTING`] levels deep, and its
-/// `\u` escapes form whole characters. A lone surrogate is good syntax (<https://www.rfc-editor.org/rfc/rfc8259#section-8.2>),
-/// yet many parsers refuse the whole document for it.
+/// Returns true if every parser can read the text: it is one JSON value of at most [`MAX_NESTING_LEVELS`] levels, and
+/// its `\u` escapes form whole characters. A lone surrogate is valid syntax
+/// (<https://www.rfc-editor.org/rfc/rfc8259#section-8.2>), but many parsers refuse the document.
 pub fn is_sound(text: &str) -> bool {
     sound_value(text).is_some()
 }
 
-/// The JSON value that the text holds, without the white space around it; `None` when it is not [sound](is_sound).
+/// The JSON value in the text, without the white space around it. `None` if it is not [sound](is_sound).
 pub fn sound_value(text: &str) -> Option<&str> {
-    // This checks the syntax without recursion and keeps one byte per level.
+    // serde_json checks the syntax of a `RawValue` without recursion, and keeps one byte for each level.
     let value = serde_json::from_str::<&RawValue>(text).ok()?.get();
     is_shallow_and_whole(value.as_bytes()).then_some(value)
 }
 
-/// One pass over text whose syntax is known to be good.
+/// Checks nesting and escapes in text whose syntax is valid.
 fn is_shallow_and_whole(json: &[u8]) -> bool {
     let mut depth = 0_usize;
     let mut in_string = false;
@@ -38,7 +37,7 @@ fn is_shallow_and_whole(json: &[u8]) -> bool {
             },
             (false, b'[' | b'{') => {
                 depth += 1;
-                if depth > MAX_NESTING {
+                if depth > MAX_NESTING_LEVELS {
                     return false;
                 }
             }
@@ -49,7 +48,7 @@ fn is_shallow_and_whole(json: &[u8]) -> bool {
     true
 }
 
-/// What follows the escape whose backslash was just read, a pair of surrogates being one; `None` for a lone one.
+/// The text after an escape whose backslash was just read. A pair of surrogates is one escape; a lone one is `None`.
 fn after_escape(escape: &[u8]) -> Option<&[u8]> {
     let (&kind, rest) = escape.split_first()?;
     if kind != b'u' {
@@ -72,15 +71,15 @@ fn code_unit(digits: &[u8]) -> Option<(u16, &[u8])> {
     Some((unit, rest))
 }
 
-/// Whether the text follows JSON's grammar for numbers, with nothing around it.
+/// Returns true if the text is a JSON number, with nothing around it.
 pub fn is_number(text: &str) -> bool {
     let starts_like_one = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     let ends_like_one = text.ends_with(|last: char| last.is_ascii_digit());
     starts_like_one && ends_like_one && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// Appends the text as a JSON string, safe for SQS. Nothing is copied in between: a text may have 10 MiB, and six
-/// times that when it is escaped.
+/// Appends the text as a JSON string, safe for SQS. There is no copy in between: a text may have 10 MiB, and six times
+/// as much when it is escaped.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
@@ -100,7 +99,7 @@ pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Bytes of what [`write_string`] appends.
+/// The bytes of the text that [`write_string`] appends.
 pub fn string_length(text: &str) -> usize {
     let escaped = text.chars().map(|character| match character {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
@@ -121,8 +120,8 @@ fn needs_escape(character: char) -> bool {
 }
 
 /// Escapes the two characters that JSON allows and SQS refuses, U+FFFE and U+FFFF
-/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>). In JSON text they
-/// stand only inside strings, where the escape means the same.
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>). JSON allows
+/// them only inside strings, where the escape means the same.
 pub fn sqs_safe(json: String) -> String {
     if is_sqs_safe(&json) {
         return json;
@@ -130,18 +129,18 @@ pub fn sqs_safe(json: String) -> String {
     json.replace('\u{FFFE}', r"\ufffe").replace('\u{FFFF}', r"\uffff")
 }
 
-/// Whether there is nothing to escape. Both characters begin with a byte that hardly any text has, and one byte is
-/// found many times faster than a character.
+/// Returns true if there is nothing to escape. Both characters begin with a byte that is rare in text, and a search for
+/// one byte is many times faster.
 pub fn is_sqs_safe(json: &str) -> bool {
     !json.as_bytes().contains(&0xEF) || !json.contains(['\u{FFFE}', '\u{FFFF}'])
 }
 
-/// The text that a JSON string stands for; `None` for any other value.
+/// The text of a JSON string. `None` for any other value.
 pub fn string_value(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// A JSON object whose values keep their text and whose keys keep their order, repeated ones included.
+/// A JSON object. Its values keep their text, and its keys their order, including repeated keys.
 #[derive(Debug, Clone, Default)]
 pub struct Object(Vec<(String, Box<RawValue>)>);
 
@@ -151,11 +150,16 @@ impl Object {
         serde_json::from_str(text)
     }
 
-    /// The entries up to a key, that one included; all there are when the text breaks off or ends before it.
-    pub fn until(text: &str, last: &str) -> Self {
-        struct Until<'a>(&'a str, &'a mut Vec<(String, Box<RawValue>)>);
+    /// The entries up to a key, which is included, and the keys after it. The text may be cut off anywhere: then the
+    /// result has the entries and keys that are there.
+    pub fn split_after(text: &str, last: &str) -> (Self, Vec<String>) {
+        struct Split<'a> {
+            last: &'a str,
+            entries: &'a mut Vec<(String, Box<RawValue>)>,
+            later_keys: &'a mut Vec<String>,
+        }
 
-        impl<'de> Visitor<'de> for Until<'_> {
+        impl<'de> Visitor<'de> for Split<'_> {
             type Value = ();
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,23 +168,28 @@ impl Object {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
                 while let Some(entry) = map.next_entry::<String, _>()? {
-                    let is_last = entry.0 == self.0;
-                    self.1.push(entry);
+                    let is_last = entry.0 == self.last;
+                    self.entries.push(entry);
                     if is_last {
                         break;
                     }
+                }
+                while let Some(key) = map.next_key()? {
+                    self.later_keys.push(key);
+                    map.next_value::<IgnoredAny>()?;
                 }
                 Ok(())
             }
         }
 
-        let mut entries = Vec::new();
-        // What follows is of no interest, whether it is there or not.
-        let _ = serde_json::Deserializer::from_str(text).deserialize_map(Until(last, &mut entries));
-        Self(entries)
+        let (mut entries, mut later_keys) = (Vec::new(), Vec::new());
+        let split = Split { last, entries: &mut entries, later_keys: &mut later_keys };
+        // The error only says where the text is cut off.
+        let _ = serde_json::Deserializer::from_str(text).deserialize_map(split);
+        (Self(entries), later_keys)
     }
 
-    /// The value of a key; of a repeated key the last, as most parsers have it.
+    /// The value of a key. A repeated key has its last value, as in most parsers.
     pub fn get(&self, key: &str) -> Option<&RawValue> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
     }

@@ -1,4 +1,4 @@
-//! Opens the aggregates of the Kinesis Producer Library: many user records in one Kinesis record.
+//! Aggregates of the Kinesis Producer Library (KPL): many user records in one Kinesis record.
 //!
 //! The format is the magic number, a protobuf (proto2) message, and its MD5
 //! (<https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md>):
@@ -17,9 +17,9 @@
 //! }
 //! ```
 //!
-//! It is decoded by hand because a generated decoder owns what it reads: four bytes of input make a record of a
-//! hundred bytes in memory, and 10 MiB of them half a gigabyte. Here keys and data are borrowed from the input, and
-//! the two lists are allocated once, at the size that a first pass has counted.
+//! There is no generated decoder, because it would copy what it reads: four bytes of input become a record of a hundred
+//! bytes in memory, and 10 MiB of input half a gigabyte. Here keys and data are borrowed from the input, and the two
+//! lists are allocated once, at the size that a first pass has counted.
 
 mod wire;
 
@@ -27,27 +27,27 @@ use md5::{Digest, Md5};
 use wire::{Field, Fields, Malformed};
 
 const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
-const DIGEST_LENGTH: usize = 16;
+const DIGEST_BYTES: usize = 16;
 
 /// The longest partition key, in Unicode code points
 /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html>).
-pub const MAX_PARTITION_KEY: usize = 256;
+pub const MAX_PARTITION_KEY_CHARS: usize = 256;
 
-/// One of the records that a producer put into an aggregate.
+/// A record that a producer put into an aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserRecord<'a> {
     pub partition_key: &'a str,
     pub data: &'a [u8],
 }
 
-/// The user records of an aggregate, in their order; `None` when the data is a plain record.
+/// The user records of an aggregate, in order. `None` if the data is a plain record.
 ///
-/// A plain record is also one that only looks like an aggregate: a wrong digest, a message that does not decode, an
-/// index that points nowhere, a partition key longer than Kinesis takes, or no user record at all. Nothing of such
-/// data would be delivered if it were opened in part.
+/// Data that only looks like an aggregate is a plain record: its digest is wrong, its message does not decode, an index
+/// points outside its table, a partition key is longer than Kinesis allows, or there is no user record. It is never
+/// opened in part.
 pub fn deaggregate(data: &[u8]) -> Option<Vec<UserRecord<'_>>> {
     let signed = data.strip_prefix(&MAGIC)?;
-    let (message, digest) = signed.split_at_checked(signed.len().checked_sub(DIGEST_LENGTH)?)?;
+    let (message, digest) = signed.split_at_checked(signed.len().checked_sub(DIGEST_BYTES)?)?;
     if Md5::digest(message).as_slice() != digest {
         return None;
     }
@@ -84,7 +84,7 @@ fn read(message: &[u8]) -> Result<Vec<UserRecord<'_>>, Malformed> {
 
 fn partition_key(bytes: &[u8]) -> Result<&str, Malformed> {
     let key = str::from_utf8(bytes).map_err(|_| Malformed)?;
-    if key.chars().nth(MAX_PARTITION_KEY).is_some() { Err(Malformed) } else { Ok(key) }
+    if key.chars().nth(MAX_PARTITION_KEY_CHARS).is_some() { Err(Malformed) } else { Ok(key) }
 }
 
 fn user_record<'a>(record: &'a [u8], table: &[&'a str], hash_keys: usize) -> Result<UserRecord<'a>, Malformed> {

@@ -8,7 +8,7 @@ mod batch_run;
 pub mod continuation;
 pub mod error;
 pub mod hydrator;
-pub mod intake;
+pub mod incoming;
 pub mod invocation_record;
 pub mod json;
 pub mod kpl;

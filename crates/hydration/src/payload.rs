@@ -1,4 +1,4 @@
-//! The event that an invocation record carries itself, as Lambda's own S3 destination writes it.
+//! The event in an invocation record's `payload`, as Lambda's own S3 destination writes it.
 
 use serde_json::value::RawValue;
 
@@ -6,7 +6,7 @@ use crate::invocation_record::{FailedBatch, InvocationRecord, Range};
 use crate::record::event::EventRecord;
 use crate::timestamp::Timestamp;
 use crate::verdict::{Status, Verdict, judge};
-use crate::walk::{Ending, Seen};
+use crate::walk::{RangeCoverage, StopReason};
 
 /// The event records of a payload that lie in the batch's range.
 pub(crate) struct Payload {
@@ -21,9 +21,9 @@ pub(crate) struct PayloadEvent {
 }
 
 impl Payload {
-    /// `None` where there is no payload, where it is no event of the batch's service, or where it holds nothing of the
-    /// range: such an event explains nothing.
-    pub(crate) fn read(record: &InvocationRecord, now: Timestamp) -> Option<Self> {
+    /// `None` if there is no payload, if it is not an event of the batch's service, or if it holds no record of the
+    /// range.
+    pub(crate) fn from_record(record: &InvocationRecord, now: Timestamp) -> Option<Self> {
         let source = record.batch.stream.source();
         let parse = |raw: Box<RawValue>| EventRecord::parse(source, &raw).map(|event| PayloadEvent { raw, event });
         let mut events: Vec<_> = record.payload_records()?.into_iter().map(parse).collect::<Option<_>>()?;
@@ -38,12 +38,12 @@ impl Payload {
         Some(Self { events, verdict })
     }
 
-    /// The payload holds at least the whole batch.
+    /// Returns true if the payload holds at least the whole batch.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self.verdict.status, Status::Complete | Status::Superset | Status::NoRange)
     }
 
-    /// The payload has records that a read of the stream did not bring.
+    /// Returns true if the payload holds records that the read of the stream did not return.
     pub(crate) fn is_better_than(&self, stream: &Verdict, records: u64) -> bool {
         let is_stream_whole = matches!(stream.status, Status::Complete | Status::Superset);
         !is_stream_whole && self.events.len() as u64 > records
@@ -55,11 +55,12 @@ fn verdict(batch: &FailedBatch, range: Option<&Range>, events: &[PayloadEvent], 
         return Some(Verdict::no_range(batch));
     }
     let has = |end: fn(&Range) -> &_| {
-        // Without a range, the event is all there was.
+        // Without a range, the event is the whole batch.
         range.is_none_or(|range| events.iter().any(|item| item.event.sequence_number() == end(range)))
     };
-    let seen = Seen { start: has(|range| &range.start), end: has(|range| &range.end), anything: true, gap: false };
-    let mut verdict = judge(batch, Ending::EndReached, &seen, events.len() as u64, now).ok()?;
+    let coverage =
+        RangeCoverage { start: has(|range| &range.start), end: has(|range| &range.end), any_record: true, gap: false };
+    let mut verdict = judge(batch, StopReason::EndReached, &coverage, events.len() as u64, now).ok()?;
     if verdict.status == Status::Partial {
         let reason = "The payload does not hold every record that the invocation record names, and the stream holds \
                       no more of them.";

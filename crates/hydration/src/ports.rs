@@ -1,6 +1,6 @@
-//! What the domain asks of the world: read a page, put an object, send a message, tell the time.
+//! Interfaces to everything outside the domain: shards, queues, the bucket, the clock.
 //!
-//! One adapter implements these on the AWS SDK; the tests implement them on a model of a shard.
+//! `hydration-aws` implements them with the AWS SDK. The tests implement them in memory.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use bytes::Bytes;
 
 use crate::arn::StreamArn;
 use crate::error::Fault;
-use crate::message::Message;
+use crate::message::OutgoingMessage;
 use crate::record::StreamRecord;
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
-/// Where in a shard to start reading.
+/// A start position in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Position {
     /// `AT_SEQUENCE_NUMBER`, inclusive.
@@ -29,26 +29,28 @@ pub enum Position {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardIterator(pub String);
 
-/// What one `GetRecords` call returned.
+/// The result of one `GetRecords` call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     pub records: Vec<StreamRecord>,
-    /// `None`: the shard is closed and this was its end.
+    /// `None` when the shard is closed and this page is its last.
     pub next: Option<ShardIterator>,
-    /// How far behind the tip this page is; Kinesis only.
+    /// Milliseconds between this page and the tip of the shard. Kinesis only.
     pub millis_behind_latest: Option<u64>,
-    /// Bytes of record data in the page, as the service counts them against its quota: an estimate serves.
+    /// Bytes of record data in the page, as the service counts them against its quota. An estimate is enough.
     pub bytes: u64,
 }
 
-/// An answer that tells the walk something about the shard.
+/// A service error that says something about the shard or the position, and is no reason to retry the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The iterator is older than 5 minutes (Kinesis) or 15 minutes (DynamoDB).
+pub enum Rejection {
+    /// The iterator is older than 5 minutes (Kinesis,
+    /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetShardIterator.html>) or 15 minutes (DynamoDB,
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetShardIterator.html>).
     ExpiredIterator,
-    /// DynamoDB: the position has been trimmed.
+    /// The records at the position were trimmed. DynamoDB only.
     Trimmed,
-    /// Kinesis: the sequence number or the iterator is not of this shard, or no longer.
+    /// The sequence number or the iterator does not belong to this shard, or no longer does. Kinesis only.
     InvalidArgument,
     /// The stream or the shard does not exist.
     NotFound,
@@ -56,12 +58,12 @@ pub enum Refusal {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
-    Refusal(Refusal),
+    Rejected(Rejection),
     Fault(Fault),
 }
 
-/// The shards of a stream, read.
-#[allow(async_fn_in_trait, reason = "one thread hydrates; no future of ours needs to be Send")]
+/// Read access to the shards of streams.
+#[allow(async_fn_in_trait, reason = "the function is single-threaded: no future has to be Send")]
 pub trait ShardReader {
     async fn iterator(
         &self,
@@ -76,7 +78,7 @@ pub trait ShardReader {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendError {
-    /// The queue's own limit is lower than the message.
+    /// The message is larger than the queue's own limit.
     TooLarge(Fault),
     Fault(Fault),
 }
@@ -85,35 +87,35 @@ pub enum SendError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutOutcome {
     Created,
-    /// There is an object of that key. It was left as it is.
+    /// An object with that key exists. It was not changed.
     AlreadyExists,
 }
 
 /// The queue of hydrated messages, the bucket for those that do not fit, and the retry queue.
-#[allow(async_fn_in_trait, reason = "one thread hydrates; no future of ours needs to be Send")]
+#[allow(async_fn_in_trait, reason = "the function is single-threaded: no future has to be Send")]
 pub trait Outbox {
     /// Sends a hydrated message and returns the queue's message id.
-    async fn send(&self, message: &Message) -> Result<String, SendError>;
+    async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError>;
 
-    /// Writes an object where there is none of that key: `If-None-Match: *`
+    /// Writes an object unless one with that key exists: `If-None-Match: *`
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
     async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<PutOutcome, Fault>;
 
-    /// Sends the rest of a batch to the retry queue, to be received after `delay`.
+    /// Sends the rest of a batch to the retry queue. It becomes visible after `delay`.
     async fn send_to_retry_queue(&self, queue_url: &str, body: &str, delay: Duration) -> Result<(), Fault>;
 }
 
-/// Time, and chance.
-#[allow(async_fn_in_trait, reason = "one thread hydrates; no future of ours needs to be Send")]
+/// The time, and random numbers.
+#[allow(async_fn_in_trait, reason = "the function is single-threaded: no future has to be Send")]
 pub trait Clock {
-    /// The time of day, which may step backwards. Ages are computed from it, never pauses or deadlines.
+    /// The time of day. It may step backwards, so only ages are computed from it, never pauses or deadlines.
     fn now(&self) -> Timestamp;
 
-    /// The time that never steps backwards, for pauses and deadlines.
+    /// The monotonic time, for pauses and deadlines.
     fn instant(&self) -> Instant;
 
     async fn sleep(&self, duration: Duration);
 
-    /// A number in `[0, 1)`, to spread retries.
+    /// A random number in `[0, 1)`, to spread retries.
     fn jitter(&self) -> f64;
 }

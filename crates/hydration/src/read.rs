@@ -1,4 +1,4 @@
-//! Reads of one shard, each tried again while its fault is a short one.
+//! Reads of one shard, with retries of transient faults, and the pauses between them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::HydrateError;
 use crate::invocation_record::FailedBatch;
-use crate::ports::{Clock, Page, Position, ReadError, Refusal, ShardIterator, ShardReader};
-use crate::retry::{Attempts, Tally};
+use crate::ports::{Clock, Page, Position, ReadError, Rejection, ShardIterator, ShardReader};
+use crate::retry::{CallStats, RetryBackoff};
 
-/// The instant from which each shard may be read again. It is shared by all batches, since several failures in one
-/// event are often of one shard. Instants are monotonic: a step of the system's clock changes no pause.
+/// The instant from which each shard may be read again. All batches share it, because several failures in one event
+/// often come from one shard. Instants are monotonic: a step of the system's clock changes no pause.
 #[derive(Default)]
 pub(crate) struct ReadPacer(RefCell<HashMap<ShardKey, Instant>>);
 
@@ -33,41 +33,41 @@ impl ReadPacer {
         next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
     }
 
-    /// Leaves the shard that was just read to its other readers.
-    pub(crate) fn leave(&self, batch: &FailedBatch, now: Instant, pause: Duration) {
+    /// Sets the pause before the shard's next read. The shard's other readers need their share of its quota.
+    pub(crate) fn set_pause(&self, batch: &FailedBatch, now: Instant, pause: Duration) {
         let mut shards = self.0.borrow_mut();
         shards.retain(|_, next| *next > now);
         shards.insert(ShardKey::of(batch), now + pause);
     }
 }
 
-/// The shard of a failed batch, and the instant until which it may be read.
-pub(crate) struct Reading<'a, R, C> {
+/// A reader of a failed batch's shard that retries transient faults until the deadline.
+pub(crate) struct RetryingReader<'a, R, C> {
     pub reader: &'a R,
     pub clock: &'a C,
     pub batch: &'a FailedBatch,
     pub deadline: Instant,
 }
 
-/// The service's reply to a read: what was asked for, or a refusal that tells the walk something.
-pub(crate) enum Reply<T> {
+/// The reply to a read: the result, or a rejection that the walk has to handle.
+pub(crate) enum ReadReply<T> {
     Answer(T),
-    Refused(Refusal),
+    Rejected(Rejection),
 }
 
-impl<R: ShardReader, C: Clock> Reading<'_, R, C> {
+impl<R: ShardReader, C: Clock> RetryingReader<'_, R, C> {
     pub(crate) async fn iterator(
         &self,
         position: &Position,
-        tally: &mut Tally,
-    ) -> Result<Reply<ShardIterator>, HydrateError> {
-        let mut attempts = Attempts::new(self.clock, self.deadline);
+        stats: &mut CallStats,
+    ) -> Result<ReadReply<ShardIterator>, HydrateError> {
+        let mut backoff = RetryBackoff::new(self.clock, self.deadline);
         loop {
-            tally.iterators += 1;
+            stats.iterators += 1;
             match self.reader.iterator(&self.batch.stream, &self.batch.shard_id, position).await {
-                Ok(iterator) => return Ok(Reply::Answer(iterator)),
-                Err(ReadError::Refusal(refusal)) => return Ok(Reply::Refused(refusal)),
-                Err(ReadError::Fault(fault)) => attempts.after(fault, tally).await?,
+                Ok(iterator) => return Ok(ReadReply::Answer(iterator)),
+                Err(ReadError::Rejected(rejection)) => return Ok(ReadReply::Rejected(rejection)),
+                Err(ReadError::Fault(fault)) => backoff.wait_after(fault, stats).await?,
             }
         }
     }
@@ -76,15 +76,15 @@ impl<R: ShardReader, C: Clock> Reading<'_, R, C> {
         &self,
         iterator: &ShardIterator,
         limit: u32,
-        tally: &mut Tally,
-    ) -> Result<Reply<Page>, HydrateError> {
-        let mut attempts = Attempts::new(self.clock, self.deadline);
+        stats: &mut CallStats,
+    ) -> Result<ReadReply<Page>, HydrateError> {
+        let mut backoff = RetryBackoff::new(self.clock, self.deadline);
         loop {
-            tally.read_calls += 1;
+            stats.read_calls += 1;
             match self.reader.page(&self.batch.stream, iterator, limit).await {
-                Ok(page) => return Ok(Reply::Answer(page)),
-                Err(ReadError::Refusal(refusal)) => return Ok(Reply::Refused(refusal)),
-                Err(ReadError::Fault(fault)) => attempts.after(fault, tally).await?,
+                Ok(page) => return Ok(ReadReply::Answer(page)),
+                Err(ReadError::Rejected(rejection)) => return Ok(ReadReply::Rejected(rejection)),
+                Err(ReadError::Fault(fault)) => backoff.wait_after(fault, stats).await?,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Records as the streams hold them, and the Lambda events they become.
+//! Stream records, and the Lambda event records that they become.
 
 pub mod dynamodb;
 pub mod event;
@@ -9,7 +9,7 @@ pub use kinesis::KinesisRecord;
 
 use crate::sequence_number::SequenceNumber;
 
-/// One record as the stream's API returns it.
+/// A record as the stream's API returns it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StreamRecord {
     Kinesis(KinesisRecord),

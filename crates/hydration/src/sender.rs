@@ -1,5 +1,7 @@
-//! The last step of a hydration: one message to the queue, inline if it fits, without its view if that helps, else
-//! through the bucket.
+//! The last step of a hydration: it sends one message to the queue.
+//!
+//! The message goes with its view if that fits, else without it. If that does not fit either, the message goes to the
+//! overflow bucket and a pointer to the queue.
 
 use std::time::{Duration, Instant};
 
@@ -7,63 +9,63 @@ use bytes::Bytes;
 
 use crate::error::HydrateError;
 use crate::invocation_record::FailedBatch;
-use crate::message::{Body, Fifo, Message, attributes, pointer};
+use crate::message::{Body, Fifo, OutgoingMessage, attributes, pointer};
 use crate::ports::{Clock, Outbox, PutOutcome, SendError};
-use crate::retry::{Attempts, Tally};
+use crate::retry::{CallStats, RetryBackoff};
 use crate::timestamp::Timestamp;
 use crate::verdict::Status;
 
-/// The settings that the environment decides.
+/// The settings of the function, from its environment variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Bytes of body and attributes above which a message goes to the overflow bucket.
+    /// The limit for the bytes of body and attributes. A larger message goes to the overflow bucket.
     pub max_message_bytes: usize,
     pub decoded_view: bool,
     pub overflow_bucket: Option<String>,
-    /// The queue that takes the rest of a range longer than an invocation; without it every try starts over.
+    /// The queue for the rest of a range that takes longer than one invocation. Without it, every retry starts again.
     pub retry_queue_url: Option<String>,
     /// The queue of hydrated messages is a FIFO queue.
     pub fifo: bool,
-    /// Bytes below which the event of each part stays: [`MAX_PART_BYTES`](crate::message::part::MAX_PART_BYTES), or
-    /// less in a test.
+    /// The limit for the bytes of each part's event: [`MAX_PART_BYTES`](crate::message::part::MAX_PART_BYTES), or less in
+    /// a test.
     pub max_part_bytes: usize,
 }
 
-/// A message about to be sent, its form not yet decided.
+/// A message before it is decided whether it goes with its view, without it, or through the bucket.
 pub(crate) struct Draft<'a> {
     pub body: Body<'a>,
     pub id: String,
     /// The id that all parts of a batch share.
     pub batch_id: String,
-    /// Names the records, as in a part's id.
+    /// The digest of the records, as in a part's id.
     pub digest: String,
     pub status: Status,
     pub batch: Option<&'a FailedBatch>,
     pub records: u64,
 }
 
-/// One message that was sent.
+/// A message that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     pub id: String,
     pub status: Status,
     pub recovered_records: u64,
     pub message_id: String,
-    /// `s3://bucket/key`, where the message itself is a pointer.
+    /// `s3://bucket/key`, if the message is a pointer.
     pub overflow: Option<String>,
-    /// Bytes of the whole body, wherever it went.
+    /// The bytes of the whole body, on the queue or in the bucket.
     pub bytes: usize,
 }
 
 enum SendFailure {
-    /// The queue's own limit is lower than the configured one.
+    /// The message is larger than the queue's own limit.
     TooLarge(String),
     Error(HydrateError),
 }
 
 impl Draft<'_> {
-    /// The object's key: the failed function's name, the day of the failure, and a name for exactly these records with
-    /// this status. What is written under a key is always the same, so no object has to be replaced.
+    /// The object's key: the failed function's name, the day of the failure, and the id, digest and status of these
+    /// records. A key always has the same content, so no object has to be replaced.
     fn key(&self) -> String {
         let name: String = match self.batch {
             None => "unrecognized".to_owned(),
@@ -84,7 +86,7 @@ fn key_safe(c: char) -> char {
     if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }
 }
 
-/// The queues and the bucket, and the instant until which they may be tried.
+/// A sender to the queues and the bucket that retries transient faults until the deadline.
 pub(crate) struct Sender<'a, O, C> {
     pub outbox: &'a O,
     pub clock: &'a C,
@@ -93,7 +95,7 @@ pub(crate) struct Sender<'a, O, C> {
 }
 
 impl<O: Outbox, C: Clock> Sender<'_, O, C> {
-    pub(crate) async fn send(&self, draft: Draft<'_>, tally: &mut Tally) -> Result<Sent, HydrateError> {
+    pub(crate) async fn send(&self, draft: Draft<'_>, stats: &mut CallStats) -> Result<Sent, HydrateError> {
         let mut attributes = attributes::attributes(&draft.id, draft.status.as_str(), draft.batch, draft.records);
         let limit = self.settings.max_message_bytes.saturating_sub(attributes::size(&attributes));
         let fifo = self.settings.fifo.then(|| Fifo::new(draft.group(), &draft.id));
@@ -114,11 +116,11 @@ impl<O: Outbox, C: Clock> Sender<'_, O, C> {
             }
             let body = draft.body.build(with_view);
             let bytes = body.len();
-            let message = Message { body, attributes: attributes.clone(), fifo: fifo.clone() };
-            match self.send_message(&message, tally).await {
+            let message = OutgoingMessage { body, attributes: attributes.clone(), fifo: fifo.clone() };
+            match self.send_message(&message, stats).await {
                 Ok(message_id) => return Ok(sent(message_id, None, bytes)),
                 Err(SendFailure::Error(error)) => return Err(error),
-                // The pointer will pass, whatever the queue's limit; without a bucket, the message without its view may.
+                // With a bucket, the pointer fits any limit. Without one, the message without its view may fit.
                 Err(SendFailure::TooLarge(detail)) => refused = Some(detail),
             }
             if self.settings.overflow_bucket.is_some() {
@@ -133,23 +135,23 @@ impl<O: Outbox, C: Clock> Sender<'_, O, C> {
         };
         let key = draft.key();
         let whole = Bytes::from(draft.body.build(draft.body.has_view()));
-        // The object before the pointer: a pointer to nothing would be worse than no message.
-        self.put(bucket, &key, &whole, tally).await?;
+        // The object is written first, so that the pointer always points to an object.
+        self.put(bucket, &key, &whole, stats).await?;
         attributes.push(attributes::overflow_size(whole.len()));
-        let message = Message { body: pointer(bucket, &key), attributes, fifo };
-        match self.send_message(&message, tally).await {
+        let message = OutgoingMessage { body: pointer(bucket, &key), attributes, fifo };
+        match self.send_message(&message, stats).await {
             Ok(message_id) => Ok(sent(message_id, Some(format!("s3://{bucket}/{key}")), whole.len())),
             Err(SendFailure::TooLarge(detail)) => Err(HydrateError::RequestRefused(detail)),
             Err(SendFailure::Error(error)) => Err(error),
         }
     }
 
-    async fn send_message(&self, message: &Message, tally: &mut Tally) -> Result<String, SendFailure> {
-        let mut attempts = Attempts::new(self.clock, self.deadline);
+    async fn send_message(&self, message: &OutgoingMessage, stats: &mut CallStats) -> Result<String, SendFailure> {
+        let mut backoff = RetryBackoff::new(self.clock, self.deadline);
         loop {
             match self.outbox.send(message).await {
                 Ok(message_id) => return Ok(message_id),
-                Err(SendError::Fault(fault)) => attempts.after(fault, tally).await.map_err(SendFailure::Error)?,
+                Err(SendError::Fault(fault)) => backoff.wait_after(fault, stats).await.map_err(SendFailure::Error)?,
                 Err(SendError::TooLarge(fault)) => {
                     return Err(SendFailure::TooLarge(format!("{}: {}", fault.action, fault.detail)));
                 }
@@ -157,17 +159,17 @@ impl<O: Outbox, C: Clock> Sender<'_, O, C> {
         }
     }
 
-    /// Writes the object. One that exists already is what was to be written: its key names its records.
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes, tally: &mut Tally) -> Result<(), HydrateError> {
-        let mut attempts = Attempts::new(self.clock, self.deadline);
+    /// Writes the object. An object that exists under the key has the same content.
+    async fn put(&self, bucket: &str, key: &str, body: &Bytes, stats: &mut CallStats) -> Result<(), HydrateError> {
+        let mut backoff = RetryBackoff::new(self.clock, self.deadline);
         loop {
             match self.outbox.put(bucket, key, body).await {
                 Ok(PutOutcome::Created) => {
-                    tally.overflow_bytes += body.len() as u64;
+                    stats.overflow_bytes += body.len() as u64;
                     return Ok(());
                 }
                 Ok(PutOutcome::AlreadyExists) => return Ok(()),
-                Err(fault) => attempts.after(fault, tally).await?,
+                Err(fault) => backoff.wait_after(fault, stats).await?,
             }
         }
     }
@@ -178,13 +180,13 @@ impl<O: Outbox, C: Clock> Sender<'_, O, C> {
         queue_url: &str,
         body: &str,
         delay: Duration,
-        tally: &mut Tally,
+        stats: &mut CallStats,
     ) -> Result<(), HydrateError> {
-        let mut attempts = Attempts::new(self.clock, self.deadline);
+        let mut backoff = RetryBackoff::new(self.clock, self.deadline);
         loop {
             match self.outbox.send_to_retry_queue(queue_url, body, delay).await {
                 Ok(()) => return Ok(()),
-                Err(fault) => attempts.after(fault, tally).await?,
+                Err(fault) => backoff.wait_after(fault, stats).await?,
             }
         }
     }

@@ -3,26 +3,26 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A stream's sequence number: a decimal string without leading zeros, of up to 129 digits.
+/// A stream's sequence number: a decimal string of up to 129 digits, without leading zeros.
 ///
 /// Kinesis documents the pattern `0|([1-9]\d{0,128})`
-/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_Record.html>) and writes 56 digits, 186 bits: no
-/// machine integer holds it. Without leading zeros, (length, bytes) is numeric order.
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_Record.html>) and writes 56 digits: no machine
+/// integer is large enough. Without leading zeros, the order of (length, bytes) is the numeric order.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SequenceNumber(Box<str>);
 
 /// The longest sequence number that Kinesis documents, in digits.
-pub const MAX_DIGITS: usize = 129;
+pub const MAX_SEQUENCE_NUMBER_DIGITS: usize = 129;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a sequence number is 1 to {MAX_DIGITS} decimal digits without a leading zero")]
+#[error("a sequence number is 1 to {MAX_SEQUENCE_NUMBER_DIGITS} decimal digits without a leading zero")]
 pub struct InvalidSequenceNumber;
 
 impl SequenceNumber {
     pub fn parse(text: &str) -> Result<Self, InvalidSequenceNumber> {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let leading_zero = text.len() > 1 && text.starts_with('0');
-        if text.is_empty() || text.len() > MAX_DIGITS || !digits || leading_zero {
+        if text.is_empty() || text.len() > MAX_SEQUENCE_NUMBER_DIGITS || !digits || leading_zero {
             return Err(InvalidSequenceNumber);
         }
         Ok(Self(text.into()))

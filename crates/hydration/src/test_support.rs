@@ -17,7 +17,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 pub use outbox::{MemoryOutbox, sequence_numbers};
-pub use world::{Calls, DAY, Glitch, Shard, TrimmedStart, World};
+pub use world::{Calls, DAY, InjectedFault, Shard, TrimmedStart, World};
 
 use crate::hydrator::Settings;
 use crate::message::part::MAX_PART_BYTES;

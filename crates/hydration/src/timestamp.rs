@@ -1,4 +1,4 @@
-//! A moment, to the millisecond: the precision in which AWS names arrivals.
+//! A point in time with milliseconds, the precision of arrival times in AWS.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -15,13 +15,13 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// Rounds to the millisecond. The SDK reads a JSON float and truncates to the nanosecond below, so that
-    /// 1545084650.987 arrives as …986999988: cutting instead of rounding would be a millisecond off in every second case.
+    /// Rounds to the millisecond. The SDK reads a JSON float and truncates it to nanoseconds: 1545084650.987 becomes
+    /// 986,999,988 nanoseconds. Without rounding, half of the times would be a millisecond too early.
     pub fn from_secs_and_nanos(secs: i64, nanos: u32) -> Self {
         Self(secs.saturating_mul(1000).saturating_add((i64::from(nanos) + 500_000) / 1_000_000))
     }
 
-    /// Reads RFC 3339, as the invocation record writes its times.
+    /// Parses RFC 3339, the format of times in an invocation record.
     pub fn parse(text: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
@@ -31,7 +31,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Milliseconds from `earlier` to this moment; negative when it is later.
+    /// Milliseconds from `earlier` to this timestamp. Negative if `earlier` is later.
     pub fn millis_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -45,7 +45,7 @@ impl Timestamp {
         self.format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
     }
 
-    /// `yyyy/mm/dd` in UTC, as object keys have it.
+    /// `yyyy/mm/dd` in UTC, for object keys.
     pub fn date_path(self) -> String {
         self.format(format_description!("[year]/[month]/[day]"))
     }

@@ -1,5 +1,6 @@
-//! The decoded view: what the records say, for eyes. `Records` beside it stays the truth.
+//! The decoded view: the content of the records in a readable form. `Records` has the records as Lambda delivered them.
 
+mod budget;
 mod dynamodb;
 mod gzip;
 mod kinesis;
@@ -7,5 +8,6 @@ mod kinesis;
 pub use dynamodb::{write_attribute, write_dynamodb};
 pub use kinesis::{Decoded, decode_kinesis, decode_user_record, write_kinesis, write_kinesis_user_record};
 
-/// Unpacking stops here, in bytes: what a Kinesis record's gzip streams hold, and what opening an aggregate adds.
-pub const UNPACKING_LIMIT: usize = 10 * 1024 * 1024;
+/// The limit for the bytes that the view of one Kinesis record may add to the record's own size: by decompressing it, and
+/// by opening its aggregate.
+pub const MAX_UNPACKED_BYTES: usize = 10 * 1024 * 1024;

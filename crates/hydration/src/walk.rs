@@ -1,42 +1,45 @@
-//! Reading a range page by page: a machine that knows pages and positions, and never touches a client.
+//! Reading of a range, page by page: a state machine that makes no calls itself.
 //!
-//! Whoever drives it asks [`Walk::next`] what to do, does it, and tells the walk what came of it. The walk decides
-//! what lies in the range, when the range has been read, and when no more of it can come. It holds no records.
+//! The caller asks [`Walk::next`] for the next action, performs it, and passes the result back with one of the
+//! `handle_` methods. The walk decides which records lie in the range, when the range has been read, and when no more
+//! of it can come. It holds no records.
 
 use std::time::Duration;
 
 use crate::arn::Source;
 use crate::continuation::Continuation;
 use crate::invocation_record::{FailedBatch, Range};
-use crate::ports::{Page, Position, Refusal};
+use crate::ports::{Page, Position, Rejection};
 use crate::record::StreamRecord;
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
-/// An age at which a record may have been trimmed: the retention of DynamoDB Streams, and the least that Kinesis
-/// has (<https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html>).
-pub const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The age from which a record may have been trimmed. DynamoDB Streams keeps records for 24 hours
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html>), Kinesis for at least 24 hours
+/// (<https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html>).
+pub const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `MillisBehindLatest` and the arrival times are both approximate; a minute is far beyond either's error.
-const POSITION_SLACK: Duration = Duration::from_secs(60);
-/// An empty page says little, two in a row say the same: one more read is cheaper than a wrong verdict.
-const EMPTY_PAGES_TO_BELIEVE: u32 = 2;
-/// Empty pages without progress after which a Kinesis iterator is held to be stuck.
-const EMPTY_PAGES_STUCK: u32 = 5;
-/// Empty pages after which a shard that tells no position is held to have nothing more for us.
-const EMPTY_PAGES_BLIND: u32 = 20;
-/// Iterators that may be lost in a row, to expiry or trimming, without a page in between.
-const ITERATORS_WITHOUT_A_PAGE: u32 = 5;
+/// `MillisBehindLatest` and the arrival times are approximate. Both errors are far below a minute.
+const POSITION_TOLERANCE: Duration = Duration::from_secs(60);
+/// Empty pages in a row at the tip, before the walk believes that no record is left: one more read is cheaper than a
+/// wrong verdict.
+const MIN_EMPTY_PAGES_AT_TIP: u32 = 2;
+/// Empty pages that do not come closer to the tip, before a Kinesis iterator counts as stuck.
+const MAX_EMPTY_PAGES_WITHOUT_PROGRESS: u32 = 5;
+/// Empty pages of a DynamoDB shard, which reports no distance to the tip, before the walk ends.
+const MAX_EMPTY_PAGES_WITHOUT_POSITION: u32 = 20;
+/// Iterators in a row that expire or are rejected before they return a page.
+const MAX_ITERATORS_WITHOUT_PAGE: u32 = 5;
 
 /// Two of the five reads a second that all consumers of a Kinesis shard share
-/// (<https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html>); within what DynamoDB's shards
-/// bear beside the mapping's own reader.
-const PAUSE: Duration = Duration::from_millis(500);
+/// (<https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html>). It also leaves a DynamoDB shard
+/// to the mapping's own reader.
+const MIN_READ_PAUSE: Duration = Duration::from_millis(500);
 /// Half of the 2 MiB a second that all consumers of a Kinesis shard share.
-const BYTES_PER_SECOND: u64 = 1024 * 1024;
+const MAX_READ_BYTES_PER_SECOND: u64 = 1024 * 1024;
 
-/// The most records that one `GetRecords` call may ask for.
-pub fn page_cap(source: Source) -> u32 {
+/// The largest `Limit` that a `GetRecords` call accepts.
+pub fn max_page_records(source: Source) -> u32 {
     match source {
         Source::Kinesis => 10_000,
         Source::DynamoDb => 1_000,
@@ -45,48 +48,57 @@ pub fn page_cap(source: Source) -> u32 {
 
 /// The next call that the walk needs, or its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    Iterator(Position),
-    Page { limit: u32 },
-    Finish(Ending),
+pub enum NextAction {
+    GetShardIterator(Position),
+    GetRecords { limit: u32 },
+    Stop(StopReason),
 }
 
 /// The state between two calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
+enum WalkState {
     NeedsIterator(Position),
     Reading,
-    Finished(Ending),
+    Stopped(StopReason),
 }
 
-/// How a walk ended.
+/// The reason why a walk stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The record at the end of the range was read, or one beyond it.
+pub enum StopReason {
+    /// The record at the end of the range was read, or one after it.
     EndReached,
     /// The shard is closed and was read to its last record.
     ShardClosed,
-    /// Everything the shard holds was read, or all that had arrived when the batch did.
+    /// Everything in the shard was read, or everything that had arrived when the batch did.
     Exhausted,
-    /// The service no longer knows the stream or the shard.
+    /// The stream or the shard does not exist.
     NotFound,
-    /// The service does not accept the range's sequence number, and its time holds nothing of it.
+    /// The service rejects the range's sequence number, and no record of the range was found by time.
     NotOfThisStream,
-    /// No page brought anything, though the records are too young to be gone: not a verdict.
+    /// No page brought a record, but the records are too young to be trimmed. This is no verdict.
     Undecided(&'static str),
 }
 
-/// The ends of the range that a finished walk has seen.
+/// The parts of the range that were read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seen {
-    /// The first record, and no gap between it and those that were read later.
+pub struct RangeCoverage {
+    /// The first record was read.
     pub start: bool,
+    /// The last record was read.
     pub end: bool,
-    pub anything: bool,
-    /// Records were trimmed after those before them had been read.
+    pub any_record: bool,
+    /// Records were trimmed between two that were read.
     pub gap: bool,
 }
 
+impl RangeCoverage {
+    /// Every record of the range was read.
+    pub fn is_whole(&self) -> bool {
+        self.start && self.end && !self.gap
+    }
+}
+
+/// The state machine that reads one range.
 pub struct Walk {
     source: Source,
     range: Range,
@@ -94,37 +106,38 @@ pub struct Walk {
     first_arrival: Option<Timestamp>,
     last_arrival: Option<Timestamp>,
 
-    /// The place from which an earlier invocation's parts are continued.
+    /// The point up to which earlier invocations have delivered.
     continuation: Option<Continuation>,
 
-    state: State,
-    /// The position to start over from when an iterator is lost before any record was read.
+    state: WalkState,
+    /// The position to start from again when an iterator is lost before any record was read.
     origin: Position,
     last_read: Option<SequenceNumber>,
-    /// The iterator does not stand behind the last record read: only a record read before shows that none is missing.
-    is_behind_unknown: bool,
-    seen: Seen,
-    /// Event records taken so far, by the driver's count: user records where Lambda de-aggregates.
-    taken: u64,
+    /// The iterator was placed by time or at the trim horizon. The next record shows if records in between are missing.
+    gap_unchecked: bool,
+    coverage: RangeCoverage,
+    /// Event records read so far. A KPL aggregate counts as its user records where Lambda de-aggregates.
+    events_read: u64,
     empty_pages: u32,
-    /// Empty pages in a row in which the distance to the tip did not shrink, and that distance.
-    stuck_pages: u32,
+    /// Empty pages in a row that came no closer to the tip.
+    pages_without_progress: u32,
+    /// The distance to the tip that the last page reported.
     millis_behind: Option<u64>,
-    iterators_without_a_page: u32,
-    repositioned: bool,
-    start_refused: bool,
-    /// The stream or shard was not found once, and is asked for again before that is believed.
-    not_found: bool,
+    iterators_without_page: u32,
+    is_repositioned: bool,
+    start_rejected: bool,
+    /// The stream or shard was not found once. The walk asks a second time.
+    not_found_once: bool,
     pause: Duration,
 }
 
 impl Walk {
     pub fn new(batch: &FailedBatch, range: Range, continuation: Option<Continuation>) -> Self {
-        // The last delivered record is read again: where it is still there, nothing between was trimmed.
+        // The last delivered record is read again: if it is still there, nothing after it was trimmed.
         let first = continuation.as_ref().map_or(&range.start, |continuation| &continuation.after);
         let origin = Position::At(first.clone());
-        let seen = Seen { anything: continuation.is_some(), ..Seen::default() };
-        let taken = continuation.as_ref().map_or(0, |continuation| continuation.recovered_records);
+        let coverage = RangeCoverage { any_record: continuation.is_some(), ..RangeCoverage::default() };
+        let events_read = continuation.as_ref().map_or(0, |continuation| continuation.recovered_records);
         Self {
             source: batch.stream.source(),
             batch_size: batch.batch_size,
@@ -132,234 +145,251 @@ impl Walk {
             last_arrival: batch.latest_possible_arrival(),
             range,
             continuation,
-            state: State::NeedsIterator(origin.clone()),
+            state: WalkState::NeedsIterator(origin.clone()),
             origin,
             last_read: None,
-            is_behind_unknown: false,
-            seen,
-            taken,
+            gap_unchecked: false,
+            coverage,
+            events_read,
             empty_pages: 0,
-            stuck_pages: 0,
+            pages_without_progress: 0,
             millis_behind: None,
-            iterators_without_a_page: 0,
-            repositioned: false,
-            start_refused: false,
-            not_found: false,
-            pause: PAUSE,
+            iterators_without_page: 0,
+            is_repositioned: false,
+            start_rejected: false,
+            not_found_once: false,
+            pause: MIN_READ_PAUSE,
         }
     }
 
-    pub fn next(&self) -> Step {
+    pub fn next(&self) -> NextAction {
         match &self.state {
-            State::NeedsIterator(position) => Step::Iterator(position.clone()),
-            State::Reading => Step::Page { limit: self.limit() },
-            State::Finished(ending) => Step::Finish(*ending),
+            WalkState::NeedsIterator(position) => NextAction::GetShardIterator(position.clone()),
+            WalkState::Reading => NextAction::GetRecords { limit: self.limit() },
+            WalkState::Stopped(reason) => NextAction::Stop(*reason),
         }
     }
 
-    /// The time for which the shard is left to its other readers before the next read.
+    /// The pause before the next read. The shard's other readers need their share of its quota.
     pub fn pause(&self) -> Duration {
         self.pause
     }
 
-    /// The ends of the range that were seen, over all invocations that read it.
-    pub fn seen(&self) -> Seen {
+    /// The parts of the range that were read, over all invocations.
+    pub fn coverage(&self) -> RangeCoverage {
         match &self.continuation {
-            None => self.seen.clone(),
-            Some(continuation) => Seen {
-                start: self.seen.start && continuation.from_start,
-                gap: self.seen.gap || !self.seen.start,
-                ..self.seen.clone()
+            None => self.coverage.clone(),
+            Some(continuation) => RangeCoverage {
+                start: self.coverage.start && continuation.from_start,
+                gap: self.coverage.gap || !self.coverage.start,
+                ..self.coverage.clone()
             },
         }
     }
 
-    /// `Limit`: what is still missing of the batch, so that an exact batch is read with not one record too many.
-    /// Once the batch size is met and the end is not, nobody knows how many lie in between.
+    /// `Limit`: the records that are still missing of the batch, so that an exact batch is read without one record too
+    /// many. When the batch size is reached and the end is not, the number of records in between is unknown.
     fn limit(&self) -> u32 {
-        let cap = page_cap(self.source);
-        let is_again = self.continuation.is_some() && self.last_read.is_none();
-        match self.batch_size.map(|size| size.saturating_sub(self.taken)) {
-            None | Some(0) => cap,
-            Some(missing) => u32::try_from(missing.saturating_add(u64::from(is_again))).unwrap_or(cap).min(cap),
+        let max = max_page_records(self.source);
+        let reads_last_delivered_again = self.continuation.is_some() && self.last_read.is_none();
+        match self.batch_size.map(|size| size.saturating_sub(self.events_read)) {
+            None | Some(0) => max,
+            Some(missing) => {
+                let wanted = missing.saturating_add(u64::from(reads_last_delivered_again));
+                u32::try_from(wanted).unwrap_or(max).min(max)
+            }
         }
     }
 
-    /// The iterator asked for is there.
-    pub fn positioned(&mut self) {
-        self.state = State::Reading;
+    /// Handles a new iterator.
+    pub fn handle_iterator(&mut self) {
+        self.state = WalkState::Reading;
     }
 
-    /// Counts event records that the last page's records became.
-    pub fn taken(&mut self, events: u64) {
-        self.taken += events;
+    /// Adds the event records that the last page's records became.
+    pub fn add_events(&mut self, events: u64) {
+        self.events_read += events;
     }
 
-    /// Takes a page and returns those of its records that lie in the range and were not returned before.
-    pub fn page(&mut self, page: Page, now: Timestamp) -> Vec<StreamRecord> {
-        self.iterators_without_a_page = 0;
-        self.not_found = false;
-        self.pause = PAUSE.max(Duration::from_millis(page.bytes.saturating_mul(1000) / BYTES_PER_SECOND));
-        let closed = page.next.is_none();
-        if page.records.is_empty() && !closed {
-            self.empty_page(page.millis_behind_latest, now);
+    /// Handles a page. Returns its records that lie in the range and were not returned before.
+    pub fn handle_page(&mut self, page: Page, now: Timestamp) -> Vec<StreamRecord> {
+        self.iterators_without_page = 0;
+        self.not_found_once = false;
+        let millis_for_bytes = page.bytes.saturating_mul(1000) / MAX_READ_BYTES_PER_SECOND;
+        self.pause = MIN_READ_PAUSE.max(Duration::from_millis(millis_for_bytes));
+        let is_closed = page.next.is_none();
+        if page.records.is_empty() && !is_closed {
+            self.handle_empty_page(page.millis_behind_latest, now);
             return Vec::new();
         }
         self.empty_pages = 0;
-        self.stuck_pages = 0;
+        self.pages_without_progress = 0;
         self.millis_behind = page.millis_behind_latest;
         let is_end = page.records.last().is_some_and(|last| *last.sequence_number() >= self.range.end);
-        let kept = self.keep(page.records);
+        let records = self.select_new(page.records);
         if is_end {
-            self.conclude(Ending::EndReached);
-        } else if closed {
-            self.conclude(Ending::ShardClosed);
+            self.stop(StopReason::EndReached);
+        } else if is_closed {
+            self.stop(StopReason::ShardClosed);
         }
-        kept
+        records
     }
 
-    fn keep(&mut self, mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
+    /// Selects the records in the range that were not read before.
+    fn select_new(&mut self, mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
         let after = self.continuation.as_ref().map(|continuation| &continuation.after);
         let first = after.unwrap_or(&self.range.start);
-        if let (true, Some(last), Some(next)) = (self.is_behind_unknown, &self.last_read, records.first()) {
-            self.seen.gap |= next.sequence_number() > last;
-            self.is_behind_unknown = false;
+        if let (true, Some(last), Some(next)) = (self.gap_unchecked, &self.last_read, records.first()) {
+            self.coverage.gap |= next.sequence_number() > last;
+            self.gap_unchecked = false;
         }
         records.retain(|record| {
             let number = record.sequence_number();
             let is_new = self.last_read.as_ref().is_none_or(|last| number > last);
-            let is_kept = is_new && self.range.contains(number) && after.is_none_or(|after| number > after);
-            if is_new {
-                self.last_read = Some(number.clone());
-                self.seen.start |= number == first;
-                self.seen.end |= *number == self.range.end;
+            if !is_new {
+                return false;
             }
-            self.seen.anything |= is_kept;
-            is_kept
+            self.last_read = Some(number.clone());
+            self.coverage.start |= number == first;
+            self.coverage.end |= *number == self.range.end;
+            let is_selected = self.range.contains(number) && after.is_none_or(|after| number > after);
+            self.coverage.any_record |= is_selected;
+            is_selected
         });
         records
     }
 
-    /// An empty page ends nothing by itself: AWS returns them with records still ahead
+    /// Handles an empty page. It ends nothing by itself: AWS returns empty pages while records still follow
     /// (<https://docs.aws.amazon.com/streams/latest/dev/troubleshooting-consumers.html>).
-    fn empty_page(&mut self, millis_behind_latest: Option<u64>, now: Timestamp) {
+    fn handle_empty_page(&mut self, millis_behind_latest: Option<u64>, now: Timestamp) {
         self.empty_pages += 1;
-        let Some(behind) = millis_behind_latest else {
-            if self.empty_pages >= EMPTY_PAGES_BLIND {
-                self.give_up(now, "twenty empty pages in a row");
+        match millis_behind_latest {
+            Some(behind) if self.is_after_batch(behind, now) && self.empty_pages >= MIN_EMPTY_PAGES_AT_TIP => {
+                self.stop(StopReason::Exhausted);
             }
-            return;
-        };
-        let position = now.plus_millis(-i64::try_from(behind).unwrap_or(i64::MAX));
-        let slack = POSITION_SLACK.as_millis() as i64;
-        let is_past = self.last_arrival.is_some_and(|last| position.millis_since(last) > slack);
-        if (behind == 0 || is_past) && self.empty_pages >= EMPTY_PAGES_TO_BELIEVE {
-            self.conclude(Ending::Exhausted);
-            return;
-        }
-        let shrinks = self.millis_behind.is_none_or(|before| behind < before);
-        self.millis_behind = Some(behind);
-        self.stuck_pages = if shrinks { 0 } else { self.stuck_pages + 1 };
-        if behind > 0 && self.stuck_pages >= EMPTY_PAGES_STUCK {
-            if self.repositioned {
-                self.give_up(now, "the iterator does not advance");
-            } else {
-                self.reposition();
+            Some(behind) => self.check_progress(behind, now),
+            None if self.empty_pages >= MAX_EMPTY_PAGES_WITHOUT_POSITION => {
+                self.stop_without_records("twenty empty pages in a row", now);
             }
+            None => {}
         }
     }
 
-    /// The service did not give the iterator asked for, or did not accept it.
-    pub fn refused(&mut self, refusal: Refusal, now: Timestamp) {
-        self.pause = PAUSE;
-        if refusal == Refusal::NotFound {
-            self.stream_not_found(now);
+    /// The position is the tip, or every record of the batch had arrived before it.
+    fn is_after_batch(&self, millis_behind: u64, now: Timestamp) -> bool {
+        let position = now.plus_millis(-i64::try_from(millis_behind).unwrap_or(i64::MAX));
+        let tolerance = POSITION_TOLERANCE.as_millis() as i64;
+        millis_behind == 0 || self.last_arrival.is_some_and(|last| position.millis_since(last) > tolerance)
+    }
+
+    /// Looks for the range by time when the iterator is stuck, and stops when that iterator is stuck too.
+    fn check_progress(&mut self, millis_behind: u64, now: Timestamp) {
+        let is_closer = self.millis_behind.is_none_or(|before| millis_behind < before);
+        self.millis_behind = Some(millis_behind);
+        self.pages_without_progress = if is_closer { 0 } else { self.pages_without_progress + 1 };
+        let is_stuck = millis_behind > 0 && self.pages_without_progress >= MAX_EMPTY_PAGES_WITHOUT_PROGRESS;
+        if is_stuck && self.is_repositioned {
+            self.stop_without_records("the iterator does not advance", now);
+        } else if is_stuck {
+            self.reposition();
+        }
+    }
+
+    /// Handles a rejection of a position or of an iterator.
+    pub fn handle_rejection(&mut self, rejection: Rejection, now: Timestamp) {
+        self.pause = MIN_READ_PAUSE;
+        if rejection == Rejection::NotFound {
+            self.handle_not_found(now);
             return;
         }
-        self.iterators_without_a_page += 1;
-        if self.iterators_without_a_page > ITERATORS_WITHOUT_A_PAGE {
-            self.state = State::Finished(Ending::Undecided("the service took back one iterator after another"));
+        self.iterators_without_page += 1;
+        if self.iterators_without_page > MAX_ITERATORS_WITHOUT_PAGE {
+            let why = "the service rejected one iterator after another";
+            self.state = WalkState::Stopped(StopReason::Undecided(why));
             return;
         }
-        match (refusal, &self.state) {
-            (Refusal::Trimmed, _) => {
-                self.is_behind_unknown = self.last_read.is_some();
+        match (rejection, &self.state) {
+            (Rejection::Trimmed, _) => {
+                self.gap_unchecked = self.last_read.is_some();
                 self.origin = Position::TrimHorizon;
-                self.state = State::NeedsIterator(Position::TrimHorizon);
+                self.state = WalkState::NeedsIterator(Position::TrimHorizon);
             }
-            (Refusal::InvalidArgument, State::NeedsIterator(position)) => {
-                // A refused time says nothing about the range's sequence numbers.
-                self.start_refused |= matches!(position, Position::At(_) | Position::After(_));
-                if self.repositioned {
-                    self.conclude(Ending::Exhausted);
+            (Rejection::InvalidArgument, WalkState::NeedsIterator(position)) => {
+                // A rejected time says nothing about the range's sequence numbers.
+                self.start_rejected |= matches!(position, Position::At(_) | Position::After(_));
+                if self.is_repositioned {
+                    self.stop(StopReason::Exhausted);
                 } else {
                     self.reposition();
                 }
             }
-            _ => self.renew(),
+            _ => self.renew_iterator(),
         }
     }
 
-    /// One answer is not proof that a stream is gone whose records are younger than any retention: it is asked again.
-    fn stream_not_found(&mut self, now: Timestamp) {
-        let is_old = self.last_arrival.is_some_and(|last| is_past_retention(last, now));
-        if self.not_found || is_old {
-            self.state = State::Finished(Ending::NotFound);
+    /// Asks a second time before it believes that a stream with records younger than any retention is gone.
+    fn handle_not_found(&mut self, now: Timestamp) {
+        if self.not_found_once || self.is_past_retention(now) {
+            self.state = WalkState::Stopped(StopReason::NotFound);
         } else {
-            self.not_found = true;
-            self.renew();
+            self.not_found_once = true;
+            self.renew_iterator();
         }
     }
 
-    /// The stream or shard was not found, and a little later the service is asked again.
-    pub fn doubts_not_found(&self) -> bool {
-        self.not_found
+    /// The stream or shard was not found once, and the next call asks again.
+    pub fn is_confirming_not_found(&self) -> bool {
+        self.not_found_once
     }
 
-    /// A new iterator for where the last one stood.
-    fn renew(&mut self) {
-        self.is_behind_unknown = false;
-        self.state = State::NeedsIterator(match &self.last_read {
+    /// Asks for a new iterator at the position of the last one.
+    fn renew_iterator(&mut self) {
+        self.gap_unchecked = false;
+        self.state = WalkState::NeedsIterator(match &self.last_read {
             Some(last) => Position::After(last.clone()),
             None => self.origin.clone(),
         });
     }
 
-    /// Looks for the range by time, once. What was read before is not returned again.
+    /// Looks for the range by time, once. Records that were read before are not returned again.
     fn reposition(&mut self) {
-        self.repositioned = true;
-        self.is_behind_unknown = self.last_read.is_some();
+        self.is_repositioned = true;
+        self.gap_unchecked = self.last_read.is_some();
         self.empty_pages = 0;
-        self.stuck_pages = 0;
+        self.pages_without_progress = 0;
         self.millis_behind = None;
         self.origin = self.first_arrival.map_or(Position::TrimHorizon, Position::AtTimestamp);
-        self.state = State::NeedsIterator(self.origin.clone());
+        self.state = WalkState::NeedsIterator(self.origin.clone());
     }
 
-    /// Nothing more of the range is to come; but before nothing at all is said to be left, it is looked for by time.
-    /// A trimmed sequence number is no error on Kinesis: its iterator may stay empty for many minutes, wherever the
-    /// pages say that it stands, while later records of the range are still there.
-    fn conclude(&mut self, ending: Ending) {
-        if self.source == Source::Kinesis && self.last_read.is_none() && !self.repositioned {
+    /// Stops, but looks for the range by time first if no record was read. Kinesis returns no error for a trimmed
+    /// sequence number: its iterator may return empty pages for many minutes while later records of the range are still
+    /// there.
+    fn stop(&mut self, reason: StopReason) {
+        if self.source == Source::Kinesis && self.last_read.is_none() && !self.is_repositioned {
             self.reposition();
-        } else if self.start_refused && !self.seen.anything {
-            self.state = State::Finished(Ending::NotOfThisStream);
+        } else if self.start_rejected && !self.coverage.any_record {
+            self.state = WalkState::Stopped(StopReason::NotOfThisStream);
         } else {
-            self.state = State::Finished(ending);
+            self.state = WalkState::Stopped(reason);
         }
     }
 
-    fn give_up(&mut self, now: Timestamp, why: &'static str) {
-        let is_old = self.last_arrival.is_some_and(|last| is_past_retention(last, now));
-        if is_old {
-            self.conclude(Ending::Exhausted);
+    /// Stops after empty pages only. They prove nothing about records younger than any retention.
+    fn stop_without_records(&mut self, why: &'static str, now: Timestamp) {
+        if self.is_past_retention(now) {
+            self.stop(StopReason::Exhausted);
         } else {
-            self.state = State::Finished(Ending::Undecided(why));
+            self.state = WalkState::Stopped(StopReason::Undecided(why));
         }
+    }
+
+    fn is_past_retention(&self, now: Timestamp) -> bool {
+        self.last_arrival.is_some_and(|last| is_past_retention(last, now))
     }
 }
 
-/// Whether a record that arrived then may have been trimmed by now.
+/// Returns true if a record that arrived then may have been trimmed by now.
 pub fn is_past_retention(arrival: Timestamp, now: Timestamp) -> bool {
-    now.millis_since(arrival) >= SHORTEST_RETENTION.as_millis() as i64
+    now.millis_since(arrival) >= MIN_RETENTION.as_millis() as i64
 }

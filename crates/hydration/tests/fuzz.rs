@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hydration::intake::{Intake, recognize};
+use hydration::incoming::{IncomingMessage, recognize};
 use hydration::invocation_record::InvocationRecord;
 use hydration::json::{self, Object};
-use hydration::kpl::{MAX_PARTITION_KEY, deaggregate};
-use hydration::view::{UNPACKING_LIMIT, write_kinesis};
+use hydration::kpl::{MAX_PARTITION_KEY_CHARS, deaggregate};
+use hydration::view::{MAX_UNPACKED_BYTES, write_kinesis};
 use md5::{Digest, Md5};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -114,7 +114,7 @@ proptest! {
         let mut kept = 0;
         for item in &items {
             match item {
-                Ok(Intake::Batch(record)) => {
+                Ok(IncomingMessage::FailedBatch(record)) => {
                     for (key, value) in record.fields.iter() {
                         prop_assert!(serde_json::from_str::<IgnoredAny>(value.get()).is_ok());
                         // Escaping U+FFFE and U+FFFF doubles them.
@@ -123,7 +123,7 @@ proptest! {
                     prop_assert_eq!(record.batch.id().len(), 64);
                     prop_assert!(record.batch.range().is_none_or(|range| range.start <= range.end));
                 }
-                Ok(Intake::Unrecognized(message)) => {
+                Ok(IncomingMessage::Unrecognized(message)) => {
                     prop_assert!(!message.why.is_empty() && message.why.len() < 200, "{}", message.why);
                     kept += message.text.len();
                 }
@@ -145,7 +145,7 @@ proptest! {
             }
         }
         // What breaks off is read as far as it goes.
-        let beginning = Object::until(&text, "hydration");
+        let beginning = Object::split_after(&text, "hydration").0;
         prop_assert!(beginning.iter().map(|(key, value)| key.len() + value.get().len()).sum::<usize>() <= text.len());
     }
 
@@ -159,7 +159,7 @@ proptest! {
         let value = if as_string { serde_json::to_string(&payload).unwrap() } else { payload };
         let text = RECORD.replacen("\"payload\":", "\"other\":", 1);
         let text = text.replacen("\"version\"", &format!("\"payload\":{value},\"version\""), 1);
-        let record = Object::from_str(&text).ok().and_then(|fields| InvocationRecord::read(fields).ok());
+        let record = Object::from_str(&text).ok().and_then(|fields| InvocationRecord::from_fields(fields).ok());
         let events = record.and_then(|record| record.payload_records());
         let events: Option<Vec<&str>> = events.as_ref().map(|events| events.iter().map(|event| event.get()).collect());
         if changes.is_empty() {
@@ -267,7 +267,7 @@ fn view(data: &[u8]) -> String {
 
 /// What opening may add to what is stored, and the keys and braces around it.
 fn within_bounds(data: &[u8], view: &str) -> bool {
-    view.len() <= data.len() + UNPACKING_LIMIT + 100
+    view.len() <= data.len() + MAX_UNPACKED_BYTES + 100
 }
 
 proptest! {
@@ -278,7 +278,7 @@ proptest! {
         let records = deaggregate(&data).unwrap_or_default();
         let inside = data.as_ptr_range();
         for record in &records {
-            prop_assert!(record.partition_key.chars().count() <= MAX_PARTITION_KEY);
+            prop_assert!(record.partition_key.chars().count() <= MAX_PARTITION_KEY_CHARS);
             for slice in [record.data, record.partition_key.as_bytes()] {
                 let range = slice.as_ptr_range();
                 prop_assert!(slice.is_empty() || (inside.start <= range.start && range.end <= inside.end));
@@ -310,8 +310,8 @@ fn bombs_of_gzip_go_off_within_bounds() {
     let members = bomb(b'x', mib).repeat(64);
     let empty_members = gzip(b"").repeat(20_000);
     let nested = gzip(&gzip(&bomb(b'x', 32 * mib)));
-    let spaces = bomb(b' ', UNPACKING_LIMIT);
-    let brackets = bomb(b'[', UNPACKING_LIMIT);
+    let spaces = bomb(b' ', MAX_UNPACKED_BYTES);
+    let brackets = bomb(b'[', MAX_UNPACKED_BYTES);
     let in_aggregate = {
         let fields: Vec<Field> = [Field::Bytes(1, b"k".to_vec())]
             .into_iter()

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use hydration::arn::StreamArn;
 use hydration::error::HydrateError;
 use hydration::hydrator::{Deadline, Hydrator};
-use hydration::intake::recognize;
-use hydration::ports::{Clock, Page, Position, ReadError, Refusal, ShardIterator, ShardReader};
+use hydration::incoming::recognize;
+use hydration::ports::{Clock, Page, Position, ReadError, Rejection, ShardIterator, ShardReader};
 use hydration::record::{DynamoDbRecord, Item, KinesisRecord, StreamRecord};
-use hydration::retry::Tally;
+use hydration::retry::CallStats;
 use hydration::sequence_number::SequenceNumber;
 use hydration::test_support::{MemoryOutbox, now_or_never, settings};
 use hydration::timestamp::Timestamp;
@@ -60,7 +60,7 @@ fn record(value: &Value) -> StreamRecord {
 impl ShardReader for Shard {
     async fn iterator(&self, _: &StreamArn, _: &str, position: &Position) -> Result<ShardIterator, ReadError> {
         if self.0.get("deleted").is_some() {
-            return Err(ReadError::Refusal(Refusal::NotFound));
+            return Err(ReadError::Rejected(Rejection::NotFound));
         }
         let index = match position {
             Position::At(number) => self.records().partition_point(|record| record.sequence_number() < number),
@@ -110,12 +110,12 @@ fn blocks() -> Vec<(String, String)> {
 }
 
 fn hydrate(shard: Value, record: &str) -> Result<String, HydrateError> {
-    let intake = recognize(record).pop().unwrap().unwrap();
+    let incoming = recognize(record).pop().unwrap().unwrap();
     let outbox = MemoryOutbox::default();
     let hydrator = Hydrator::new(Shard(shard), &outbox, Now, settings());
     let end = Instant::now() + Duration::from_secs(3600);
     let deadline = Deadline { read: end, deliver: end };
-    let result = now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default()));
+    let result = now_or_never(hydrator.hydrate(&incoming, deadline, &mut CallStats::default()));
     let message = outbox.queue.borrow_mut().pop();
     assert_eq!(message.is_some(), result.is_ok(), "an error delivers nothing");
     result.map(|_| message.unwrap().body)

@@ -1,8 +1,8 @@
-//! The function's environment variables, checked and resolved once, at start.
+//! The function's environment variables. They are checked once, at the start.
 
 use hydration::hydrator::Settings;
 
-/// Bytes that one SQS message may have, attributes included
+/// The limit for the bytes of an SQS message, including its attributes
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
 const MAX_MESSAGE_BYTES: usize = 1_048_576;
 const MIN_MESSAGE_BYTES: usize = 1_024;
@@ -13,8 +13,8 @@ pub struct Config {
     pub settings: Settings,
 }
 
-/// A variable that cannot be used, and the value it should have. The value itself is not repeated: it may be a secret that
-/// was put into the wrong variable.
+/// A variable with a wrong value. The value is not repeated, because it may be a secret that was put into the wrong
+/// variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {name} {problem}")]
 pub struct InvalidConfiguration {
@@ -64,8 +64,8 @@ fn is_url(text: &str) -> bool {
     text.starts_with("https://") || text.starts_with("http://")
 }
 
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>, as far as telling a name from
-/// something else takes.
+/// Returns true for text that looks like a bucket's name. It does not check every rule
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
 fn is_bucket_name(text: &str) -> bool {
     (3..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))

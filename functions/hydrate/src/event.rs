@@ -1,56 +1,54 @@
-//! Takes the invocation's event apart, by its shape alone.
+//! The invocation's event, recognized by its shape alone.
 
 use hydration::error::HydrateError;
-use hydration::intake::{self, Intake};
+use hydration::incoming::{self, IncomingMessage, Recognized};
 use hydration::json::Object;
 
-/// One invocation record, or what was sent in the place of one.
-pub type Item = Result<Intake, HydrateError>;
-
 pub enum Event {
-    /// From the topic, or by hand: everything in it stands or falls together.
-    Whole(Vec<Item>),
-    /// From the retry queue, or from any queue of invocation records: each message is answered for by itself.
-    Queue(Vec<QueueMessage>),
+    /// An event of SNS or a direct invocation. If one message fails, the invocation fails.
+    AllOrNothing(Vec<Recognized>),
+    /// An event of SQS. The response names each message that failed.
+    Sqs(Vec<SqsMessage>),
 }
 
-pub struct QueueMessage {
+/// A message of an SQS event, with what it holds.
+pub struct SqsMessage {
     pub message_id: String,
-    pub items: Vec<Item>,
+    pub messages: Vec<Recognized>,
 }
 
 impl Event {
-    pub fn read(text: &str) -> Result<Self, HydrateError> {
+    pub fn parse(text: &str) -> Result<Self, HydrateError> {
         let not_recognized = |why: &str| HydrateError::NotRecognized(why.to_owned());
         let fields = Object::from_str(text).map_err(|_| not_recognized("the event is not a JSON object"))?;
-        if let Some(messages) = intake::sns_event(&fields) {
-            return Ok(Self::Whole(messages.iter().flat_map(|message| intake::recognize(message)).collect()));
+        if let Some(messages) = incoming::sns_event(&fields) {
+            return Ok(Self::AllOrNothing(messages.iter().flat_map(|message| incoming::recognize(message)).collect()));
         }
         if let Some(messages) = sqs_messages(&fields) {
-            return messages.iter().map(QueueMessage::read).collect::<Option<_>>().map(Self::Queue).ok_or_else(|| {
+            return messages.iter().map(SqsMessage::parse).collect::<Option<_>>().map(Self::Sqs).ok_or_else(|| {
                 not_recognized("a message of the SQS event has no messageId, so that no failure could be reported")
             });
         }
-        // Whoever invokes the function by hand is there to read the answer.
-        let items = intake::recognize(text).into_iter().map(|item| match item {
-            Ok(Intake::Unrecognized(message)) => Err(HydrateError::NotRecognized(message.why)),
-            item => item,
+        // The caller of a direct invocation reads the response, so an unknown event is an error.
+        let messages = incoming::recognize(text).into_iter().map(|item| match item {
+            Ok(IncomingMessage::Unrecognized(message)) => Err(HydrateError::NotRecognized(message.why)),
+            message => message,
         });
-        Ok(Self::Whole(items.collect()))
+        Ok(Self::AllOrNothing(messages.collect()))
     }
 }
 
-impl QueueMessage {
-    fn read(message: &Object) -> Option<Self> {
-        let items = intake::recognize(&message.string("body").unwrap_or_default());
-        Some(Self { message_id: message.string("messageId")?, items })
+impl SqsMessage {
+    fn parse(message: &Object) -> Option<Self> {
+        let messages = incoming::recognize(&message.string("body").unwrap_or_default());
+        Some(Self { message_id: message.string("messageId")?, messages })
     }
 }
 
-/// The messages of an SQS event; `None` when it is no SQS event.
+/// The messages of an SQS event. `None` if it is not an SQS event.
 ///
-/// Two fields are read by hand: a typed envelope refuses the whole event, and with it every batch, for an attribute of
-/// one message that it does not expect.
+/// Only two fields are read. The type of `aws_lambda_events` rejects the whole event, and every batch in it, for one
+/// attribute that it does not expect.
 fn sqs_messages(fields: &Object) -> Option<Vec<Object>> {
     let messages: Vec<Object> = serde_json::from_str(fields.get("Records")?.get()).ok()?;
     let is_message = |message: &Object| message.string("eventSource").as_deref() == Some("aws:sqs");
@@ -62,15 +60,15 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> HydrateError {
-        match Event::read(text) {
+        match Event::parse(text) {
             Err(error) => error,
-            Ok(Event::Whole(items)) => items.into_iter().find_map(Result::err).unwrap(),
-            Ok(Event::Queue(_)) => panic!("read as a queue's event"),
+            Ok(Event::AllOrNothing(messages)) => messages.into_iter().find_map(Result::err).unwrap(),
+            Ok(Event::Sqs(_)) => panic!("read as a queue's event"),
         }
     }
 
     #[test]
-    fn a_caller_hears_what_is_wrong_with_a_direct_event() {
+    fn a_direct_event_that_is_not_recognized_is_an_error() {
         for text in ["[]", "1", "{}", r#"{"Records":[]}"#, r#"{"Records":[{"eventSource":"aws:kinesis"}]}"#] {
             assert_eq!(refused(text).kind(), "NotRecognized", "{text}");
         }
@@ -79,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_s_message_without_an_id_cannot_be_answered_for() {
+    fn an_sqs_message_without_an_id_is_an_error() {
         let text = r#"{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}"#;
         assert_eq!(refused(text).kind(), "NotRecognized");
     }
 
     #[test]
-    fn one_odd_message_of_a_queue_stops_none_of_its_neighbours() {
+    fn one_unusual_sqs_message_does_not_stop_the_others() {
         let message = |id: &str, attributes: &str| {
             format!(r#"{{"messageId":"{id}","eventSource":"aws:sqs","body":"{{}}","messageAttributes":{attributes}}}"#)
         };
@@ -96,7 +94,7 @@ mod tests {
             message("4", "null"),
         ];
         let text = format!(r#"{{"Records":[{}]}}"#, odd.join(","));
-        let Ok(Event::Queue(messages)) = Event::read(&text) else { panic!("not read as a queue's event") };
+        let Ok(Event::Sqs(messages)) = Event::parse(&text) else { panic!("not read as a queue's event") };
         let ids: Vec<&str> = messages.iter().map(|message| message.message_id.as_str()).collect();
         assert_eq!(ids, ["1", "2", "3", "4"]);
     }

@@ -1,103 +1,128 @@
-//! The answer to an invocation: every batch in it is tried, and each has one log line.
+//! The handler of an invocation. It tries every batch of the event, and each batch has one log line.
 
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 use hydration::error::HydrateError;
 use hydration::hydrator::{Deadline, Hydrator, Sent};
-use hydration::intake::Intake;
+use hydration::incoming::{IncomingMessage, Recognized};
 use hydration::ports::{Clock, Outbox, ShardReader};
-use hydration::retry::Tally;
+use hydration::retry::CallStats;
 use hydration::timestamp::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde_json::value::RawValue;
 
-use crate::answer::{Answer, Failure, SentBatch};
-use crate::event::{Event, Item};
-use crate::telemetry::{About, Invocation, Telemetry};
+use crate::event::{Event, SqsMessage};
+use crate::response::{HandlerError, HandlerResponse, SentBatch};
+use crate::telemetry::{BatchContext, InvocationContext, Telemetry};
 
-/// Kept back from the invocation's time for its answer.
-const ANSWER_RESERVE: Duration = Duration::from_millis(500);
-/// The most that is kept back from a batch's time for delivering what was read: retries of two calls.
-const DELIVERY_RESERVE: Duration = Duration::from_secs(15);
-/// The least that a batch gets while time is left: an equal share among many could be shorter than a pause.
-const MIN_SHARE: Duration = Duration::from_secs(2);
-const TIME_WITHOUT_DEADLINE: Duration = Duration::from_secs(300);
+/// The time that is reserved for the response.
+const RESPONSE_RESERVE: Duration = Duration::from_millis(500);
+/// The longest time that is reserved for delivering a batch: the retries of two calls.
+const MAX_DELIVERY_RESERVE: Duration = Duration::from_secs(15);
+/// The shortest time for a batch while time is left. An equal share could be shorter than a pause between two reads.
+const MIN_BATCH_TIME: Duration = Duration::from_secs(2);
+/// The time for an invocation without a deadline.
+const DEFAULT_INVOCATION_TIME: Duration = Duration::from_secs(300);
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
-const MAX_INVOCATION: Duration = Duration::from_secs(900);
+const MAX_INVOCATION_TIME: Duration = Duration::from_secs(900);
 
 pub struct Handler<R, O, C> {
     pub hydrator: Hydrator<R, O, C>,
     pub telemetry: Telemetry,
 }
 
-/// One batch to try, or an error in its place, and the message of the event that it came in.
-struct Job {
+/// A batch that was not tried yet.
+struct PendingBatch {
+    /// The index of the message that holds it.
     message: usize,
-    item: Item,
+    incoming: Recognized,
 }
 
-/// The results of the batches that one message of the event held.
+/// The results of the batches in one message.
 #[derive(Default)]
-struct Results {
+struct MessageResults {
     sent: Vec<Sent>,
     errors: Vec<HydrateError>,
 }
 
 impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
-    pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Failure> {
+    pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<HandlerResponse, HandlerError> {
         let invocation = self.telemetry.invocation(&event.context);
         let event_text = event.payload;
-        let read = Event::read(event_text.get()).map_err(|error| {
-            self.telemetry.not_taken(&invocation, &error);
-            Failure::of(&[error], 1)
+        let parsed = Event::parse(event_text.get()).map_err(|error| {
+            self.telemetry.event_rejected(&invocation, &error);
+            HandlerError::new(&[error], 1)
         });
-        // The invocation record keeps what it needs; a large payload need not be there twice.
+        // The event may have 6 MB, and the invocation record has copied what it needs.
         drop(event_text);
-        let time = Time { end: self.hydrator.clock.instant() + time_left(&event.context, self.hydrator.clock.now()) };
-        match read? {
-            Event::Whole(items) => {
-                let total = items.len();
-                let results = self.try_all(vec![items], &time, &invocation).await;
-                let Results { sent, errors } = results.into_iter().next().unwrap_or_default();
-                if errors.is_empty() {
-                    Ok(Answer::Batches { batches: sent.into_iter().map(SentBatch::from).collect() })
-                } else {
-                    // What was sent will be sent again, under the same ids.
-                    Err(Failure::of(&errors, total))
-                }
-            }
-            Event::Queue(messages) => {
-                let (ids, items): (Vec<_>, Vec<_>) =
-                    messages.into_iter().map(|message| (message.message_id, message.items)).unzip();
-                let results = self.try_all(items, &time, &invocation).await;
-                let mut response = SqsBatchResponse::default();
-                for (id, _) in ids.into_iter().zip(results).filter(|(_, results)| !results.errors.is_empty()) {
-                    let mut failure = BatchItemFailure::default();
-                    failure.item_identifier = id;
-                    response.batch_item_failures.push(failure);
-                }
-                Ok(Answer::Queue(response))
-            }
+        let time = InvocationTime {
+            end: self.hydrator.clock.instant() + time_left(&event.context, self.hydrator.clock.now()),
+        };
+        match parsed? {
+            Event::AllOrNothing(messages) => self.handle_all(messages, &time, &invocation).await,
+            Event::Sqs(messages) => Ok(self.handle_sqs(messages, &time, &invocation).await),
         }
     }
 
-    /// Tries every batch, whatever became of those before it. The batch whose shard may be read first goes first, so
-    /// that the pauses of one shard pass while another is read.
-    async fn try_all(&self, messages: Vec<Vec<Item>>, time: &Time, invocation: &Invocation) -> Vec<Results> {
-        let mut results: Vec<Results> = messages.iter().map(|_| Results::default()).collect();
-        let jobs = |(message, items): (usize, Vec<Item>)| items.into_iter().map(move |item| Job { message, item });
-        let mut pending: Vec<Job> = messages.into_iter().enumerate().flat_map(jobs).collect();
-        while let Some(next) = (0..pending.len()).min_by_key(|index| pending.get(*index).map(|job| self.pause(job))) {
-            let left = pending.len();
-            let job = pending.remove(next);
-            let deadline = time.share(self.hydrator.clock.instant(), self.pause(&job), left);
-            let result = self.try_one(&job.item, deadline, invocation).await;
-            if let Some(results) = results.get_mut(job.message) {
-                match result {
-                    Ok(sent) => results.sent.extend(sent),
-                    Err(error) => results.errors.push(error),
-                }
+    async fn handle_all(
+        &self,
+        messages: Vec<Recognized>,
+        time: &InvocationTime,
+        invocation: &InvocationContext,
+    ) -> Result<HandlerResponse, HandlerError> {
+        let total = messages.len();
+        let results = self.try_all(vec![messages], time, invocation).await;
+        let MessageResults { sent, errors } = results.into_iter().next().unwrap_or_default();
+        if errors.is_empty() {
+            Ok(HandlerResponse::Batches { batches: sent.into_iter().map(SentBatch::from).collect() })
+        } else {
+            // The retry sends all of them again, with the same ids.
+            Err(HandlerError::new(&errors, total))
+        }
+    }
+
+    async fn handle_sqs(
+        &self,
+        messages: Vec<SqsMessage>,
+        time: &InvocationTime,
+        invocation: &InvocationContext,
+    ) -> HandlerResponse {
+        let (ids, messages): (Vec<_>, Vec<_>) =
+            messages.into_iter().map(|message| (message.message_id, message.messages)).unzip();
+        let results = self.try_all(messages, time, invocation).await;
+        let mut response = SqsBatchResponse::default();
+        for (id, _) in ids.into_iter().zip(results).filter(|(_, results)| !results.errors.is_empty()) {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            response.batch_item_failures.push(failure);
+        }
+        HandlerResponse::Sqs(response)
+    }
+
+    /// Tries every batch, even after one has failed. The batch whose shard may be read first is next, so that other
+    /// shards are read during the pause of one.
+    async fn try_all(
+        &self,
+        messages: Vec<Vec<Recognized>>,
+        time: &InvocationTime,
+        invocation: &InvocationContext,
+    ) -> Vec<MessageResults> {
+        let mut results: Vec<MessageResults> = messages.iter().map(|_| MessageResults::default()).collect();
+        let batches = |(message, batches): (usize, Vec<Recognized>)| {
+            batches.into_iter().map(move |incoming| PendingBatch { message, incoming })
+        };
+        let mut pending: Vec<PendingBatch> = messages.into_iter().enumerate().flat_map(batches).collect();
+        while let Some(next) = (0..pending.len()).min_by_key(|index| pending.get(*index).map(|batch| self.pause(batch)))
+        {
+            let count = pending.len();
+            let batch = pending.remove(next);
+            let deadline = time.share(self.hydrator.clock.instant(), self.pause(&batch), count);
+            let result = self.try_one(&batch.incoming, deadline, invocation).await;
+            let Some(results) = results.get_mut(batch.message) else { continue };
+            match result {
+                Ok(sent) => results.sent.extend(sent),
+                Err(error) => results.errors.push(error),
             }
         }
         results
@@ -105,68 +130,68 @@ impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
 
     async fn try_one(
         &self,
-        item: &Item,
+        incoming: &Recognized,
         deadline: Deadline,
-        invocation: &Invocation,
+        invocation: &InvocationContext,
     ) -> Result<Vec<Sent>, HydrateError> {
         let started = self.hydrator.clock.instant();
-        let mut tally = Tally::default();
-        let result = match item {
+        let mut stats = CallStats::default();
+        let result = match incoming {
             Err(error) => Err(error.clone()),
-            Ok(intake) => {
+            Ok(message) => {
                 let remaining = deadline.deliver.saturating_duration_since(started);
-                // On the heap: the futures of a whole hydration nest deeper than the compiler likes to lay out.
-                let hydration = Box::pin(self.hydrator.hydrate(intake, deadline, &mut tally));
-                // A call that hangs must not take the other batches' time with it.
+                // The future is boxed because nested futures of this size exceed the compiler's recursion limit.
+                let hydration = Box::pin(self.hydrator.hydrate(message, deadline, &mut stats));
+                // The timeout keeps a call that hangs from using the other batches' time.
                 tokio::time::timeout(remaining, hydration).await.unwrap_or(Err(HydrateError::DeadlineReached))
             }
         };
         let duration = self.hydrator.clock.instant().saturating_duration_since(started);
-        let batch = item.as_ref().ok().and_then(Intake::batch);
-        let about = About { invocation, batch, tally: &tally, duration };
+        let batch = incoming.as_ref().ok().and_then(IncomingMessage::batch);
+        let context = BatchContext { invocation, batch, stats: &stats, duration };
         match result {
             Ok(outcome) => {
-                self.telemetry.outcome(about, &outcome);
+                self.telemetry.finished(context, &outcome);
                 Ok(outcome.sent())
             }
             Err(error) => {
-                self.telemetry.failed(about, &error);
+                self.telemetry.failed(context, &error);
                 Err(error)
             }
         }
     }
 
-    /// The time for which the job's shard is still left to its other readers.
-    fn pause(&self, job: &Job) -> Duration {
-        let batch = job.item.as_ref().ok().and_then(Intake::batch);
+    /// The pause before the batch's shard may be read again.
+    fn pause(&self, pending: &PendingBatch) -> Duration {
+        let batch = pending.incoming.as_ref().ok().and_then(IncomingMessage::batch);
         batch.map_or(Duration::ZERO, |batch| self.hydrator.pause_before(batch))
     }
 }
 
-/// The invocation's time, shared out among its batches.
-struct Time {
+/// The time of the invocation, which its batches share.
+struct InvocationTime {
     end: Instant,
 }
 
-impl Time {
-    /// An equal share of what is left, the last part of it reserved for delivery. A pause before the first read is
-    /// nobody's share: all batches that are left have to wait as long.
-    fn share(&self, now: Instant, pause: Duration, left: usize) -> Deadline {
+impl InvocationTime {
+    /// The deadlines of the next batch: an equal share of the time that is left, with its last part reserved for
+    /// delivery. The pause before the first read belongs to no share, because all remaining batches have to wait.
+    fn share(&self, now: Instant, pause: Duration, batches_left: usize) -> Deadline {
         let remaining = self.end.saturating_duration_since(now).saturating_sub(pause);
-        let equal = remaining / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
-        let share = equal.max(MIN_SHARE).min(remaining);
+        let equal = remaining / u32::try_from(batches_left.max(1)).unwrap_or(u32::MAX);
+        let share = equal.max(MIN_BATCH_TIME).min(remaining);
         let deliver = now + pause + share;
-        Deadline { read: deliver - (share / 4).min(DELIVERY_RESERVE), deliver }
+        Deadline { read: deliver - (share / 4).min(MAX_DELIVERY_RESERVE), deliver }
     }
 }
 
-/// The time until the answer must be ready. Lambda never hands over an event past its deadline, but a stand-in for it
-/// may: `cargo lambda watch` writes a duration where a time belongs.
+/// The time until the response must be ready. Lambda never invokes a function after its deadline, but emulators may:
+/// `cargo lambda watch` sends a duration in place of a deadline.
 fn time_left(context: &lambda_runtime::Context, now: Timestamp) -> Duration {
     let left = i64::try_from(context.deadline).ok().map(|deadline| deadline.saturating_sub(now.millis()));
     let left = left.and_then(|millis| u64::try_from(millis).ok()).filter(|millis| *millis > 0);
-    let left = left.map_or(TIME_WITHOUT_DEADLINE, Duration::from_millis).min(MAX_INVOCATION);
-    left.saturating_sub(ANSWER_RESERVE)
+    let left = left.map_or(DEFAULT_INVOCATION_TIME, Duration::from_millis).min(MAX_INVOCATION_TIME);
+    left.saturating_sub(RESPONSE_RESERVE)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Tells Lambda why the function cannot start; `lambda_runtime` itself has no word for it.
+//! The report to Lambda that the function cannot start. `lambda_runtime` does not offer it.
 
 use lambda_runtime::{Diagnostic, Error};
 use lambda_runtime_api_client::{PooledClient, body::Body, build_request};
 
-/// Posts to `/runtime/init/error`, so that the reason stands in the invocation's answer and in Lambda's own log line
+/// Posts to `/runtime/init/error`, so that the reason is in the invocation's response and in Lambda's own log line
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-initerror>).
 pub async fn report(error_type: &str, error_message: &str) -> Result<(), Error> {
     let diagnostic = Diagnostic { error_type: error_type.to_owned(), error_message: error_message.to_owned() };

@@ -1,14 +1,14 @@
-//! The `hydrate` Lambda function: invocation records in, hydrated messages out. This file only wires.
+//! The `hydrate` Lambda function: invocation records in, hydrated messages out. This file connects the parts.
 
-mod answer;
 mod config;
 mod event;
 mod handler;
 mod init_error;
+mod response;
 mod telemetry;
 
 use hydration::hydrator::Hydrator;
-use hydration_aws::{QueueAndBucket, Shards, SystemClock};
+use hydration_aws::{AwsOutbox, AwsShardReader, SystemClock};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use serde_json::value::RawValue;
 
@@ -22,14 +22,14 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = match Config::from_env(|name| std::env::var(name).ok()) {
         Ok(config) => config,
         Err(error) => {
-            telemetry.refused(&error);
+            telemetry.configuration_invalid(&error);
             init_error::report("InvalidConfiguration", &error.to_string()).await?;
             std::process::exit(1);
         }
     };
-    let sdk = hydration_aws::config().await;
+    let sdk = hydration_aws::load_config().await;
     let hydrator =
-        Hydrator::new(Shards::new(&sdk), QueueAndBucket::new(&sdk, config.queue_url), SystemClock, config.settings);
+        Hydrator::new(AwsShardReader::new(&sdk), AwsOutbox::new(&sdk, config.queue_url), SystemClock, config.settings);
     let handler = Handler { hydrator, telemetry };
     let handler = &handler;
     run(service_fn(async |event: LambdaEvent<Box<RawValue>>| handler.handle(event).await)).await

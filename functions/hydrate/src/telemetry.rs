@@ -1,5 +1,5 @@
-//! One log line and one set of metrics for each batch. Nothing else in the function logs or counts, so that the two
-//! cannot disagree; and neither ever holds record data, partition keys or item keys.
+//! One log line and one set of metrics for each batch. Nothing else in the function logs or counts, so the two always
+//! agree. Neither holds record data, partition keys or item keys.
 
 pub mod log;
 pub mod metrics;
@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hydration::error::HydrateError;
-use hydration::hydrator::Outcome;
+use hydration::hydrator::HydrationOutcome;
 use hydration::invocation_record::FailedBatch;
-use hydration::retry::Tally;
+use hydration::retry::CallStats;
 use lambda_runtime::Context;
 
 use crate::config::InvalidConfiguration;
 
-/// The batch that a line and its metrics are about, and what it cost.
+/// The batch of a log line and its metrics, with the calls and the time it took.
 #[derive(Clone, Copy)]
-pub struct About<'a> {
-    pub invocation: &'a Invocation,
+pub struct BatchContext<'a> {
+    pub invocation: &'a InvocationContext,
     pub batch: Option<&'a FailedBatch>,
-    pub tally: &'a Tally,
+    pub stats: &'a CallStats,
     pub duration: Duration,
 }
 
@@ -29,8 +29,8 @@ pub struct Telemetry {
     cold: AtomicBool,
 }
 
-/// What every line says of the invocation it belongs to.
-pub struct Invocation {
+/// The fields about the invocation in every log line.
+pub struct InvocationContext {
     pub function_name: String,
     pub request_id: String,
     pub xray_trace_id: Option<String>,
@@ -38,14 +38,14 @@ pub struct Invocation {
 }
 
 impl Telemetry {
-    /// Directs logs and metrics to standard output, once for the process.
+    /// Starts logs and metrics on standard output, once in the process.
     pub fn start(get: impl Fn(&str) -> Option<String>) -> Self {
         log::start(get("AWS_LAMBDA_LOG_LEVEL").as_deref());
         metrics::start(std::io::stdout());
         Self { function_name: get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(), cold: AtomicBool::new(true) }
     }
 
-    /// Counts into the void, started once for all tests.
+    /// Discards metrics. It is started once for all tests.
     #[cfg(test)]
     pub fn for_tests() -> Self {
         static STARTED: std::sync::Once = std::sync::Once::new();
@@ -53,8 +53,8 @@ impl Telemetry {
         Self { function_name: "hydrate".to_owned(), cold: AtomicBool::new(true) }
     }
 
-    pub fn invocation(&self, context: &Context) -> Invocation {
-        Invocation {
+    pub fn invocation(&self, context: &Context) -> InvocationContext {
+        InvocationContext {
             function_name: self.function_name.clone(),
             request_id: context.request_id.clone(),
             xray_trace_id: context.xray_trace_id.as_deref().and_then(trace_id),
@@ -62,35 +62,38 @@ impl Telemetry {
         }
     }
 
-    pub fn refused(&self, error: &InvalidConfiguration) {
-        log::refused(&self.function_name, error);
+    pub fn configuration_invalid(&self, error: &InvalidConfiguration) {
+        log::configuration_invalid(&self.function_name, error);
     }
 
-    /// The event itself is not one that the function takes.
-    pub fn not_taken(&self, invocation: &Invocation, error: &HydrateError) {
-        self.failed(About { invocation, batch: None, tally: &Tally::default(), duration: Duration::ZERO }, error);
+    /// Logs an event that the function does not recognize.
+    pub fn event_rejected(&self, invocation: &InvocationContext, error: &HydrateError) {
+        self.failed(
+            BatchContext { invocation, batch: None, stats: &CallStats::default(), duration: Duration::ZERO },
+            error,
+        );
     }
 
-    pub fn outcome(&self, about: About<'_>, outcome: &Outcome) {
+    pub fn finished(&self, context: BatchContext<'_>, outcome: &HydrationOutcome) {
         match outcome {
-            Outcome::Hydrated(hydrated) => {
-                log::hydrated(about, hydrated);
-                metrics::hydrated(&self.function_name, hydrated, about.tally, about.duration);
+            HydrationOutcome::Hydrated(hydrated) => {
+                log::hydrated(context, hydrated);
+                metrics::hydrated(&self.function_name, hydrated, context.stats, context.duration);
             }
-            Outcome::Continued(continued) => {
-                log::continued(about, continued);
-                metrics::continued(&self.function_name, continued, about.tally, about.duration);
+            HydrationOutcome::Continued(continued) => {
+                log::continued(context, continued);
+                metrics::continued(&self.function_name, continued, context.stats, context.duration);
             }
         }
     }
 
-    pub fn failed(&self, about: About<'_>, error: &HydrateError) {
-        log::failed(about, error);
-        metrics::failed(&self.function_name, error, about.tally, about.duration);
+    pub fn failed(&self, context: BatchContext<'_>, error: &HydrateError) {
+        log::failed(context, error);
+        metrics::failed(&self.function_name, error, context.stats, context.duration);
     }
 }
 
-/// The trace itself, of a header such as `Root=1-6b0118ce-683f39b37ecc4ff3adf9be95;Sampled=0`.
+/// The trace id in a header such as `Root=1-6b0118ce-683f39b37ecc4ff3adf9be95;Sampled=0`.
 fn trace_id(header: &str) -> Option<String> {
     header.split(';').find_map(|field| field.strip_prefix("Root=")).map(str::to_owned)
 }

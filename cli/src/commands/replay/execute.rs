@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use futures_util::stream::{self, StreamExt};
 use hydration::error::FaultKind;
+use hydration::message::parsed::ParsedMessage;
 use hydration::message::part::MAX_EVENT_BYTES;
-use hydration::message::received::Received;
 use hydration::ports::Clock;
 use hydration::record::event::EventRecord;
 use hydration::sequence_number::SequenceNumber;
@@ -171,10 +171,10 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> ReplayExecutor<'_, Q, B, F, C> 
     }
 
     /// Reads the whole message, and drops the bodies of its copies: the text must not be in memory twice.
-    async fn read(&self, message: &mut HydratedMessage) -> Result<Received> {
+    async fn read(&self, message: &mut HydratedMessage) -> Result<ParsedMessage> {
         let body = body_of(message, self.bucket).await?;
         message.copies.iter_mut().for_each(|copy| copy.body = None);
-        Ok(Received::read(&body)?)
+        Ok(ParsedMessage::parse(&body)?)
     }
 
     fn remaining<'r>(&self, item: &ReplayItem, records: &[NumberedRecord<'r>]) -> Result<Remaining<'r>> {
@@ -205,7 +205,7 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> ReplayExecutor<'_, Q, B, F, C> 
     }
 
     async fn invoke(&self, item: &ReplayItem, records: &[NumberedRecord<'_>]) -> Result<InvocationResult> {
-        let event = Received::event(records.iter().map(|record| record.raw));
+        let event = ParsedMessage::event(records.iter().map(|record| record.raw));
         if event.len() > MAX_EVENT_BYTES {
             return Ok(InvocationResult::Ended(refused(RefusalReason::TooLarge)));
         }
@@ -332,7 +332,7 @@ fn unreadable(detail: String) -> ReplayOutcome {
     ReplayOutcome::Refused { reason: RefusalReason::Unreadable, detail }
 }
 
-fn numbered_records(received: &Received) -> Option<Vec<NumberedRecord<'_>>> {
+fn numbered_records(received: &ParsedMessage) -> Option<Vec<NumberedRecord<'_>>> {
     let source = received.head.batch.as_ref()?.stream.source();
     let number = |raw: &RawValue| EventRecord::parse(source, raw).map(|event| event.sequence_number().clone());
     received.records.iter().map(|raw| Some(NumberedRecord { number: number(raw)?, raw })).collect()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hydration::error::{Fault, FaultKind};
 use hydration::json::Object;
-use hydration::message::received::Pointer;
+use hydration::message::parsed::Pointer;
 use hydration_aws::SystemClock;
 use proptest::prelude::*;
 

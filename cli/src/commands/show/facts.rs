@@ -1,7 +1,7 @@
 //! Facts of a failure, and its verdict in words.
 
 use anyhow::Result;
-use hydration::message::received::Received;
+use hydration::message::parsed::ParsedMessage;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 
@@ -35,7 +35,7 @@ fn meaning(status: Status) -> &'static str {
     }
 }
 
-pub fn print(output: &Output, message: &HydratedMessage, received: &Received, now: Timestamp) -> Result<()> {
+pub fn print(output: &Output, message: &HydratedMessage, received: &ParsedMessage, now: Timestamp) -> Result<()> {
     let status = status_paint(message.status);
     let of = match message.expected {
         Some(expected) => format!("{} of {expected} records", message.records),
@@ -63,7 +63,7 @@ pub fn print(output: &Output, message: &HydratedMessage, received: &Received, no
     Ok(())
 }
 
-fn facts(message: &HydratedMessage, received: &Received, now: Timestamp) -> Vec<(&'static str, String)> {
+fn facts(message: &HydratedMessage, received: &ParsedMessage, now: Timestamp) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut fact = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
     let age = |time: Timestamp| time::age(now.millis_since(time));

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use hydration::error::{Fault, FaultKind, HydrateError};
-use hydration::ports::{Outbox, Position, PutOutcome, Refusal};
-use hydration_aws::QueueAndBucket;
+use hydration::ports::{Outbox, Position, PutOutcome, Rejection};
+use hydration_aws::AwsOutbox;
 
 use crate::*;
 
@@ -36,32 +36,32 @@ fn at_start() -> Position {
 
 async fn send(response: http::Response<SdkBody>) -> Result<String, SendError> {
     let message = message("abc");
-    exchange(response, async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).send(&message).await).await.1
+    exchange(response, async |config| AwsOutbox::new(&config, QUEUE.to_owned()).send(&message).await).await.1
 }
 
 async fn put(response: http::Response<SdkBody>) -> Result<PutOutcome, Fault> {
     let body = Bytes::from_static(b"{}");
-    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", "key", &body).await;
+    let call = async |config| AwsOutbox::new(&config, QUEUE.to_owned()).put("overflow", "key", &body).await;
     exchange(response, call).await.1
 }
 
 #[tokio::test]
 async fn an_answer_about_the_shard_is_told_to_the_walk() {
     for (stream, code, expected) in [
-        (STREAM, "ExpiredIteratorException", Refusal::ExpiredIterator),
-        (STREAM, "InvalidArgumentException", Refusal::InvalidArgument),
-        (STREAM, "ResourceNotFoundException", Refusal::NotFound),
-        (STREAM, "com.amazonaws.kinesis.v20131202#ResourceNotFoundException", Refusal::NotFound),
-        (TABLE, "ExpiredIteratorException", Refusal::ExpiredIterator),
-        (TABLE, "TrimmedDataAccessException", Refusal::Trimmed),
-        (TABLE, "ResourceNotFoundException", Refusal::NotFound),
-        (TABLE, "com.amazonaws.dynamodb.v20120810#TrimmedDataAccessException", Refusal::Trimmed),
+        (STREAM, "ExpiredIteratorException", Rejection::ExpiredIterator),
+        (STREAM, "InvalidArgumentException", Rejection::InvalidArgument),
+        (STREAM, "ResourceNotFoundException", Rejection::NotFound),
+        (STREAM, "com.amazonaws.kinesis.v20131202#ResourceNotFoundException", Rejection::NotFound),
+        (TABLE, "ExpiredIteratorException", Rejection::ExpiredIterator),
+        (TABLE, "TrimmedDataAccessException", Rejection::Trimmed),
+        (TABLE, "ResourceNotFoundException", Rejection::NotFound),
+        (TABLE, "com.amazonaws.dynamodb.v20120810#TrimmedDataAccessException", Rejection::Trimmed),
     ] {
-        let refusal = Err(ReadError::Refusal(expected));
-        assert_eq!(get_page(stream, 1, json_error(400, code)).await.1, refusal, "{code}");
+        let rejection = Err(ReadError::Rejected(expected));
+        assert_eq!(get_page(stream, 1, json_error(400, code)).await.1, rejection, "{code}");
         if !code.contains("ExpiredIterator") {
             let iterator = get_iterator(stream, &at_start(), json_error(400, code)).await.1;
-            assert_eq!(iterator, Err(ReadError::Refusal(expected)), "{code}");
+            assert_eq!(iterator, Err(ReadError::Rejected(expected)), "{code}");
         }
     }
 }
@@ -261,7 +261,7 @@ async fn a_service_s_message_is_cut_before_it_fills_the_log() {
 async fn a_service_that_does_not_answer_is_unavailable() {
     let client = aws_smithy_http_client::test_util::NeverClient::new();
     let config = config(client);
-    let fault = fault_of(Shards::new(&config).page(&arn(STREAM), &iterator("AAAA"), 1).await);
+    let fault = fault_of(AwsShardReader::new(&config).page(&arn(STREAM), &iterator("AAAA"), 1).await);
     assert_eq!((fault.kind, fault.detail.as_str()), (FaultKind::Unavailable, "no answer in time"));
 }
 
@@ -270,7 +270,7 @@ async fn a_connection_that_fails_is_unavailable_and_says_why() {
     use aws_smithy_http_client::test_util::StaticReplayClient;
     // A client without answers left fails as a connection does.
     let config = config(StaticReplayClient::new(vec![]));
-    let fault = fault_of(Shards::new(&config).page(&arn(STREAM), &iterator(SECRET), 1).await);
+    let fault = fault_of(AwsShardReader::new(&config).page(&arn(STREAM), &iterator(SECRET), 1).await);
     assert_eq!(fault.kind, FaultKind::Unavailable, "{fault:?}");
     assert!(fault.detail.starts_with("no connection: "), "{fault:?}");
     assert_is_silent(&fault);
@@ -293,7 +293,7 @@ async fn a_request_that_could_not_be_built_is_a_configuration_to_correct() {
     ];
     for (name, change) in changes {
         let (client, _) = capture_request(Some(answer("{}")));
-        let outbox = QueueAndBucket::new(&change(config(client)), QUEUE.to_owned());
+        let outbox = AwsOutbox::new(&change(config(client)), QUEUE.to_owned());
         let fault = send_fault_of(outbox.send(&message("abc")).await);
         assert_eq!(fault.kind, FaultKind::InvalidConfiguration, "{name}: {}", fault.detail);
         assert_eq!(HydrateError::from(fault).kind(), "InvalidConfiguration");

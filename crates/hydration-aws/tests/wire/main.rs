@@ -18,9 +18,9 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use hydration::arn::StreamArn;
-use hydration::message::{Attribute, AttributeValue, Message};
+use hydration::message::{MessageAttribute, MessageAttributeValue, OutgoingMessage};
 use hydration::ports::{Page, Position, ReadError, SendError, ShardIterator, ShardReader};
-use hydration_aws::Shards;
+use hydration_aws::AwsShardReader;
 use serde_json::Value;
 
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
@@ -37,13 +37,13 @@ fn iterator(text: &str) -> ShardIterator {
     ShardIterator(text.to_owned())
 }
 
-fn message(body: &str) -> Message {
-    let attribute = |name, value| Attribute { name, value };
-    Message {
+fn message(body: &str) -> OutgoingMessage {
+    let attribute = |name, value| MessageAttribute { name, value };
+    OutgoingMessage {
         body: body.to_owned(),
         attributes: vec![
-            attribute("hydrationId", AttributeValue::String("ab".to_owned())),
-            attribute("recordCount", AttributeValue::Number(2)),
+            attribute("hydrationId", MessageAttributeValue::String("ab".to_owned())),
+            attribute("recordCount", MessageAttributeValue::Number(2)),
         ],
         fifo: None,
     }
@@ -107,13 +107,13 @@ async fn get_iterator(
     response: http::Response<SdkBody>,
 ) -> (Sent, Result<ShardIterator, ReadError>) {
     let stream = arn(stream);
-    let call = async |config| Shards::new(&config).iterator(&stream, "shardId-000000000000", position).await;
+    let call = async |config| AwsShardReader::new(&config).iterator(&stream, "shardId-000000000000", position).await;
     exchange(response, call).await
 }
 
 async fn get_page(stream: &str, limit: u32, response: http::Response<SdkBody>) -> (Sent, Result<Page, ReadError>) {
     let stream = arn(stream);
-    let call = async |config| Shards::new(&config).page(&stream, &iterator("AAAA"), limit).await;
+    let call = async |config| AwsShardReader::new(&config).page(&stream, &iterator("AAAA"), limit).await;
     exchange(response, call).await
 }
 

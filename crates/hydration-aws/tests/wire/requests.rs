@@ -6,7 +6,7 @@ use hydration::message::Fifo;
 use hydration::ports::{Outbox, Position, PutOutcome};
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
-use hydration_aws::QueueAndBucket;
+use hydration_aws::AwsOutbox;
 use serde_json::{Value, json};
 
 use crate::*;
@@ -91,8 +91,8 @@ async fn a_page_is_asked_with_its_limit() {
     }
 }
 
-async fn send(message: &Message, response: http::Response<SdkBody>) -> (Sent, Result<String, SendError>) {
-    exchange(response, async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).send(message).await).await
+async fn send(message: &OutgoingMessage, response: http::Response<SdkBody>) -> (Sent, Result<String, SendError>) {
+    exchange(response, async |config| AwsOutbox::new(&config, QUEUE.to_owned()).send(message).await).await
 }
 
 const ACCEPTED: &str = r#"{"MessageId":"m-1","MD5OfMessageBody":"900150983cd24fb0d6963f7d28e17f72"}"#;
@@ -116,7 +116,7 @@ async fn a_message_is_sent_with_its_attributes_and_their_types() {
 #[tokio::test]
 async fn on_a_fifo_queue_a_message_has_its_group_and_its_deduplication_id() {
     let fifo = Fifo { group: "orders/shardId-000000000000".to_owned(), deduplication_id: "ab".to_owned() };
-    let (sent, _) = send(&Message { fifo: Some(fifo), ..message("abc") }, answer(ACCEPTED)).await;
+    let (sent, _) = send(&OutgoingMessage { fifo: Some(fifo), ..message("abc") }, answer(ACCEPTED)).await;
     let body = sent.json();
     assert_eq!(body["MessageGroupId"], "orders/shardId-000000000000");
     assert_eq!(body["MessageDeduplicationId"], "ab");
@@ -126,7 +126,7 @@ async fn on_a_fifo_queue_a_message_has_its_group_and_its_deduplication_id() {
 async fn an_object_is_put_whole_under_its_key() {
     let key = "hydrated/orders/2026/11/21/ab.json";
     let body = Bytes::from_static(br#"{"Records":[]}"#);
-    let call = async |config| QueueAndBucket::new(&config, QUEUE.to_owned()).put("overflow", key, &body).await;
+    let call = async |config| AwsOutbox::new(&config, QUEUE.to_owned()).put("overflow", key, &body).await;
     let (sent, answered) = exchange(response(200, &[("etag", "\"x\"")], ""), call).await;
     assert_eq!((answered, sent.method.as_str()), (Ok(PutOutcome::Created), "PUT"));
     // A shell that points the SDK at a stand-in has one host for all buckets.
@@ -143,7 +143,7 @@ async fn an_object_is_put_whole_under_its_key() {
 #[tokio::test]
 async fn an_object_is_written_only_where_there_is_none() {
     let put = async |config| {
-        let outbox = QueueAndBucket::new(&config, QUEUE.to_owned());
+        let outbox = AwsOutbox::new(&config, QUEUE.to_owned());
         outbox.put("overflow", "key", &Bytes::from_static(b"{}")).await
     };
     let precondition = |headers: &[(String, String)]| {
@@ -172,9 +172,9 @@ async fn the_sdk_repeats_nothing_by_itself() {
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
         .http_client(client);
-    let config = hydration_aws::tune(loader).load().await;
-    let shards = Shards::new(&config);
-    let outbox = QueueAndBucket::new(&config, QUEUE.to_owned());
+    let config = hydration_aws::with_timeouts_and_no_retries(loader).load().await;
+    let shards = AwsShardReader::new(&config);
+    let outbox = AwsOutbox::new(&config, QUEUE.to_owned());
     assert!(shards.page(&arn(STREAM), &iterator("AAAA"), 1).await.is_err());
     assert!(shards.page(&arn(TABLE), &iterator("AAAA"), 1).await.is_err());
     assert!(outbox.send(&message("abc")).await.is_err());
@@ -186,7 +186,7 @@ async fn the_sdk_repeats_nothing_by_itself() {
 async fn the_rest_of_a_batch_goes_to_the_retry_queue_with_its_delay() {
     let answered = answer(r#"{"MessageId":"m-1","MD5OfMessageBody":"900150983cd24fb0d6963f7d28e17f72"}"#);
     let (sent, result) = exchange(answered, async |config| {
-        let outbox = QueueAndBucket::new(&config, QUEUE.to_owned());
+        let outbox = AwsOutbox::new(&config, QUEUE.to_owned());
         outbox.send_to_retry_queue(RETRY_QUEUE, "abc", Duration::from_secs(60)).await
     })
     .await;

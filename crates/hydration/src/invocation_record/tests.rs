@@ -3,7 +3,7 @@ use super::*;
 const KINESIS: &str = r#"{"requestContext":{"requestId":"5577e27b-0000-4000-8000-000000000000","functionArn":"arn:aws:lambda:us-east-1:123456789012:function:orders:live","condition":"RetryAttemptsExhausted","approximateInvokeCount":4},"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"version":"1.0","timestamp":"2023-12-10T22:43:49.459Z","KinesisBatchInfo":{"shardId":"shardId-000000000000","startSequenceNumber":"49647238774018758449143791361301066723689190929215782914","endSequenceNumber":"49647238774018758449143791361304693501148036740885250050","approximateArrivalOfFirstRecord":"2023-12-10T22:42:50.398Z","approximateArrivalOfLastRecord":"2023-12-10T22:43:20.392Z","batchSize":4,"streamArn":"arn:aws:kinesis:us-east-1:123456789012:stream/orders"}}"#;
 
 fn read(text: &str) -> Result<FailedBatch, String> {
-    InvocationRecord::read(Object::from_str(text).unwrap()).map(|record| record.batch)
+    InvocationRecord::from_fields(Object::from_str(text).unwrap()).map(|record| record.batch)
 }
 
 /// The record with one thing replaced, which must be there.
@@ -168,7 +168,7 @@ fn the_function_s_name_is_found_in_its_arn() {
 fn a_payload_is_read_as_a_string_and_as_an_object_or_not_at_all() {
     let payload = |payload: &str| {
         let text = with("\"version\"", &format!("\"payload\":{payload},\"version\""));
-        let record = InvocationRecord::read(Object::from_str(&text).unwrap()).unwrap();
+        let record = InvocationRecord::from_fields(Object::from_str(&text).unwrap()).unwrap();
         record.payload_records().map(|records| records.iter().map(|raw| raw.get().to_owned()).collect::<Vec<_>>())
     };
     let found = Some(vec!["{\"n\":1.10}".to_owned(), "2".to_owned()]);

@@ -32,8 +32,8 @@ fn what_is_no_single_json_value_is_not_sound() {
 #[test]
 fn nesting_counts_levels_and_not_brackets() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-    assert!(is_sound(&nested(MAX_NESTING)));
-    assert!(!is_sound(&nested(MAX_NESTING + 1)));
+    assert!(is_sound(&nested(MAX_NESTING_LEVELS)));
+    assert!(!is_sound(&nested(MAX_NESTING_LEVELS + 1)));
     assert!(is_sound(&format!("[{}]", vec!["{}"; 1000].join(","))));
     assert!(is_sound(&format!("\"{}\\\"{}\"", "[".repeat(1000), "{".repeat(1000))));
 }

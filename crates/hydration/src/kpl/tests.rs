@@ -6,9 +6,9 @@ use super::*;
 
 /// Writes protobuf, as much of it as an aggregate takes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Message(pub Vec<u8>);
+pub(crate) struct ProtobufMessage(pub Vec<u8>);
 
-impl Message {
+impl ProtobufMessage {
     fn varint(mut self, mut value: u64) -> Self {
         while value >= 0x80 {
             self.0.push(u8::try_from(value & 0x7F).unwrap() | 0x80);
@@ -43,17 +43,17 @@ pub(crate) fn aggregate(records: &[(&str, &[u8])]) -> Vec<u8> {
             table.push(key);
             table.len() - 1
         });
-        entries.push(Message::default().number(1, index as u64).bytes(3, data));
+        entries.push(ProtobufMessage::default().number(1, index as u64).bytes(3, data));
     }
-    let keys = table.iter().fold(Message::default(), |message, key| message.bytes(1, key.as_bytes()));
+    let keys = table.iter().fold(ProtobufMessage::default(), |message, key| message.bytes(1, key.as_bytes()));
     entries.iter().fold(keys, |message, entry| message.bytes(3, &entry.0)).sealed()
 }
 
-fn one_record(entry: &Message) -> Message {
-    Message::default().bytes(1, b"key").bytes(3, &entry.0)
+fn one_record(entry: &ProtobufMessage) -> ProtobufMessage {
+    ProtobufMessage::default().bytes(1, b"key").bytes(3, &entry.0)
 }
 
-fn plain(message: Message) -> bool {
+fn plain(message: ProtobufMessage) -> bool {
     deaggregate(&message.sealed()).is_none()
 }
 
@@ -77,14 +77,14 @@ fn an_aggregate_of_another_implementation_is_read() {
 
 #[test]
 fn the_order_of_fields_and_what_is_unknown_do_not_matter() {
-    let entry = Message::default().bytes(4, b"\x0a\x01t").bytes(3, b"data").number(1, 0).number(99, 7);
-    let message = Message::default().bytes(3, &entry.0).number(4, 1).bytes(1, b"key");
+    let entry = ProtobufMessage::default().bytes(4, b"\x0a\x01t").bytes(3, b"data").number(1, 0).number(99, 7);
+    let message = ProtobufMessage::default().bytes(3, &entry.0).number(4, 1).bytes(1, b"key");
     assert_eq!(deaggregate(&message.sealed()).unwrap(), [UserRecord { partition_key: "key", data: b"data" }]);
 }
 
 #[test]
 fn of_a_repeated_field_the_last_counts() {
-    let entry = Message::default().number(1, 9).bytes(3, b"first").number(1, 0).bytes(3, b"last");
+    let entry = ProtobufMessage::default().number(1, 9).bytes(3, b"first").number(1, 0).bytes(3, b"last");
     assert_eq!(
         deaggregate(&one_record(&entry).sealed()).unwrap(),
         [UserRecord { partition_key: "key", data: b"last" }]
@@ -105,17 +105,23 @@ fn a_wrong_digest_or_a_cut_makes_a_plain_record() {
 
 #[test]
 fn a_message_that_does_not_hold_together_makes_a_plain_record() {
-    let entry = Message::default().number(1, 0).bytes(3, b"data");
+    let entry = ProtobufMessage::default().number(1, 0).bytes(3, b"data");
     assert!(!plain(one_record(&entry)));
-    assert!(plain(Message::default()), "nothing at all");
-    assert!(plain(Message::default().bytes(1, b"key")), "no record");
-    assert!(plain(one_record(&Message::default().number(1, 1).bytes(3, b"data"))), "a key beyond the table");
-    assert!(plain(one_record(&Message::default().number(1, u64::MAX).bytes(3, b"data"))), "a key beyond reason");
-    assert!(plain(one_record(&Message::default().number(1, 0).number(2, 0).bytes(3, b"data"))), "no such hash key");
-    assert!(plain(one_record(&Message::default().bytes(3, b"data"))), "no key");
-    assert!(plain(one_record(&Message::default().number(1, 0))), "no data");
-    assert!(plain(one_record(&Message::default().bytes(1, b"\0").bytes(3, b"data"))), "a key of another type");
-    assert!(plain(Message::default().bytes(1, b"\xFF").bytes(3, &entry.0)), "a key that is no text");
+    assert!(plain(ProtobufMessage::default()), "nothing at all");
+    assert!(plain(ProtobufMessage::default().bytes(1, b"key")), "no record");
+    assert!(plain(one_record(&ProtobufMessage::default().number(1, 1).bytes(3, b"data"))), "a key beyond the table");
+    assert!(
+        plain(one_record(&ProtobufMessage::default().number(1, u64::MAX).bytes(3, b"data"))),
+        "a key beyond reason"
+    );
+    assert!(
+        plain(one_record(&ProtobufMessage::default().number(1, 0).number(2, 0).bytes(3, b"data"))),
+        "no such hash key"
+    );
+    assert!(plain(one_record(&ProtobufMessage::default().bytes(3, b"data"))), "no key");
+    assert!(plain(one_record(&ProtobufMessage::default().number(1, 0))), "no data");
+    assert!(plain(one_record(&ProtobufMessage::default().bytes(1, b"\0").bytes(3, b"data"))), "a key of another type");
+    assert!(plain(ProtobufMessage::default().bytes(1, b"\xFF").bytes(3, &entry.0)), "a key that is no text");
     assert!(plain(one_record(&entry).number(3, 0)), "a record that is a number");
     for bytes in
         [&b"\x0b\x0c"[..], b"\x00\x00", b"\x22\x05ab", b"\x20", b"\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"]
@@ -128,16 +134,16 @@ fn a_message_that_does_not_hold_together_makes_a_plain_record() {
 
 #[test]
 fn a_partition_key_is_measured_in_characters() {
-    let longest = "ü".repeat(MAX_PARTITION_KEY);
+    let longest = "ü".repeat(MAX_PARTITION_KEY_CHARS);
     assert_eq!(deaggregate(&aggregate(&[(&longest, b"data")])).unwrap()[0].partition_key, longest);
-    assert_eq!(deaggregate(&aggregate(&[(&"k".repeat(MAX_PARTITION_KEY + 1), b"data")])), None);
+    assert_eq!(deaggregate(&aggregate(&[(&"k".repeat(MAX_PARTITION_KEY_CHARS + 1), b"data")])), None);
 }
 
 /// The densest aggregate of 10 MiB: 1.7 million empty records of six bytes each.
 #[test]
 fn a_record_takes_no_more_memory_than_its_two_references() {
-    let entry = Message::default().number(1, 0).bytes(3, b"").0;
-    let mut message = Message::default().bytes(1, b"k");
+    let entry = ProtobufMessage::default().number(1, 0).bytes(3, b"").0;
+    let mut message = ProtobufMessage::default().bytes(1, b"k");
     while message.0.len() < 10 * 1024 * 1024 {
         message = message.bytes(3, &entry);
     }
@@ -158,14 +164,14 @@ proptest! {
 
     #[test]
     fn no_message_panics_or_yields_more_than_it_holds(message in prop::collection::vec(any::<u8>(), 0..400)) {
-        let data = Message(message).sealed();
+        let data = ProtobufMessage(message).sealed();
         let records = deaggregate(&data).unwrap_or_default();
         prop_assert!(records.iter().map(|record| record.data.len() + 6).sum::<usize>() <= data.len());
     }
 
     #[test]
     fn no_damage_to_a_message_panics(position in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let entry = Message::default().number(1, 0).bytes(3, b"data");
+        let entry = ProtobufMessage::default().number(1, 0).bytes(3, b"data");
         let mut message = one_record(&entry).bytes(3, &entry.0);
         let position = position.index(message.0.len());
         message.0[position] = byte;

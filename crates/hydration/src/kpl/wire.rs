@@ -1,10 +1,10 @@
-//! Protobuf's wire format, as much of it as reading takes (<https://protobuf.dev/programming-guides/encoding/>).
+//! A reader of protobuf's wire format (<https://protobuf.dev/programming-guides/encoding/>).
 
-/// The bytes are no protobuf message, or not one of ours.
+/// The bytes are not a protobuf message, or not an aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// A field's value. Those of fixed length belong to no field of ours and are passed over.
+/// The value of a field. No field of an aggregate has a fixed length, so such values are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field<'a> {
     Number(u64),
@@ -12,7 +12,7 @@ pub enum Field<'a> {
     Fixed,
 }
 
-/// The fields of a message, each with its number, until the end or the first fault.
+/// The fields of a message with their numbers, up to the end or the first error.
 pub struct Fields<'a> {
     rest: &'a [u8],
 }
@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
                 Field::Bytes(self.take(length)?)
             }
             5 => self.take(4).map(|_| Field::Fixed)?,
-            // 3 and 4 delimit groups, which the format has never had.
+            // 3 and 4 mark groups, which proto2 has deprecated and an aggregate never has.
             _ => return Err(Malformed),
         };
         Ok((number, field))
@@ -48,7 +48,7 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    /// Seven bits a byte, the lowest first; ten bytes hold 64 bits.
+    /// Reads a variable-length integer: seven bits in each byte, the lowest first, up to ten bytes.
     fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {

@@ -8,13 +8,14 @@ use crate::json::{self, Object};
 use crate::message::Part;
 use crate::verdict::Status;
 
-/// Where the records came from.
+/// The origin of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Read back from the shard.
     Stream,
-    /// Taken from the invocation record itself, as Lambda's S3 destination writes it.
+    /// Taken from the invocation record's `payload`, as Lambda's S3 destination writes it
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>).
     Payload,
 }
 
@@ -27,13 +28,15 @@ impl Origin {
     }
 }
 
+/// The `part` of a hydrated message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartNumber {
-    /// From 1.
+    /// The number of the part, from 1.
     pub number: u32,
     pub last: bool,
 }
 
+/// The `decodedView` of a hydrated message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DecodedView {
@@ -42,8 +45,8 @@ pub enum DecodedView {
     Off,
 }
 
-/// What is known about the hydration itself. The order of the fields is the contract's.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The `hydration` object of a message. The order of the fields is the contract's.
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hydration {
     pub version: u8,
@@ -70,33 +73,33 @@ pub struct Hydration {
     pub decoded_view: DecodedView,
 }
 
-/// What stands before and after `hydration`.
+/// The message that arrived, and that the hydrated message passes on.
 #[derive(Debug, Clone, Copy)]
-pub enum Subject<'a> {
-    /// An invocation record's fields, and the service whose batch it names.
-    Batch(&'a Object, Source),
+pub enum OriginalMessage<'a> {
+    /// The fields of an invocation record, and the service that holds its stream.
+    InvocationRecord { fields: &'a Object, source: Source },
     /// The text of a message that is no invocation record.
     Unrecognized(&'a str),
 }
 
-/// Keys that are ours: an invocation record that carries one cannot have it kept.
-const OUR_KEYS: [&str; 5] = ["hydration", "KinesisBatch", "DDBStreamBatch", "Records", continuation::KEY];
+/// Keys that only this program writes. They are not taken from an invocation record.
+const RESERVED_KEYS: [&str; 5] = ["hydration", "KinesisBatch", "DDBStreamBatch", "Records", continuation::KEY];
 
-/// A body in its pieces, so that it can be measured before it is built.
+/// The pieces of a body. Its size is known before it is built.
 pub struct Body<'a> {
-    subject: Subject<'a>,
+    original: OriginalMessage<'a>,
     hydration: Hydration,
     part: &'a Part,
 }
 
 impl<'a> Body<'a> {
-    pub fn new(subject: Subject<'a>, hydration: Hydration, part: &'a Part) -> Self {
-        Self { subject, hydration, part }
+    pub fn new(original: OriginalMessage<'a>, hydration: Hydration, part: &'a Part) -> Self {
+        Self { original, hydration, part }
     }
 
-    /// Whether there is a view to leave out.
+    /// Returns true if there is a view that can be left out.
     pub fn has_view(&self) -> bool {
-        self.part.view.is_some() && matches!(self.subject, Subject::Batch(..))
+        self.part.view.is_some() && matches!(self.original, OriginalMessage::InvocationRecord { .. })
     }
 
     pub fn build(&self, with_view: bool) -> String {
@@ -116,7 +119,7 @@ impl<'a> Body<'a> {
         body
     }
 
-    /// Bytes of what [`build`](Self::build) would return.
+    /// The bytes of the text that [`build`](Self::build) returns.
     pub fn size(&self, with_view: bool) -> usize {
         let (head, view_key) = self.head(with_view);
         self.length(&head, view_key)
@@ -130,13 +133,13 @@ impl<'a> Body<'a> {
         head.len() + view + r#","Records":[]}"#.len() + self.part.records.len()
     }
 
-    /// Everything before the view, the closing brace not included, and the view's key where it is to be there.
+    /// The text before the view, without the closing brace, and the view's key if the view is to follow.
     fn head(&self, with_view: bool) -> (String, Option<&'static str>) {
         let mut head = String::from("{");
         let mut view_key = None;
-        if let Subject::Batch(fields, source) = self.subject {
+        if let OriginalMessage::InvocationRecord { fields, source } = self.original {
             for (key, value) in fields.iter() {
-                if key != "payload" && !OUR_KEYS.contains(&key) {
+                if key != "payload" && !RESERVED_KEYS.contains(&key) {
                     json::write_string(key, &mut head);
                     head.push(':');
                     head.push_str(value.get());
@@ -155,7 +158,7 @@ impl<'a> Body<'a> {
         head.push_str("\"hydration\":");
         // A struct of strings and integers cannot fail to serialise.
         head.push_str(&serde_json::to_string(&hydration).unwrap_or_default());
-        if let Subject::Unrecognized(text) = self.subject {
+        if let OriginalMessage::Unrecognized(text) = self.original {
             head.push_str(",\"unrecognized\":");
             if json::is_sound(text) {
                 head.push_str(&json::sqs_safe(text.trim().to_owned()));

@@ -1,4 +1,4 @@
-//! A DynamoDB Streams record and the Lambda event record made of it.
+//! A DynamoDB Streams record, and the Lambda event record that it becomes.
 
 mod blob;
 
@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::arn::StreamArn;
 use crate::sequence_number::SequenceNumber;
 
-/// An item, or the key of one. Sorted: the SDK's maps have no order, and a message must not change between retries.
+/// An item, or its key. It is sorted because the SDK's maps have no order, and a message must not change between
+/// retries.
 pub type Item = BTreeMap<String, AttributeValue>;
 
-/// A DynamoDB attribute value. Numbers stay the strings they are: 38 digits fit no machine number.
+/// A DynamoDB attribute value. Numbers stay strings, because no machine number has 38 digits.
 ///
-/// As JSON it is the one-key object of DynamoDB's own notation, bytes in base64
+/// In JSON it is an object with one key, the type, as in DynamoDB's own API. Bytes are in base64
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_AttributeValue.html>).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -31,7 +32,7 @@ pub enum AttributeValue {
     Bool(bool),
 }
 
-/// Who made the change, where it was not a user: time to live.
+/// The identity that made a change, if it was not a user: DynamoDB's time to live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserIdentity {
     pub principal_id: Option<String>,
@@ -61,20 +62,20 @@ impl DynamoDbRecord {
     /// Appends the record as Lambda delivered it to the function
     /// (<https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>).
     ///
-    /// What the API always sends and an emulator may leave out is filled in. An image that is missing or empty is
-    /// left out: a function that asks whether there is one must get the answer it got before.
+    /// Fields that AWS always sends are filled in, because emulators may leave them out. A missing or empty image is
+    /// left out, as Lambda leaves it out.
     pub fn write_event(&self, stream: &StreamArn, out: &mut String) {
-        let identity = self.user_identity.as_ref().map(|identity| Identity {
+        let identity = self.user_identity.as_ref().map(|identity| UserIdentityJson {
             kind: identity.kind.as_deref(),
             principal_id: identity.principal_id.as_deref(),
         });
-        let event = Event {
+        let event = EventJson {
             event_id: self.event_id.as_deref(),
             event_name: self.event_name.as_deref(),
             event_version: self.event_version.as_deref().unwrap_or("1.1"),
             event_source: self.event_source.as_deref().unwrap_or("aws:dynamodb"),
             aws_region: self.aws_region.as_deref().unwrap_or(stream.region()),
-            dynamodb: Change {
+            dynamodb: ChangeJson {
                 approximate_creation_date_time: self.approximate_creation,
                 keys: present(&self.keys),
                 new_image: present(&self.new_image),
@@ -86,7 +87,7 @@ impl DynamoDbRecord {
             user_identity: identity.filter(|identity| identity.kind.is_some() || identity.principal_id.is_some()),
             event_source_arn: stream.as_str(),
         };
-        // Strings and integers, under string keys, cannot fail to serialise.
+        // Strings and integers under string keys always serialise.
         out.push_str(&serde_json::to_string(&event).unwrap_or_default());
     }
 }
@@ -95,9 +96,9 @@ fn present(item: &Option<Item>) -> Option<&Item> {
     item.as_ref().filter(|item| !item.is_empty())
 }
 
-/// The event record; the fields stand in Lambda's order.
+/// The event record. Its fields are in Lambda's order.
 #[derive(Serialize)]
-struct Event<'a> {
+struct EventJson<'a> {
     #[serde(rename = "eventID", skip_serializing_if = "Option::is_none")]
     event_id: Option<&'a str>,
     #[serde(rename = "eventName", skip_serializing_if = "Option::is_none")]
@@ -108,16 +109,16 @@ struct Event<'a> {
     event_source: &'a str,
     #[serde(rename = "awsRegion")]
     aws_region: &'a str,
-    dynamodb: Change<'a>,
+    dynamodb: ChangeJson<'a>,
     #[serde(rename = "userIdentity", skip_serializing_if = "Option::is_none")]
-    user_identity: Option<Identity<'a>>,
+    user_identity: Option<UserIdentityJson<'a>>,
     #[serde(rename = "eventSourceARN")]
     event_source_arn: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Change<'a> {
+struct ChangeJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     approximate_creation_date_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,11 +134,11 @@ struct Change<'a> {
     stream_view_type: Option<&'a str>,
 }
 
-/// The API writes `Type` and `PrincipalId`, Lambda's event does not
+/// The identity with Lambda's spelling of the keys. The API writes `Type` and `PrincipalId`
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html>).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Identity<'a> {
+struct UserIdentityJson<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

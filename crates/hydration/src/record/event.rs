@@ -1,7 +1,7 @@
-//! A Lambda event record, read back.
+//! Lambda event records, parsed.
 //!
 //! Lambda's S3 destination keeps the failed event in the invocation record's `payload`. Its records are passed on as
-//! the text they are; what is read here serves to count them, to find the range's ends, and to show them.
+//! they are. They are parsed only to count them, to find the range's ends, and to show them.
 
 use std::borrow::Cow;
 
@@ -17,16 +17,16 @@ use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 use crate::view;
 
-/// What the text of an event record says.
+/// A parsed event record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventRecord {
     pub record: StreamRecord,
 }
 
 impl EventRecord {
-    /// `None` when the text is no event record of that service: another `eventSource`, no sequence number, data that
-    /// is not base64, an attribute value of no known type, or JSON that is not [sound](json::is_sound). What only
-    /// serves to look at, an arrival time say, may be missing or strange.
+    /// `None` if the text is not an event record of that service: it has another `eventSource`, no sequence number, data
+    /// that is not base64, an attribute value of an unknown type, or JSON that is not [sound](json::is_sound). Fields
+    /// that are only shown, such as an arrival time, may be missing or invalid.
     pub fn parse(source: Source, raw: &RawValue) -> Option<Self> {
         if !json::is_sound(raw.get()) {
             return None;
@@ -42,8 +42,8 @@ impl EventRecord {
         self.record.sequence_number()
     }
 
-    /// Appends the decoded view. `deaggregated`: Lambda took the record out of its aggregate already, so what looks
-    /// like one is not opened again.
+    /// Appends the decoded view. With `deaggregated`, Lambda has already taken the record out of its aggregate, so data
+    /// that looks like an aggregate is not opened.
     pub fn write_view(&self, deaggregated: bool, out: &mut String) {
         match &self.record {
             StreamRecord::Kinesis(record) if deaggregated => view::write_kinesis_user_record(&record.data, out),
@@ -82,7 +82,11 @@ fn kinesis(raw: &RawValue) -> Option<KinesisRecord> {
         sequence_number: SequenceNumber::parse(&event.kinesis.sequence_number).ok()?,
         partition_key: event.kinesis.partition_key,
         data: STANDARD.decode(event.kinesis.data.as_bytes()).ok()?,
-        approximate_arrival: event.kinesis.approximate_arrival_timestamp.and_then(seconds).map(Timestamp::from_millis),
+        approximate_arrival: event
+            .kinesis
+            .approximate_arrival_timestamp
+            .and_then(millis_of_seconds)
+            .map(Timestamp::from_millis),
     })
 }
 
@@ -99,14 +103,14 @@ struct DynamoDbEvent<'a> {
     #[serde(rename = "awsRegion")]
     aws_region: Option<String>,
     #[serde(borrow)]
-    dynamodb: Change<'a>,
+    dynamodb: DynamoDbFields<'a>,
     #[serde(rename = "userIdentity")]
-    user_identity: Option<Identity>,
+    user_identity: Option<UserIdentityFields>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Change<'a> {
+struct DynamoDbFields<'a> {
     #[serde(borrow)]
     approximate_creation_date_time: Option<&'a RawValue>,
     keys: Option<Item>,
@@ -121,7 +125,7 @@ struct Change<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Identity {
+struct UserIdentityFields {
     #[serde(rename = "type")]
     kind: Option<String>,
     principal_id: Option<String>,
@@ -140,7 +144,10 @@ fn dynamodb(raw: &RawValue) -> Option<DynamoDbRecord> {
         event_version: event.event_version,
         event_source: Some(event.event_source),
         aws_region: event.aws_region,
-        approximate_creation: change.approximate_creation_date_time.and_then(seconds).map(|millis| millis / 1000),
+        approximate_creation: change
+            .approximate_creation_date_time
+            .and_then(millis_of_seconds)
+            .map(|millis| millis / 1000),
         keys: change.keys,
         new_image: change.new_image,
         old_image: change.old_image,
@@ -152,8 +159,8 @@ fn dynamodb(raw: &RawValue) -> Option<DynamoDbRecord> {
     })
 }
 
-/// A JSON number of seconds, in milliseconds. A float of today's magnitude is exact to a quarter of a microsecond.
-fn seconds(raw: &RawValue) -> Option<i64> {
+/// Reads a JSON number of seconds as milliseconds. A float of today's seconds is exact to less than a microsecond.
+fn millis_of_seconds(raw: &RawValue) -> Option<i64> {
     let seconds: f64 = raw.get().parse().ok()?;
     // The cast saturates.
     Some((seconds * 1000.0).round() as i64)

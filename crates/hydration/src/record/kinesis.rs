@@ -21,9 +21,9 @@ impl KinesisRecord {
     /// Appends the record as Lambda delivered it to the function
     /// (<https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html>).
     ///
-    /// `invokeIdentityArn` is left out: it is the failed function's role, which no invocation record names.
-    /// `encryptionType` is left out because Lambda leaves it out. Of `stream` the event carries the name that the
-    /// mapping uses, a consumer's ARN included.
+    /// `invokeIdentityArn` is left out: it is the failed function's role, which the invocation record does not name.
+    /// `encryptionType` is left out because Lambda leaves it out. `eventSourceARN` is the ARN that the mapping uses,
+    /// which may be a consumer's.
     pub fn write_event(&self, stream: &StreamArn, shard_id: &str, out: &mut String) {
         let sequence_number = self.sequence_number.as_str();
         out.push_str(r#"{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":"#);
@@ -47,8 +47,8 @@ impl KinesisRecord {
     }
 }
 
-/// Milliseconds as a JSON number of seconds, without trailing zeros. No float comes near it: one that is off by its
-/// last bit is printed with seventeen digits.
+/// Writes milliseconds as a JSON number of seconds, without trailing zeros. It uses no float, because a rounding error
+/// would be printed with seventeen digits.
 fn write_seconds(millis: i64, out: &mut String) {
     let (seconds, rest) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);
     if millis < 0 {

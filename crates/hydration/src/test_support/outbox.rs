@@ -8,14 +8,14 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::error::{Fault, FaultKind};
-use crate::message::Message;
+use crate::message::OutgoingMessage;
 use crate::ports::{Outbox, PutOutcome, SendError};
 
 /// Keeps everything that it is given. An object is never replaced, as under `If-None-Match: *`.
 #[derive(Debug)]
 pub struct MemoryOutbox {
     /// Messages in the order in which they were accepted.
-    pub queue: RefCell<Vec<Message>>,
+    pub queue: RefCell<Vec<OutgoingMessage>>,
     pub bucket: RefCell<BTreeMap<String, Bytes>>,
     /// Bodies, each with its delay.
     pub retry_queue: RefCell<Vec<(String, Duration)>>,
@@ -36,7 +36,7 @@ impl Default for MemoryOutbox {
 
 impl MemoryOutbox {
     /// The whole text of a message, read from the bucket where it is a pointer.
-    pub fn text(&self, message: &Message) -> String {
+    pub fn text(&self, message: &OutgoingMessage) -> String {
         let body: Value = serde_json::from_str(&message.body).expect("a body is JSON");
         match body.get(1).and_then(|pointer| pointer.get("s3Key")).and_then(Value::as_str) {
             None => message.body.clone(),
@@ -49,7 +49,7 @@ impl MemoryOutbox {
 
     /// Every body that reached the queue, in order.
     pub fn bodies(&self) -> Vec<Value> {
-        let parse = |message: &Message| serde_json::from_str(&self.text(message)).expect("a body is JSON");
+        let parse = |message: &OutgoingMessage| serde_json::from_str(&self.text(message)).expect("a body is JSON");
         self.queue.borrow().iter().map(parse).collect()
     }
 }
@@ -64,7 +64,7 @@ pub fn sequence_numbers(body: &Value) -> Vec<String> {
 }
 
 impl Outbox for &MemoryOutbox {
-    async fn send(&self, message: &Message) -> Result<String, SendError> {
+    async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
         if message.size() > self.queue_limit.get() {
             let (kind, detail) = (FaultKind::Refused, "too large".to_owned());
             return Err(SendError::TooLarge(Fault { kind, action: "sqs:SendMessage", detail }));

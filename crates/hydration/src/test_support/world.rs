@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use crate::arn::{Source, StreamArn};
 use crate::error::{Fault, FaultKind};
 use crate::hydrator::Deadline;
-use crate::message::Message;
+use crate::message::OutgoingMessage;
 use crate::ports::{
-    Clock, Outbox, Page, Position, PutOutcome, ReadError, Refusal, SendError, ShardIterator, ShardReader,
+    Clock, Outbox, Page, Position, PutOutcome, ReadError, Rejection, SendError, ShardIterator, ShardReader,
 };
 use crate::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord};
 use crate::sequence_number::SequenceNumber;
@@ -29,12 +29,12 @@ pub enum TrimmedStart {
     /// The oldest records that are left.
     LaterRecords,
     /// `InvalidArgumentException` for the sequence number.
-    Refusal,
+    Rejected,
 }
 
 /// The reply of a call that does not simply answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Glitch {
+pub enum InjectedFault {
     EmptyPage,
     Throttled,
     Unavailable,
@@ -74,7 +74,7 @@ pub struct Calls {
 pub struct World {
     pub shard: Shard,
     /// The faults of the next calls, in order; after the last every call succeeds.
-    pub glitches: RefCell<VecDeque<Option<Glitch>>>,
+    pub faults: RefCell<VecDeque<Option<InjectedFault>>>,
     pub calls: RefCell<Calls>,
     /// Milliseconds since the Unix epoch.
     pub now: Cell<i64>,
@@ -89,10 +89,10 @@ pub struct World {
 const CALL: i64 = 20;
 
 impl World {
-    pub fn new(shard: Shard, now: i64, glitches: Vec<Option<Glitch>>) -> Self {
+    pub fn new(shard: Shard, now: i64, faults: Vec<Option<InjectedFault>>) -> Self {
         Self {
             shard,
-            glitches: RefCell::new(glitches.into()),
+            faults: RefCell::new(faults.into()),
             calls: RefCell::default(),
             now: Cell::new(now),
             outbox: Rc::default(),
@@ -116,14 +116,14 @@ impl World {
         Deadline { read: self.in_millis(millis - (millis / 4).min(15_000)), deliver: self.in_millis(millis) }
     }
 
-    fn call(&self, action: &'static str) -> Result<Option<Glitch>, ReadError> {
+    fn call(&self, action: &'static str) -> Result<Option<InjectedFault>, ReadError> {
         self.now.set(self.now.get() + CALL);
-        let glitch = self.glitches.borrow_mut().pop_front().flatten();
+        let glitch = self.faults.borrow_mut().pop_front().flatten();
         let fault = |kind| Err(ReadError::Fault(Fault { kind, action, detail: "as the script says".to_owned() }));
         match glitch {
-            Some(Glitch::Throttled) => fault(FaultKind::Throttled),
-            Some(Glitch::Unavailable) => fault(FaultKind::Unavailable),
-            Some(Glitch::AccessDenied) => fault(FaultKind::AccessDenied),
+            Some(InjectedFault::Throttled) => fault(FaultKind::Throttled),
+            Some(InjectedFault::Unavailable) => fault(FaultKind::Unavailable),
+            Some(InjectedFault::AccessDenied) => fault(FaultKind::AccessDenied),
             glitch => Ok(glitch),
         }
     }
@@ -131,12 +131,12 @@ impl World {
     fn outbox_call(&self, action: &'static str) -> Result<(), Fault> {
         match self.call(action) {
             Err(ReadError::Fault(fault)) => Err(fault),
-            Err(ReadError::Refusal(_)) => unreachable!("a call is not a position in the shard"),
+            Err(ReadError::Rejected(_)) => unreachable!("a call is not a position in the shard"),
             Ok(_) => Ok(()),
         }
     }
 
-    fn find(&self, position: &Position) -> Result<usize, Refusal> {
+    fn find(&self, position: &Position) -> Result<usize, Rejection> {
         let shard = &self.shard;
         let index = |number: &SequenceNumber| shard.numbers.partition_point(|other| other < number);
         let index = match position {
@@ -151,8 +151,8 @@ impl World {
             return Ok(index);
         }
         match (shard.source, shard.trimmed_start) {
-            (Source::DynamoDb, _) => Err(Refusal::Trimmed),
-            (Source::Kinesis, TrimmedStart::Refusal) => Err(Refusal::InvalidArgument),
+            (Source::DynamoDb, _) => Err(Rejection::Trimmed),
+            (Source::Kinesis, TrimmedStart::Rejected) => Err(Rejection::InvalidArgument),
             (Source::Kinesis, TrimmedStart::LaterRecords) => Ok(shard.trimmed),
             (Source::Kinesis, TrimmedStart::Silence) => Ok(usize::MAX),
         }
@@ -192,13 +192,13 @@ impl ShardReader for &World {
         self.calls.borrow_mut().iterators += 1;
         let glitch = self.call("kinesis:GetShardIterator")?;
         if !self.shard.exists {
-            return Err(ReadError::Refusal(Refusal::NotFound));
+            return Err(ReadError::Rejected(Rejection::NotFound));
         }
-        if glitch == Some(Glitch::ExpiredIterator) && self.shard.source == Source::DynamoDb {
+        if glitch == Some(InjectedFault::ExpiredIterator) && self.shard.source == Source::DynamoDb {
             // Trimmed between two calls: what DynamoDB says in the place of an expiry here.
-            return Err(ReadError::Refusal(Refusal::Trimmed));
+            return Err(ReadError::Rejected(Rejection::Trimmed));
         }
-        self.find(position).map(|index| ShardIterator(index.to_string())).map_err(ReadError::Refusal)
+        self.find(position).map(|index| ShardIterator(index.to_string())).map_err(ReadError::Rejected)
     }
 
     async fn page(&self, _: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError> {
@@ -214,8 +214,8 @@ impl ShardReader for &World {
         }
         let glitch = self.call("kinesis:GetRecords")?;
         let shard = &self.shard;
-        if glitch == Some(Glitch::ExpiredIterator) {
-            return Err(ReadError::Refusal(Refusal::ExpiredIterator));
+        if glitch == Some(InjectedFault::ExpiredIterator) {
+            return Err(ReadError::Rejected(Rejection::ExpiredIterator));
         }
         let start: usize = iterator.0.parse().expect("an iterator of ours");
         if start == usize::MAX {
@@ -227,7 +227,7 @@ impl ShardReader for &World {
             };
             return Ok(page);
         }
-        let wanted = if glitch == Some(Glitch::EmptyPage) { 0 } else { (limit as usize).min(shard.page_cap) };
+        let wanted = if glitch == Some(InjectedFault::EmptyPage) { 0 } else { (limit as usize).min(shard.page_cap) };
         let end = (start + wanted).min(shard.numbers.len()).max(start);
         let records: Vec<_> = (start..end).map(|index| self.record(index)).collect();
         let is_end = end == shard.numbers.len();
@@ -245,7 +245,7 @@ impl ShardReader for &World {
 }
 
 impl Outbox for &World {
-    async fn send(&self, message: &Message) -> Result<String, SendError> {
+    async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
         self.outbox_call("sqs:SendMessage").map_err(SendError::Fault)?;
         (&*self.outbox).send(message).await
     }

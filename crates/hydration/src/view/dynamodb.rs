@@ -1,4 +1,4 @@
-//! A DynamoDB change as plain JSON.
+//! The view of a DynamoDB record: plain JSON without types.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::json;
 use crate::record::{AttributeValue, DynamoDbRecord, Item};
 
-/// Appends `{eventName, keys, newImage?, oldImage?}`. An empty image is none.
+/// Appends `{eventName, keys, newImage?, oldImage?}`. An empty image is left out.
 pub fn write_dynamodb(record: &DynamoDbRecord, out: &mut String) {
     out.push_str(r#"{"eventName":"#);
     match &record.event_name {
@@ -70,7 +70,7 @@ fn write_list<T>(values: &[T], out: &mut String, write: impl Fn(&T, &mut String)
     out.push(']');
 }
 
-/// What JSON would not read as a number stays the string that DynamoDB sent.
+/// Writes a JSON number, or a string if JSON has no such number.
 fn write_number(number: &str, out: &mut String) {
     if json::is_number(number) { out.push_str(number) } else { json::write_string(number, out) }
 }

@@ -1,21 +1,13 @@
-//! Gzip, opened with a limit.
-
-use std::io::Read;
+//! Decompression of gzip.
 
 use flate2::read::MultiGzDecoder;
 
+use crate::view::budget::Budget;
+
 const MAGIC: [u8; 2] = [0x1F, 0x8B];
 
-/// What the gzip members hold, one after the other; `None` when the data is not gzip from end to end, or holds more
-/// than `allowance` bytes. What was unpacked is taken off the allowance, which a stream that exceeds it uses up.
-pub fn gunzip(data: &[u8], allowance: &mut usize) -> Option<Vec<u8>> {
-    if !data.starts_with(&MAGIC) || *allowance == 0 {
-        return None;
-    }
-    let mut unpacked = Vec::new();
-    let limit = u64::try_from(*allowance).ok()?.saturating_add(1);
-    let outcome = MultiGzDecoder::new(data).take(limit).read_to_end(&mut unpacked);
-    let within = unpacked.len() <= *allowance;
-    *allowance = allowance.saturating_sub(unpacked.len());
-    (outcome.is_ok() && within).then_some(unpacked)
+/// The content of all gzip members, one after the other. `None` if the data is not gzip from start to end, or if its
+/// content does not fit the budget.
+pub fn gunzip(data: &[u8], budget: &mut Budget) -> Option<Vec<u8>> {
+    data.starts_with(&MAGIC).then(|| budget.read(MultiGzDecoder::new(data))).flatten()
 }

@@ -2,11 +2,11 @@
 
 use hydration::arn::Source;
 use hydration::error::HydrateError;
-use hydration::hydrator::{Hydrated, Hydrator, Outcome, Settings};
-use hydration::intake::{Intake, recognize};
-use hydration::retry::Tally;
+use hydration::hydrator::{Hydrated, HydrationOutcome, Hydrator, Settings};
+use hydration::incoming::{IncomingMessage, recognize};
+use hydration::retry::CallStats;
 use hydration::sequence_number::SequenceNumber;
-use hydration::test_support::{DAY, Glitch, Shard, TrimmedStart, World, now_or_never};
+use hydration::test_support::{DAY, InjectedFault, Shard, TrimmedStart, World, now_or_never};
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ pub struct Case {
     pub end: usize,
     /// How many of the range's records the batch had; `None`: the invocation record does not say.
     pub batch_size: Option<u64>,
-    pub glitches: Vec<Option<Glitch>>,
+    pub faults: Vec<Option<InjectedFault>>,
     pub now: i64,
 }
 
@@ -89,20 +89,20 @@ impl Case {
         }
     }
 
-    pub fn run(&self, settings: &Settings) -> (World, Result<Hydrated, HydrateError>, Tally) {
-        let world = World::new(self.shard.clone(), self.now, self.glitches.clone());
-        let intake = recognize(&self.record().to_string()).pop().unwrap().unwrap();
-        assert!(matches!(intake, Intake::Batch(_)));
+    pub fn run(&self, settings: &Settings) -> (World, Result<Hydrated, HydrateError>, CallStats) {
+        let world = World::new(self.shard.clone(), self.now, self.faults.clone());
+        let incoming = recognize(&self.record().to_string()).pop().unwrap().unwrap();
+        assert!(matches!(incoming, IncomingMessage::FailedBatch(_)));
         let deadline = world.deadline(15 * 60 * 1000);
-        let mut tally = Tally::default();
+        let mut stats = CallStats::default();
         let result = {
             let hydrator = Hydrator::new(&world, &world, &world, settings.clone());
-            now_or_never(hydrator.hydrate(&intake, deadline, &mut tally)).map(|outcome| match outcome {
-                Outcome::Hydrated(hydrated) => hydrated,
-                Outcome::Continued(_) => panic!("there is no retry queue"),
+            now_or_never(hydrator.hydrate(&incoming, deadline, &mut stats)).map(|outcome| match outcome {
+                HydrationOutcome::Hydrated(hydrated) => hydrated,
+                HydrationOutcome::Continued(_) => panic!("there is no retry queue"),
             })
         };
-        (world, result, tally)
+        (world, result, stats)
     }
 }
 
@@ -113,7 +113,7 @@ prop_compose! {
         steps in prop::collection::vec((1_u64..1_000_000_000, 0_i64..5_000), 1..60),
         first in prop_oneof![Just(0_u128), Just(9_999_999_990_u128), Just(u128::MAX / 2)],
         trimmed_start in prop_oneof![
-            Just(TrimmedStart::Silence), Just(TrimmedStart::LaterRecords), Just(TrimmedStart::Refusal)
+            Just(TrimmedStart::Silence), Just(TrimmedStart::LaterRecords), Just(TrimmedStart::Rejected)
         ],
         closed in any::<bool>(),
         exists in prop::bool::weighted(0.95),
@@ -145,7 +145,7 @@ prop_compose! {
         ],
         exact in any::<bool>(),
         age in 0_i64..1_000_000,
-        glitches in prop::collection::vec(glitches(), 0..40),
+        faults in prop::collection::vec(faults(), 0..40),
         shard in Just(shard),
     ) -> Case {
         let end = (start + length - 1).min(shard.numbers.len() - 1);
@@ -153,32 +153,32 @@ prop_compose! {
         // Nothing is trimmed before it is a day old.
         let newest_trimmed = shard.trimmed.checked_sub(1).map(|index| shard.arrivals[index] + DAY);
         let now = newest_trimmed.unwrap_or(EPOCH).max(*shard.arrivals.last().unwrap()) + age;
-        Case { shard, start, end, batch_size, glitches: few_in_a_row(glitches), now }
+        Case { shard, start, end, batch_size, faults: few_in_a_row(faults), now }
     }
 }
 
-pub fn glitches() -> impl Strategy<Value = Option<Glitch>> {
+pub fn faults() -> impl Strategy<Value = Option<InjectedFault>> {
     prop_oneof![
         6 => Just(None),
-        2 => Just(Some(Glitch::EmptyPage)),
-        1 => Just(Some(Glitch::Throttled)),
-        1 => Just(Some(Glitch::Unavailable)),
-        1 => Just(Some(Glitch::ExpiredIterator)),
+        2 => Just(Some(InjectedFault::EmptyPage)),
+        1 => Just(Some(InjectedFault::Throttled)),
+        1 => Just(Some(InjectedFault::Unavailable)),
+        1 => Just(Some(InjectedFault::ExpiredIterator)),
     ]
 }
 
 /// Faults pass: at most three calls in a row do anything but answer, and at most five iterators are lost.
-fn few_in_a_row(glitches: Vec<Option<Glitch>>) -> Vec<Option<Glitch>> {
+fn few_in_a_row(faults: Vec<Option<InjectedFault>>) -> Vec<Option<InjectedFault>> {
     let (mut in_a_row, mut lost) = (0, 0);
-    let thin = |glitch: Option<Glitch>| {
-        lost += usize::from(glitch == Some(Glitch::ExpiredIterator));
-        let glitch = glitch.filter(|glitch| *glitch != Glitch::ExpiredIterator || lost <= 5);
-        in_a_row = if glitch.is_some() { in_a_row + 1 } else { 0 };
+    let thin = |fault: Option<InjectedFault>| {
+        lost += usize::from(fault == Some(InjectedFault::ExpiredIterator));
+        let fault = fault.filter(|fault| *fault != InjectedFault::ExpiredIterator || lost <= 5);
+        in_a_row = if fault.is_some() { in_a_row + 1 } else { 0 };
         if in_a_row > 3 {
             in_a_row = 0;
             return None;
         }
-        glitch
+        fault
     };
-    glitches.into_iter().map(thin).collect()
+    faults.into_iter().map(thin).collect()
 }

@@ -6,10 +6,10 @@
 mod case;
 mod retries;
 
-use case::{Case, cases, glitches};
-use hydration::test_support::{Glitch, World, sequence_numbers, settings};
+use case::{Case, cases, faults};
+use hydration::test_support::{InjectedFault, World, sequence_numbers, settings};
 use hydration::verdict::Status;
-use hydration::walk::page_cap;
+use hydration::walk::max_page_records;
 use proptest::prelude::*;
 
 proptest! {
@@ -17,7 +17,7 @@ proptest! {
 
     #[test]
     fn what_is_delivered_is_what_the_range_still_holds(case in cases()) {
-        let (world, result, tally) = case.run(&settings());
+        let (world, result, stats) = case.run(&settings());
         let hydrated = result.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
         let bodies = world.bodies();
         let delivered: Vec<String> = bodies.iter().flat_map(sequence_numbers).collect();
@@ -29,9 +29,9 @@ proptest! {
         prop_assert_eq!(last["hydration"].get("reason").is_none(), case.status() == Status::Complete);
 
         let calls = world.calls.borrow();
-        let cap = page_cap(case.shard.source);
+        let cap = max_page_records(case.shard.source);
         prop_assert!(calls.limits.iter().all(|limit| (1..=cap).contains(limit)), "{:?}", calls.limits);
-        prop_assert_eq!((calls.iterators, calls.pages), (tally.iterators, tally.read_calls));
+        prop_assert_eq!((calls.iterators, calls.pages), (stats.iterators, stats.read_calls));
         prop_assert!(calls.pages < 500, "{} pages", calls.pages);
         prop_assert!(calls.gaps.iter().all(|gap| *gap >= 125), "reads too close: {:?}", calls.gaps);
         prop_assert!(world.now.get() - case.now <= 15 * 60 * 1000, "past the deadline");
@@ -40,7 +40,7 @@ proptest! {
     #[test]
     fn an_exact_batch_is_read_with_the_fewest_calls_and_not_one_record_too_many(case in cases()) {
         let size = (case.end - case.start + 1) as u64;
-        let mut case = Case { batch_size: Some(size), glitches: vec![], ..case };
+        let mut case = Case { batch_size: Some(size), faults: vec![], ..case };
         case.shard.trimmed = 0;
         case.shard.exists = true;
         let (world, result, _) = case.run(&settings());
@@ -55,11 +55,11 @@ proptest! {
     #[test]
     fn whatever_happens_it_ends_and_says_nothing_untrue(
         case in cases(),
-        glitches in prop::collection::vec(prop_oneof![
-            glitches(), Just(Some(Glitch::AccessDenied)), Just(Some(Glitch::Throttled))
+        faults in prop::collection::vec(prop_oneof![
+            faults(), Just(Some(InjectedFault::AccessDenied)), Just(Some(InjectedFault::Throttled))
         ], 0..200),
     ) {
-        let case = Case { glitches, ..case };
+        let case = Case { faults, ..case };
         let (world, result, _) = case.run(&settings());
         let delivered: Vec<String> = world.bodies().iter().flat_map(sequence_numbers).collect();
         match result {
@@ -81,7 +81,7 @@ proptest! {
     #[test]
     fn the_same_failure_twice_is_the_same_message(case in cases()) {
         let (first, second) = (case.run(&settings()).0, case.run(&settings()).0);
-        let messages = |world: &World| -> Vec<(Vec<hydration::message::Attribute>, usize)> {
+        let messages = |world: &World| -> Vec<(Vec<hydration::message::MessageAttribute>, usize)> {
             world.outbox.queue.borrow().iter().map(|message| (message.attributes.clone(), message.body.len())).collect()
         };
         prop_assert_eq!(messages(&first), messages(&second));

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use hydration::error::HydrateError;
-use hydration::hydrator::{Hydrator, Outcome, Settings};
-use hydration::intake::recognize;
+use hydration::hydrator::{HydrationOutcome, Hydrator, Settings};
+use hydration::incoming::recognize;
 use hydration::invocation_record::sha256_hex;
-use hydration::message::Message;
-use hydration::retry::Tally;
-use hydration::test_support::{DAY, Glitch, MemoryOutbox, World, now_or_never, sequence_numbers, settings};
+use hydration::message::OutgoingMessage;
+use hydration::retry::CallStats;
+use hydration::test_support::{DAY, InjectedFault, MemoryOutbox, World, now_or_never, sequence_numbers, settings};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::case::{Case, cases, glitches};
+use crate::case::{Case, cases, faults};
 
 const RETRY_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
 /// Records of some 700 bytes, two or three of them in a part.
@@ -28,7 +28,7 @@ struct Try {
     trims: f64,
     /// Milliseconds that the invocation has.
     time: u64,
-    faults: Vec<Option<Glitch>>,
+    faults: Vec<Option<InjectedFault>>,
     /// The failure is notified once more, or the retry queue delivers a message twice.
     is_repeated: bool,
 }
@@ -36,8 +36,8 @@ struct Try {
 fn tries() -> impl Strategy<Value = Vec<Try>> {
     let fault = prop_oneof![
         8 => Just(None),
-        2 => glitches(),
-        1 => Just(Some(Glitch::AccessDenied)),
+        2 => faults(),
+        1 => Just(Some(InjectedFault::AccessDenied)),
     ];
     let one = (
         prop_oneof![3 => Just(0.0), 1 => 0.0..1.0_f64],
@@ -62,7 +62,7 @@ struct History {
     /// The records of each id.
     ids: BTreeMap<String, Vec<String>>,
     /// Messages on a FIFO queue, those that it dropped as repeated left out.
-    kept: BTreeMap<String, Message>,
+    kept: BTreeMap<String, OutgoingMessage>,
     invocations: usize,
 }
 
@@ -107,18 +107,18 @@ impl History {
         self.check();
     }
 
-    fn invoke(&mut self, body: &str, time: u64, faults: Vec<Option<Glitch>>) -> Result<(), HydrateError> {
+    fn invoke(&mut self, body: &str, time: u64, faults: Vec<Option<InjectedFault>>) -> Result<(), HydrateError> {
         self.invocations += 1;
         let mut world = World::new(self.case.shard.clone(), self.now, faults);
         world.outbox = Rc::clone(&self.outbox);
         world.padding = PADDING;
-        let intake = recognize(body).pop().unwrap().unwrap();
+        let incoming = recognize(body).pop().unwrap().unwrap();
         let deadline = world.deadline(time);
         let hydrator = Hydrator::new(&world, &world, &world, self.settings.clone());
-        let result = now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default()));
+        let result = now_or_never(hydrator.hydrate(&incoming, deadline, &mut CallStats::default()));
         self.now = world.now.get();
         let continued: Vec<_> = self.outbox.retry_queue.borrow_mut().drain(..).collect();
-        if let Ok(Outcome::Continued(outcome)) = &result {
+        if let Ok(HydrationOutcome::Continued(outcome)) = &result {
             assert!(!outcome.sent.is_empty(), "each leg ends further on than it began");
         }
         self.waiting.extend(continued.into_iter().map(|(body, _)| body));
@@ -198,7 +198,7 @@ proptest! {
         max_message_bytes in prop_oneof![Just(1_200_usize), Just(1_048_576)],
         has_retry_queue in prop::bool::weighted(0.8),
     ) {
-        let mut history = History::new(Case { glitches: vec![], ..case }, parts_settings(fifo, max_message_bytes, has_retry_queue));
+        let mut history = History::new(Case { faults: vec![], ..case }, parts_settings(fifo, max_message_bytes, has_retry_queue));
         let mut saved_before = BTreeSet::new();
         for attempt in &tries {
             if !history.waiting.is_empty() {
@@ -235,7 +235,7 @@ proptest! {
         case in cases(),
         time in 1_500_u64..6_000,
     ) {
-        let mut case = Case { glitches: vec![], ..case };
+        let mut case = Case { faults: vec![], ..case };
         case.shard.trimmed = 0;
         case.shard.exists = true;
         case.batch_size = Some(1);

@@ -1,6 +1,6 @@
 //! What the queue and the bucket are given, and in which order.
 
-use hydration::message::AttributeValue;
+use hydration::message::MessageAttributeValue;
 
 use crate::Answer::{AlreadyExists, Fault, Iterator, Page, Taken, TooLarge};
 use crate::*;
@@ -19,11 +19,11 @@ fn calls(world: &World) -> Vec<String> {
     world.log.borrow()[2..].to_vec()
 }
 
-fn message(world: &World) -> Message {
+fn message(world: &World) -> OutgoingMessage {
     world.queue.borrow().last().unwrap().clone()
 }
 
-fn attribute(message: &Message, name: &str) -> Option<AttributeValue> {
+fn attribute(message: &OutgoingMessage, name: &str) -> Option<MessageAttributeValue> {
     message.attributes.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.value.clone())
 }
 
@@ -36,7 +36,7 @@ fn without_bucket(bytes: usize) -> Settings {
 }
 
 /// The message whole, and without its view.
-fn whole_and_bare() -> (Message, Message) {
+fn whole_and_bare() -> (OutgoingMessage, OutgoingMessage) {
     let whole = message(&deliver(&failed(STREAM, HOUR), settings(), &[Taken]).0);
     let bare = message(&deliver(&failed(STREAM, HOUR), limited(whole.size() - 1), &[Taken]).0);
     (whole, bare)
@@ -76,7 +76,7 @@ fn what_does_not_fit_is_put_into_the_bucket_whole_before_its_pointer_is_sent() {
         json!(["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "overflow", "s3Key": key}]);
     assert_eq!(serde_json::from_str::<Value>(&pointer.body).unwrap(), expected);
     // What the extended clients look for, beside what can be filtered on without them.
-    let size = AttributeValue::Number(whole.body.len() as u64);
+    let size = MessageAttributeValue::Number(whole.body.len() as u64);
     assert_eq!(attribute(&pointer, "ExtendedPayloadSize"), Some(size));
     assert_eq!(pointer.attributes[..pointer.attributes.len() - 1], whole.attributes);
     assert!(pointer.attributes.len() <= 10);
@@ -193,7 +193,7 @@ fn on_a_fifo_queue_a_shard_is_a_group_and_the_id_deduplicates() {
 #[test]
 fn what_can_be_filtered_on_stands_in_the_attributes() {
     let (world, result) = deliver(&failed(STREAM, HOUR), settings(), &[Taken]);
-    let text = |text: &str| AttributeValue::String(text.to_owned());
+    let text = |text: &str| MessageAttributeValue::String(text.to_owned());
     let expected = [
         ("hydrationId", text(&result.unwrap().id)),
         ("hydrationStatus", text("Complete")),
@@ -202,7 +202,7 @@ fn what_can_be_filtered_on_stands_in_the_attributes() {
         ("condition", text("RetryAttemptsExhausted")),
         ("streamArn", text(STREAM)),
         ("shardId", text("shardId-000000000000")),
-        ("recordCount", AttributeValue::Number(3)),
+        ("recordCount", MessageAttributeValue::Number(3)),
     ];
     let message = message(&world);
     let attributes: Vec<_> =
@@ -217,7 +217,7 @@ fn an_attribute_that_sqs_would_refuse_is_left_out_or_cleaned() {
     record["requestContext"]["condition"] = json!("a\u{0}\u{FFFE}b");
     let (world, _) = deliver(&record, settings(), &[Taken]);
     assert_eq!(attribute(&message(&world), "functionArn"), None);
-    assert_eq!(attribute(&message(&world), "condition"), Some(AttributeValue::String("ab".to_owned())));
+    assert_eq!(attribute(&message(&world), "condition"), Some(MessageAttributeValue::String("ab".to_owned())));
     record["requestContext"]["condition"] = json!("ü".repeat(10_000));
     let (world, _) = deliver(&record, settings(), &[Taken]);
     let condition = attribute(&message(&world), "condition").unwrap().text();

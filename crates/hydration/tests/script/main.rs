@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hydration::arn::{Source, StreamArn};
 use hydration::error::{Fault, FaultKind, HydrateError};
-use hydration::hydrator::{Deadline, Hydrated, Hydrator, Outcome, Settings};
-use hydration::intake::{Intake, recognize};
-use hydration::message::Message;
+use hydration::hydrator::{Deadline, Hydrated, HydrationOutcome, Hydrator, Settings};
+use hydration::incoming::{IncomingMessage, recognize};
+use hydration::message::OutgoingMessage;
 use hydration::ports::{
-    Clock, Outbox, Page, Position, PutOutcome, ReadError, Refusal, SendError, ShardIterator, ShardReader,
+    Clock, Outbox, Page, Position, PutOutcome, ReadError, Rejection, SendError, ShardIterator, ShardReader,
 };
 use hydration::record::{DynamoDbRecord, KinesisRecord, StreamRecord};
-use hydration::retry::Tally;
+use hydration::retry::CallStats;
 use hydration::sequence_number::SequenceNumber;
 use hydration::test_support::{now_or_never, settings};
 use hydration::timestamp::Timestamp;
@@ -43,7 +43,7 @@ enum Answer {
     LastPage(Vec<StreamRecord>),
     /// A page of so many bytes.
     HeavyPage(Vec<StreamRecord>, u64),
-    Refused(Refusal),
+    Refused(Rejection),
     Fault(FaultKind),
     /// The queue, or the bucket, takes it.
     Taken,
@@ -58,7 +58,7 @@ struct World {
     log: RefCell<Vec<String>>,
     now: Cell<i64>,
     started: Instant,
-    queue: RefCell<Vec<Message>>,
+    queue: RefCell<Vec<OutgoingMessage>>,
     objects: RefCell<Vec<Bytes>>,
 }
 
@@ -89,15 +89,15 @@ impl World {
     }
 
     fn hydrate(&self, record: &Value, settings: Settings) -> Result<Hydrated, HydrateError> {
-        let intake = recognize(&record.to_string()).pop().unwrap().unwrap();
-        assert!(matches!(intake, Intake::Batch(_)), "{record}");
+        let incoming = recognize(&record.to_string()).pop().unwrap().unwrap();
+        assert!(matches!(incoming, IncomingMessage::FailedBatch(_)), "{record}");
         let hydrator = Hydrator::new(self, self, self, settings);
         let minutes = |count: u64| self.started + Duration::from_secs(60 * count);
         let deadline = Deadline { read: minutes(5), deliver: minutes(6) };
-        let result = now_or_never(hydrator.hydrate(&intake, deadline, &mut Tally::default()));
+        let result = now_or_never(hydrator.hydrate(&incoming, deadline, &mut CallStats::default()));
         let result = result.map(|outcome| match outcome {
-            Outcome::Hydrated(hydrated) => hydrated,
-            Outcome::Continued(_) => panic!("there is no retry queue"),
+            HydrationOutcome::Hydrated(hydrated) => hydrated,
+            HydrationOutcome::Continued(_) => panic!("there is no retry queue"),
         });
         assert!(self.script.borrow().is_empty(), "not asked for: {:?}", self.script.borrow());
         result
@@ -114,7 +114,7 @@ impl ShardReader for &World {
         };
         match self.answer(format!("iterator {position}")) {
             Answer::Iterator => Ok(ShardIterator(self.log.borrow().len().to_string())),
-            Answer::Refused(refusal) => Err(ReadError::Refusal(refusal)),
+            Answer::Refused(rejection) => Err(ReadError::Rejected(rejection)),
             Answer::Fault(kind) => Err(ReadError::Fault(fault(kind))),
             answer => self.unfit(&answer),
         }
@@ -129,7 +129,7 @@ impl ShardReader for &World {
             Answer::Page(records, behind) => page(records, behind, 10),
             Answer::HeavyPage(records, bytes) => page(records, Some(0), bytes),
             Answer::LastPage(records) => page(records, Some(0), 10).map(|page| Page { next: None, ..page }),
-            Answer::Refused(refusal) => Err(ReadError::Refusal(refusal)),
+            Answer::Refused(rejection) => Err(ReadError::Rejected(rejection)),
             Answer::Fault(kind) => Err(ReadError::Fault(fault(kind))),
             answer => self.unfit(&answer),
         }
@@ -137,7 +137,7 @@ impl ShardReader for &World {
 }
 
 impl Outbox for &World {
-    async fn send(&self, message: &Message) -> Result<String, SendError> {
+    async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
         match self.answer("send".to_owned()) {
             Answer::Taken => {
                 self.queue.borrow_mut().push(message.clone());

@@ -144,7 +144,7 @@ fn later_records_in_the_place_of_a_trimmed_start_are_taken_if_they_are_in_the_ra
 /// Third way: the sequence number is refused. It is the same answer as for a stream that was created anew.
 #[test]
 fn a_refused_start_is_looked_for_by_time_and_judged_by_its_age() {
-    let refused = [Refused(Refusal::InvalidArgument), Iterator];
+    let refused = [Refused(Rejection::InvalidArgument), Iterator];
     let asked = |age: i64| vec!["iterator at 10".to_owned(), format!("iterator from {} min ago", age / MINUTE)];
     for age in [YOUNG, OLD] {
         let script = [&refused[..], &[Page(kinesis(&[11, 12]), Some(1)), Taken]].concat();
@@ -157,8 +157,10 @@ fn a_refused_start_is_looked_for_by_time_and_judged_by_its_age() {
         let (log, result) = read(&failed(STREAM, age), &script);
         assert_eq!(log[..2], asked(age));
         assert_eq!(result, found(status, &[]));
-        let (_, result) =
-            read(&failed(STREAM, age), &[Refused(Refusal::InvalidArgument), Refused(Refusal::InvalidArgument), Taken]);
+        let (_, result) = read(
+            &failed(STREAM, age),
+            &[Refused(Rejection::InvalidArgument), Refused(Rejection::InvalidArgument), Taken],
+        );
         assert_eq!(result, found(status, &[]));
     }
 }
@@ -168,7 +170,7 @@ fn a_refused_start_is_looked_for_by_time_and_judged_by_its_age() {
 #[test]
 fn a_refused_moment_does_not_make_the_stream_another() {
     let tip = || Page(vec![], Some(0));
-    let script = [Iterator, tip(), tip(), Refused(Refusal::InvalidArgument)];
+    let script = [Iterator, tip(), tip(), Refused(Rejection::InvalidArgument)];
     assert_eq!(read(&failed(STREAM, YOUNG), &script).1, error("RangeNotReached"));
     let script = [&script[..], &[Taken]].concat();
     assert_eq!(read(&failed(STREAM, OLD), &script).1, found(Status::Expired, &[]));
@@ -178,7 +180,7 @@ fn a_refused_moment_does_not_make_the_stream_another() {
 fn without_an_arrival_time_the_range_is_looked_for_from_the_horizon() {
     let mut record = failed(STREAM, OLD);
     record["KinesisBatchInfo"].as_object_mut().unwrap().remove("approximateArrivalOfFirstRecord");
-    let script = [Refused(Refusal::InvalidArgument), Iterator, Page(kinesis(&[9, 12]), Some(1)), Taken];
+    let script = [Refused(Rejection::InvalidArgument), Iterator, Page(kinesis(&[9, 12]), Some(1)), Taken];
     let (log, result) = read(&record, &script);
     assert_eq!(log[1], "iterator at the horizon");
     assert_eq!(result, found(Status::Partial, &["12"]));
@@ -187,7 +189,7 @@ fn without_an_arrival_time_the_range_is_looked_for_from_the_horizon() {
 /// DynamoDB raises an error for what is trimmed, at either call.
 #[test]
 fn a_trimmed_change_is_followed_from_the_horizon() {
-    let script = [Refused(Refusal::Trimmed), Iterator, Page(changes(&[11, 12]), None), Taken];
+    let script = [Refused(Rejection::Trimmed), Iterator, Page(changes(&[11, 12]), None), Taken];
     let (log, result) = read(&failed(TABLE, OLD), &script);
     assert_eq!(log, ["iterator at 10", "iterator at the horizon", "page of 3"]);
     assert_eq!(result, found(Status::Partial, &["11", "12"]));
@@ -195,7 +197,7 @@ fn a_trimmed_change_is_followed_from_the_horizon() {
     let script = [
         Iterator,
         Page(changes(&[10]), None),
-        Refused(Refusal::Trimmed),
+        Refused(Rejection::Trimmed),
         Iterator,
         Page(changes(&[10, 12]), None),
         Taken,
@@ -204,7 +206,7 @@ fn a_trimmed_change_is_followed_from_the_horizon() {
     assert_eq!(log[4..], ["iterator at the horizon", "wait 500", "page of 2"]);
     assert_eq!(result, found(Status::Partial, &["10", "12"]));
 
-    let script = [Refused(Refusal::Trimmed), Iterator, Page(changes(&[13]), None), Taken];
+    let script = [Refused(Rejection::Trimmed), Iterator, Page(changes(&[13]), None), Taken];
     assert_eq!(read(&failed(TABLE, OLD), &script).1, found(Status::Expired, &[]));
 }
 
@@ -277,7 +279,7 @@ fn records_are_expired_where_the_shard_goes_on_without_them() {
         }
         for script in [
             vec![Iterator, LastPage(vec![]), Taken],
-            vec![Refused(Refusal::Trimmed), Iterator, Page(changes(&[13]), None), Taken],
+            vec![Refused(Rejection::Trimmed), Iterator, Page(changes(&[13]), None), Taken],
         ] {
             assert_eq!(read(&failed(TABLE, age), &script).1, found(Status::Expired, &[]), "{script:?}");
         }
@@ -300,10 +302,10 @@ fn an_expired_iterator_is_renewed_after_the_last_record_read() {
     for (arn, numbers) in [(STREAM, kinesis as fn(&[u64]) -> Vec<_>), (TABLE, changes)] {
         let script = [
             Iterator,
-            Refused(Refusal::ExpiredIterator),
+            Refused(Rejection::ExpiredIterator),
             Iterator,
             Page(numbers(&[10, 11]), None),
-            Refused(Refusal::ExpiredIterator),
+            Refused(Rejection::ExpiredIterator),
             Iterator,
             Page(numbers(&[12]), None),
             Taken,
@@ -328,13 +330,13 @@ fn an_expired_iterator_is_renewed_after_the_last_record_read() {
 
 #[test]
 fn iterators_that_never_live_to_see_a_page_are_given_up() {
-    let script = vec![[Iterator, Refused(Refusal::ExpiredIterator)]; 6].concat();
+    let script = vec![[Iterator, Refused(Rejection::ExpiredIterator)]; 6].concat();
     assert_eq!(read(&failed(STREAM, YOUNG), &script).1, error("RangeNotReached"));
 }
 
 #[test]
 fn a_stream_that_is_not_there_is_gone_and_one_deleted_under_the_walk_is_partial() {
-    let gone = || Refused(Refusal::NotFound);
+    let gone = || Refused(Rejection::NotFound);
     let (log, result) = read(&failed(STREAM, OLD), &[gone(), Taken]);
     assert_eq!((log.len(), result), (1, found(Status::Gone, &[])));
     let script = [Iterator, Page(kinesis(&[10, 11]), Some(1)), gone(), gone(), Taken];
@@ -343,7 +345,7 @@ fn a_stream_that_is_not_there_is_gone_and_one_deleted_under_the_walk_is_partial(
 
 #[test]
 fn one_answer_is_no_proof_that_the_stream_of_a_young_batch_is_gone() {
-    let gone = || Refused(Refusal::NotFound);
+    let gone = || Refused(Rejection::NotFound);
     let (log, result) = read(&failed(STREAM, YOUNG), &[gone(), gone(), Taken]);
     assert_eq!((log, result), (steps(&["iterator at 10", "wait 500", "iterator at 10"]), found(Status::Gone, &[])));
     let script = [gone(), Iterator, Page(kinesis(&[10, 11]), Some(1)), gone(), Iterator, Page(kinesis(&[12]), None)];

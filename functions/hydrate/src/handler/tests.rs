@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hydration::arn::StreamArn;
 use hydration::error::{Fault, FaultKind};
 use hydration::hydrator::Settings;
-use hydration::message::{AttributeValue, Message};
+use hydration::message::{MessageAttributeValue, OutgoingMessage};
 use hydration::ports::{Page, Position, PutOutcome, ReadError, SendError, ShardIterator};
 use hydration::record::{KinesisRecord, StreamRecord};
 use hydration::sequence_number::SequenceNumber;
@@ -27,7 +27,7 @@ const TIME: u64 = 60;
 #[derive(Clone)]
 struct World {
     start: Instant,
-    queue: Rc<RefCell<Vec<Message>>>,
+    queue: Rc<RefCell<Vec<OutgoingMessage>>>,
     bucket: Rc<RefCell<Vec<(String, Bytes)>>>,
     reads: Rc<Cell<u32>>,
     /// Milliseconds by which the system's clock was set forward.
@@ -76,7 +76,7 @@ fn record(number: &str) -> StreamRecord {
 }
 
 impl Outbox for World {
-    async fn send(&self, message: &Message) -> Result<String, SendError> {
+    async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
         self.queue.borrow_mut().push(message.clone());
         Ok(format!("message-{}", self.queue.borrow().len()))
     }
@@ -153,8 +153,8 @@ impl World {
         let values = queue.iter().flat_map(|message| &message.attributes).filter(|attribute| attribute.name == name);
         values
             .map(|attribute| match &attribute.value {
-                AttributeValue::String(text) => text.clone(),
-                AttributeValue::Number(number) => number.to_string(),
+                MessageAttributeValue::String(text) => text.clone(),
+                MessageAttributeValue::Number(number) => number.to_string(),
             })
             .collect()
     }

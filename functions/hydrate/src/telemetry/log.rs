@@ -12,12 +12,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::InvalidConfiguration;
-use crate::telemetry::About;
+use crate::telemetry::BatchContext;
 
 const SERVICE: &str = "hydrate";
 
-/// Whatever the level asked for, dependencies speak at WARN and above only: the SDK and the runtime write whole
-/// events and answers at TRACE, and those are record data.
+/// Starts logging. Dependencies log at WARN and above only, whatever the level is: at TRACE the SDK and the runtime
+/// write whole events and responses, which are record data.
 pub fn start(level: Option<&str>) {
     let level = match level.unwrap_or_default().to_ascii_uppercase().as_str() {
         "TRACE" => LevelFilter::TRACE,
@@ -38,7 +38,7 @@ pub fn start(level: Option<&str>) {
     let _ = tracing_subscriber::registry().with(format).with(targets).try_init();
 }
 
-pub fn refused(function_name: &str, error: &InvalidConfiguration) {
+pub fn configuration_invalid(function_name: &str, error: &InvalidConfiguration) {
     tracing::error!(
         service = SERVICE,
         function_name,
@@ -49,18 +49,18 @@ pub fn refused(function_name: &str, error: &InvalidConfiguration) {
     );
 }
 
-/// A batch's line: what every one of them says, then the fields of this one. The level is not known when the program
-/// is compiled, and `tracing` wants it then.
+/// The log line of a batch: the fields of every line, then those of this one. The macro is needed because `tracing`
+/// takes the level only as a constant.
 macro_rules! line {
-    ($level:expr, $about:expr, $($field:tt)*) => {
+    ($level:expr, $context:expr, $($field:tt)*) => {
         match $level {
-            Level::ERROR => line!(@at tracing::error, $about, $($field)*),
-            Level::WARN => line!(@at tracing::warn, $about, $($field)*),
-            _ => line!(@at tracing::info, $about, $($field)*),
+            Level::ERROR => line!(@at tracing::error, $context, $($field)*),
+            Level::WARN => line!(@at tracing::warn, $context, $($field)*),
+            _ => line!(@at tracing::info, $context, $($field)*),
         }
     };
-    (@at $log:path, $about:expr, $($field:tt)*) => {{
-        let About { invocation, batch, tally, duration } = $about;
+    (@at $log:path, $context:expr, $($field:tt)*) => {{
+        let BatchContext { invocation, batch, stats, duration } = $context;
         $log!(
             service = SERVICE,
             function_name = invocation.function_name,
@@ -76,16 +76,16 @@ macro_rules! line {
             start_sequence_number = batch.and_then(|batch| batch.start.as_ref()).map(|number| number.as_str()),
             end_sequence_number = batch.and_then(|batch| batch.end.as_ref()).map(|number| number.as_str()),
             expected_records = batch.and_then(|batch| batch.batch_size),
-            read_calls = tally.read_calls,
-            iterators = tally.iterators,
-            throttles = tally.throttles,
+            read_calls = stats.read_calls,
+            iterators = stats.iterators,
+            throttles = stats.throttles,
             duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             $($field)*
         )
     }};
 }
 
-pub fn hydrated(about: About<'_>, hydrated: &Hydrated) {
+pub fn hydrated(context: BatchContext<'_>, hydrated: &Hydrated) {
     let level = match hydrated.verdict.status {
         Status::Complete | Status::Superset => Level::INFO,
         _ => Level::WARN,
@@ -95,7 +95,7 @@ pub fn hydrated(about: About<'_>, hydrated: &Hydrated) {
     let message_bytes: usize = hydrated.sent.iter().map(|sent| sent.bytes).sum();
     line!(
         level,
-        about,
+        context,
         id = hydrated.id,
         status = hydrated.verdict.status.as_str(),
         reason = hydrated.verdict.reason,
@@ -111,12 +111,12 @@ pub fn hydrated(about: About<'_>, hydrated: &Hydrated) {
     );
 }
 
-pub fn continued(about: About<'_>, continued: &Continued) {
+pub fn continued(context: BatchContext<'_>, continued: &Continued) {
     let message_ids: Vec<&str> = continued.sent.iter().map(|sent| sent.message_id.as_str()).collect();
     let overflow: Vec<&str> = continued.sent.iter().filter_map(|sent| sent.overflow.as_deref()).collect();
     line!(
         Level::WARN,
-        about,
+        context,
         id = continued.id,
         error_type = continued.cause.kind(),
         error = %continued.cause,
@@ -128,7 +128,7 @@ pub fn continued(about: About<'_>, continued: &Continued) {
     );
 }
 
-pub fn failed(about: About<'_>, error: &HydrateError) {
-    let id = about.batch.map(FailedBatch::id);
-    line!(Level::ERROR, about, id, error_type = error.kind(), error = %error, "batch failed");
+pub fn failed(context: BatchContext<'_>, error: &HydrateError) {
+    let id = context.batch.map(FailedBatch::id);
+    line!(Level::ERROR, context, id, error_type = error.kind(), error = %error, "batch failed");
 }

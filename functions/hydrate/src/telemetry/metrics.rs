@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use hydration::error::HydrateError;
 use hydration::hydrator::{Continued, Hydrated};
-use hydration::retry::Tally;
+use hydration::retry::CallStats;
 use metrique::ServiceMetrics;
 use metrique::emf::Emf;
 use metrique::unit::{Byte, Count, Millisecond, Second};
@@ -36,7 +36,7 @@ struct FailedCount {
     batches_failed: u64,
 }
 
-/// Batches of which the retry queue holds the rest, by the error that stopped them.
+/// Batches whose rest is on the retry queue, by the error that stopped them.
 #[metrics(emf::dimension_sets = [["FunctionName", "ErrorType"]], rename_all = "PascalCase")]
 struct ContinuedCount {
     #[metrics(timestamp)]
@@ -69,14 +69,14 @@ struct BatchMetrics {
     duration: u64,
 }
 
-/// Directs all metrics there, once for the process.
+/// Starts writing all metrics to `output`, once in the process.
 pub fn start(output: impl std::io::Write + Send + Sync + 'static) {
     let output = Emf::no_validations(NAMESPACE.to_owned(), vec![vec![]]).output_to(output);
-    // The handle would detach the sink when dropped; it is to last as long as the process.
+    // Dropping the handle would detach the sink, which is needed until the process ends.
     std::mem::forget(ServiceMetrics::write_directly_to(output));
 }
 
-pub fn hydrated(function_name: &str, hydrated: &Hydrated, tally: &Tally, duration: Duration) {
+pub fn hydrated(function_name: &str, hydrated: &Hydrated, stats: &CallStats, duration: Duration) {
     let count = HydratedCount {
         timestamp: SystemTime::now(),
         function_name: function_name.to_owned(),
@@ -87,13 +87,13 @@ pub fn hydrated(function_name: &str, hydrated: &Hydrated, tally: &Tally, duratio
         records_recovered: Some(hydrated.recovered_records),
         records_missing: Some(hydrated.verdict.missing.unwrap_or(0)),
         oldest_record_age: hydrated.oldest_record_age.map(|millis| (millis.max(0) / 1000).unsigned_abs()),
-        ..cost(function_name, tally, duration)
+        ..cost(function_name, stats, duration)
     };
     drop(count.append_on_drop(ServiceMetrics::sink()));
     drop(metrics.append_on_drop(ServiceMetrics::sink()));
 }
 
-pub fn continued(function_name: &str, continued: &Continued, tally: &Tally, duration: Duration) {
+pub fn continued(function_name: &str, continued: &Continued, stats: &CallStats, duration: Duration) {
     let count = ContinuedCount {
         timestamp: SystemTime::now(),
         function_name: function_name.to_owned(),
@@ -101,10 +101,10 @@ pub fn continued(function_name: &str, continued: &Continued, tally: &Tally, dura
         batches_continued: 1,
     };
     drop(count.append_on_drop(ServiceMetrics::sink()));
-    drop(cost(function_name, tally, duration).append_on_drop(ServiceMetrics::sink()));
+    drop(cost(function_name, stats, duration).append_on_drop(ServiceMetrics::sink()));
 }
 
-pub fn failed(function_name: &str, error: &HydrateError, tally: &Tally, duration: Duration) {
+pub fn failed(function_name: &str, error: &HydrateError, stats: &CallStats, duration: Duration) {
     let count = FailedCount {
         timestamp: SystemTime::now(),
         function_name: function_name.to_owned(),
@@ -112,19 +112,19 @@ pub fn failed(function_name: &str, error: &HydrateError, tally: &Tally, duration
         batches_failed: 1,
     };
     drop(count.append_on_drop(ServiceMetrics::sink()));
-    drop(cost(function_name, tally, duration).append_on_drop(ServiceMetrics::sink()));
+    drop(cost(function_name, stats, duration).append_on_drop(ServiceMetrics::sink()));
 }
 
-fn cost(function_name: &str, tally: &Tally, duration: Duration) -> BatchMetrics {
+fn cost(function_name: &str, stats: &CallStats, duration: Duration) -> BatchMetrics {
     BatchMetrics {
         timestamp: SystemTime::now(),
         function_name: function_name.to_owned(),
         records_recovered: None,
         records_missing: None,
         oldest_record_age: None,
-        read_calls: u64::from(tally.read_calls),
-        throttles: u64::from(tally.throttles),
-        overflow_bytes: tally.overflow_bytes,
+        read_calls: u64::from(stats.read_calls),
+        throttles: u64::from(stats.throttles),
+        overflow_bytes: stats.overflow_bytes,
         duration: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
     }
 }

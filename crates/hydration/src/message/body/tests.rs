@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
 use super::*;
-use crate::intake::{Intake, recognize};
+use crate::incoming::{IncomingMessage, recognize};
 
 fn part(records: &[&str], view: Option<&[&str]>) -> Part {
     Part {
@@ -35,7 +35,7 @@ fn hydration() -> Hydration {
 
 fn fields(text: &str) -> Object {
     match recognize(text).pop() {
-        Some(Ok(Intake::Batch(record))) => record.fields,
+        Some(Ok(IncomingMessage::FailedBatch(record))) => record.fields,
         other => panic!("no record: {other:?}"),
     }
 }
@@ -51,7 +51,9 @@ fn keys(body: &str) -> Vec<String> {
 fn the_keys_stand_in_the_contract_s_order() {
     let fields = fields(&format!(r#"{{"version" : "1.0" ,{INFO},"z":1.10}}"#));
     let part = part(&[r#"{"a":1}"#, "{}"], Some(&["1", "2"]));
-    let body = Body::new(Subject::Batch(&fields, Source::Kinesis), hydration(), &part).build(true);
+    let body =
+        Body::new(OriginalMessage::InvocationRecord { fields: &fields, source: Source::Kinesis }, hydration(), &part)
+            .build(true);
     let expected = [
         r#"{"version":"1.0","#,
         INFO,
@@ -76,7 +78,9 @@ fn the_message_says_whether_its_view_is_there() {
         for (source, key) in [(Source::Kinesis, "KinesisBatch"), (Source::DynamoDb, "DDBStreamBatch")] {
             let part = part(&["{}"], view);
             let hydration = Hydration { decoded_view, ..hydration() };
-            let body = Body::new(Subject::Batch(&fields, source), hydration, &part).build(with_view);
+            let body =
+                Body::new(OriginalMessage::InvocationRecord { fields: &fields, source: source }, hydration, &part)
+                    .build(with_view);
             assert!(body.contains(&format!(r#""decodedView":"{expected}""#)), "{body}");
             assert_eq!(keys(&body).contains(&key.to_owned()), has_key, "{body}");
         }
@@ -88,7 +92,9 @@ fn a_record_s_key_of_the_name_of_ours_is_not_kept_however_it_is_spelt() {
     let hostile = r#""Records":[1],"\u0052ecords":2,"KinesisBatch":3,"DDBStreamBatch":4,"hydration":5,"payload":"6""#;
     let fields = fields(&format!(r#"{{{hostile},{INFO},"\u0068ydration":7}}"#));
     let part = part(&["{}"], Some(&["1"]));
-    let body = Body::new(Subject::Batch(&fields, Source::Kinesis), hydration(), &part).build(true);
+    let body =
+        Body::new(OriginalMessage::InvocationRecord { fields: &fields, source: Source::Kinesis }, hydration(), &part)
+            .build(true);
     assert_eq!(keys(&body), ["KinesisBatchInfo", "hydration", "KinesisBatch", "Records"]);
     assert!(body.ends_with(r#""Records":[{}]}"#), "{body}");
 }
@@ -107,7 +113,7 @@ fn what_is_unrecognized_is_kept_as_the_value_or_the_text_that_it_is() {
         (deep.as_str(), format!("\"{deep}\"")),
     ] {
         let part = Part::default();
-        let body = Body::new(Subject::Unrecognized(text), hydration(), &part);
+        let body = Body::new(OriginalMessage::Unrecognized(text), hydration(), &part);
         assert!(!body.has_view());
         let text = body.build(true);
         assert_eq!(Object::from_str(&text).unwrap().get("unrecognized").unwrap().get(), expected);
@@ -164,7 +170,7 @@ proptest! {
             }
             written.join(",")
         });
-        let body = Body::new(Subject::Batch(&fields, Source::Kinesis), hydration(), &part);
+        let body = Body::new(OriginalMessage::InvocationRecord { fields: &fields, source: Source::Kinesis }, hydration(), &part);
         let text = body.build(with_view);
 
         prop_assert_eq!(body.size(with_view), text.len());
@@ -173,7 +179,7 @@ proptest! {
             |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
         prop_assert!(text.chars().all(is_accepted), "{:?}", text);
 
-        let is_ours = |name: &str| OUR_KEYS.contains(&name) || name == "payload";
+        let is_ours = |name: &str| RESERVED_KEYS.contains(&name) || name == "payload";
         let mut expected: Vec<String> = fields.iter().map(|(name, _)| name.to_owned()).filter(|name| !is_ours(name)).collect();
         expected.push("hydration".to_owned());
         if with_view && view.is_some() {

@@ -22,12 +22,12 @@ fn collect(sizes: &[usize], batch_size: Option<u64>, wants_view: bool) -> Vec<Pa
                 view.push_str(&index.to_string());
             }
         });
-        while let Some(part) = collector.full() {
+        while let Some(part) = collector.take_full_part() {
             parts.push(part);
         }
         assert_eq!(collector.total(), index as u64 + 1);
     }
-    parts.push(collector.finish());
+    parts.push(collector.take_last_part());
     parts
 }
 
@@ -37,9 +37,9 @@ fn event_size(part: &Part) -> usize {
 
 /// A batch of so many records whose event has exactly so many bytes.
 fn filling(bytes: usize, records: usize) -> Vec<usize> {
-    let each = (bytes - EVENT_FRAME - (records - 1)) / records;
+    let each = (bytes - EVENT_FRAME_BYTES - (records - 1)) / records;
     let mut sizes = vec![each; records];
-    sizes[0] += bytes - EVENT_FRAME - (records - 1) - each * records;
+    sizes[0] += bytes - EVENT_FRAME_BYTES - (records - 1) - each * records;
     sizes
 }
 
@@ -95,7 +95,7 @@ fn a_view_that_unpacks_beyond_reason_is_left_out_and_the_records_are_not() {
             view.unwrap().push_str(&" ".repeat(MAX_VIEW_BYTES / 2));
         });
     }
-    let part = collector.finish();
+    let part = collector.take_last_part();
     assert_eq!((part.records.as_str(), part.view, part.count), ("{},{}", None, 2));
 }
 
@@ -108,7 +108,7 @@ fn what_sqs_refuses_is_escaped_in_records_and_view_alike() {
             view.unwrap().push_str("\"a\u{FFFE}\"");
         });
     }
-    let part = collector.finish();
+    let part = collector.take_last_part();
     assert_eq!(part.records, r#""\uffff","\uffff""#);
     assert_eq!(part.view.as_deref(), Some(r#""a\ufffe","a\ufffe""#));
 }
@@ -147,7 +147,7 @@ proptest! {
         }
         prop_assert_eq!(start, sizes.len());
 
-        let whole = texts.iter().map(String::len).sum::<usize>() + sizes.len().saturating_sub(1) + EVENT_FRAME;
+        let whole = texts.iter().map(String::len).sum::<usize>() + sizes.len().saturating_sub(1) + EVENT_FRAME_BYTES;
         let was_one_event = batch_size.is_some_and(|size| sizes.len() as u64 <= size) && whole <= MAX_EVENT_BYTES;
         if was_one_event {
             prop_assert_eq!(parts.len(), 1);

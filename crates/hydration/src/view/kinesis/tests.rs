@@ -5,7 +5,7 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::kpl::tests::{Message, aggregate};
+use crate::kpl::tests::{ProtobufMessage, aggregate};
 
 const MIB: usize = 1024 * 1024;
 
@@ -82,9 +82,9 @@ fn damaged_gzip_is_bytes() {
 
 #[test]
 fn unpacking_stops_at_its_limit() {
-    let fits = gzip(&vec![b'x'; UNPACKING_LIMIT]);
-    assert_eq!(view(&fits).len(), UNPACKING_LIMIT + 2);
-    let exceeds = gzip(&vec![b'x'; UNPACKING_LIMIT + 1]);
+    let fits = gzip(&vec![b'x'; MAX_UNPACKED_BYTES]);
+    assert_eq!(view(&fits).len(), MAX_UNPACKED_BYTES + 2);
+    let exceeds = gzip(&vec![b'x'; MAX_UNPACKED_BYTES + 1]);
     assert_eq!(view(&exceeds), binary(exceeds.len()));
 }
 
@@ -143,8 +143,8 @@ fn the_records_of_an_aggregate_share_one_limit() {
 
 #[test]
 fn a_key_told_by_every_record_does_not_multiply_without_end() {
-    let entry = Message::default().number(1, 0).bytes(3, b"").0;
-    let mut message = Message::default().bytes(1, "\u{1}".repeat(256).as_bytes());
+    let entry = ProtobufMessage::default().number(1, 0).bytes(3, b"").0;
+    let mut message = ProtobufMessage::default().bytes(1, "\u{1}".repeat(256).as_bytes());
     for _ in 0..100_000 {
         message = message.bytes(3, &entry);
     }
@@ -166,7 +166,7 @@ proptest! {
         prop_assert!(is_one_value(&view(&gzip(&data))));
         prop_assert!(is_one_value(&view(&[&[0x1F, 0x8B, 8, 0][..], &data].concat())));
         prop_assert!(is_one_value(&view(&aggregate(&[("key", &data), ("key", &gzip(&data))]))));
-        prop_assert!(is_one_value(&view(&Message(data).sealed())));
+        prop_assert!(is_one_value(&view(&ProtobufMessage(data).sealed())));
     }
 
     #[test]

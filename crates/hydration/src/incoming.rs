@@ -1,8 +1,7 @@
-//! Recognition of a message by its shape alone.
+//! Incoming messages, recognized by their shape alone.
 //!
 //! A message is an invocation record, an SNS notification or event around one, or Lambda's asynchronous-failure
-//! document around such an event. Whatever else it is was still sent to the topic by somebody, and is delivered
-//! too: a person must see it.
+//! document around such an event. Any other message on the topic is delivered too, because a person must see it.
 
 use serde_json::value::RawValue;
 
@@ -10,46 +9,49 @@ use crate::error::HydrateError;
 use crate::invocation_record::{FailedBatch, InvocationRecord};
 use crate::json::{self, Object};
 
-/// Envelopes inside envelopes that are opened: failure document, SNS event, notification, record.
-const MAX_ENVELOPES: u32 = 4;
+/// Envelopes within envelopes: failure document, SNS event, notification, invocation record.
+const MAX_ENVELOPE_LEVELS: u32 = 4;
 
-/// What a message holds.
+/// A message that the function or the tool is asked to hydrate.
 #[derive(Debug, Clone)]
-pub enum Intake {
-    Batch(Box<InvocationRecord>),
+pub enum IncomingMessage {
+    FailedBatch(Box<InvocationRecord>),
     Unrecognized(Unrecognized),
 }
 
-impl Intake {
+impl IncomingMessage {
     pub fn batch(&self) -> Option<&FailedBatch> {
         match self {
-            Self::Batch(record) => Some(&record.batch),
+            Self::FailedBatch(record) => Some(&record.batch),
             Self::Unrecognized(_) => None,
         }
     }
 }
 
-/// A message that is not a stream failure.
+/// A message that is not about a failed batch.
 #[derive(Debug, Clone)]
 pub struct Unrecognized {
     pub text: String,
-    /// What is wrong with it, for a person; never a quotation.
+    /// The reason why it is not recognized, without a quotation.
     pub why: String,
 }
 
-/// Takes a message apart. Several items come only of an SNS event with several records.
-pub fn recognize(text: &str) -> Vec<Result<Intake, HydrateError>> {
-    open_or_keep(text, MAX_ENVELOPES)
+/// One message of a text, or the error that stands for it.
+pub type Recognized = Result<IncomingMessage, HydrateError>;
+
+/// Recognizes the messages in a text. Only an SNS event with several records holds several.
+pub fn recognize(text: &str) -> Vec<Recognized> {
+    recognize_or_keep(text, MAX_ENVELOPE_LEVELS)
 }
 
-/// `Err` says why the text is none of the shapes.
-fn open(text: &str, envelopes: u32) -> Result<Vec<Result<Intake, HydrateError>>, String> {
-    // Some writers open their text with a byte order mark.
+/// Opens envelopes until it finds messages. The error says why the text has none of the shapes.
+fn open_envelopes(text: &str, max_levels: u32) -> Result<Vec<Recognized>, String> {
+    // Some writers begin their text with a byte order mark.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     if is_overflow_pointer(text) {
         return Ok(vec![Err(HydrateError::AlreadyHydrated)]);
     }
-    // Fields that nobody reads here are passed on as they are, however deep they nest.
+    // The syntax is checked without a limit on nesting: fields that are not read here may nest deeply.
     if serde_json::from_str::<&RawValue>(text).is_err() {
         return Err("it is not well-formed JSON".to_owned());
     }
@@ -57,19 +59,20 @@ fn open(text: &str, envelopes: u32) -> Result<Vec<Result<Intake, HydrateError>>,
     if is_hydrated(&fields) {
         return Ok(vec![Err(HydrateError::AlreadyHydrated)]);
     }
-    if InvocationRecord::is_meant_by(&fields) {
+    if InvocationRecord::has_batch_info(&fields) {
         let safe = Object::from_str(&json::sqs_safe(text.to_owned())).unwrap_or(fields);
-        return InvocationRecord::read(safe).map(|record| vec![Ok(Intake::Batch(Box::new(record)))]);
+        return InvocationRecord::from_fields(safe)
+            .map(|record| vec![Ok(IncomingMessage::FailedBatch(Box::new(record)))]);
     }
-    if envelopes > 0 {
+    if max_levels > 0 {
         if let Some(messages) = sns_event(&fields) {
-            return Ok(messages.iter().flat_map(|message| open_or_keep(message, envelopes - 1)).collect());
+            return Ok(messages.iter().flat_map(|message| recognize_or_keep(message, max_levels - 1)).collect());
         }
         if let Some(message) = notification(&fields) {
-            return Ok(open_or_keep(&message, envelopes - 1));
+            return Ok(recognize_or_keep(&message, max_levels - 1));
         }
         if let Some(payload) = fields.get("requestPayload")
-            && let Ok(items) = open(payload.get(), envelopes - 1)
+            && let Ok(items) = open_envelopes(payload.get(), max_levels - 1)
         {
             return Ok(items);
         }
@@ -77,15 +80,16 @@ fn open(text: &str, envelopes: u32) -> Result<Vec<Result<Intake, HydrateError>>,
     Err("it has neither KinesisBatchInfo nor DDBStreamBatchInfo".to_owned())
 }
 
-fn open_or_keep(text: &str, envelopes: u32) -> Vec<Result<Intake, HydrateError>> {
-    open(text, envelopes)
-        .unwrap_or_else(|why| vec![Ok(Intake::Unrecognized(Unrecognized { text: text.to_owned(), why }))])
+/// Recognizes the messages in a text, or keeps the text as an unrecognized message.
+fn recognize_or_keep(text: &str, max_levels: u32) -> Vec<Recognized> {
+    open_envelopes(text, max_levels)
+        .unwrap_or_else(|why| vec![Ok(IncomingMessage::Unrecognized(Unrecognized { text: text.to_owned(), why }))])
 }
 
-/// The messages of an SNS event, `Records[].Sns.Message`; `None` when it is no SNS event.
+/// The messages of an SNS event, `Records[].Sns.Message`. `None` if it is not an SNS event.
 ///
-/// The one field is read by hand: a typed envelope refuses an event that lacks a trifle, an `UnsubscribeUrl`
-/// (<https://github.com/aws/aws-lambda-rust-runtime/issues/966>), and with it the batch.
+/// Only this field is read. The type of `aws_lambda_events` rejects an event without `UnsubscribeUrl`
+/// (<https://github.com/aws/aws-lambda-rust-runtime/issues/966>), and the batch would be lost.
 pub fn sns_event(fields: &Object) -> Option<Vec<String>> {
     let records: Vec<Object> = serde_json::from_str(fields.get("Records")?.get()).ok()?;
     let messages: Option<Vec<String>> = records
@@ -104,13 +108,13 @@ fn notification(fields: &Object) -> Option<String> {
     (fields.string("Type")? == "Notification").then(|| fields.string("Message")).flatten()
 }
 
-/// A queue wired to the function that fills it must not loop.
+/// Returns true for a hydrated message. If the hydrated queue invoked this function, messages would loop.
 fn is_hydrated(fields: &Object) -> bool {
     let hydration = fields.get("hydration").and_then(|raw| Object::from_str(raw.get()).ok());
     hydration.is_some_and(|hydration| hydration.get("version").is_some() && hydration.get("id").is_some())
 }
 
-/// The same message, when it lies in the overflow bucket.
+/// Returns true for a hydrated message whose content is in the overflow bucket.
 fn is_overflow_pointer(text: &str) -> bool {
     let fields: Result<Vec<&RawValue>, _> = serde_json::from_str(text);
     fields.is_ok_and(|fields| {

@@ -1,4 +1,4 @@
-//! What the function answers, and how it fails.
+//! The function's response and its error.
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use hydration::error::HydrateError;
@@ -8,14 +8,14 @@ use serde::Serialize;
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
-    /// To SNS, or to whoever invoked the function by hand.
+pub enum HandlerResponse {
+    /// The response to SNS or to a direct invocation.
     Batches { batches: Vec<SentBatch> },
-    /// To an event source mapping of a queue.
-    Queue(SqsBatchResponse),
+    /// The response to an event source mapping of an SQS queue: the messages that failed.
+    Sqs(SqsBatchResponse),
 }
 
-/// One message that was sent.
+/// A message that was sent.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SentBatch {
@@ -39,16 +39,16 @@ impl From<Sent> for SentBatch {
     }
 }
 
-/// Why an invocation fails. The runtime logs it in its Debug form: it holds nothing that may not be logged.
+/// The error of an invocation. The runtime logs its Debug form, so it holds no record data.
 #[derive(Debug)]
-pub struct Failure {
+pub struct HandlerError {
     error_type: &'static str,
     error_message: String,
 }
 
-impl Failure {
-    /// The failure of an event in which `total` batches were tried; there is at least one error.
-    pub fn of(errors: &[HydrateError], total: usize) -> Self {
+impl HandlerError {
+    /// The error for an event of `total` batches, of which at least one failed.
+    pub fn new(errors: &[HydrateError], total: usize) -> Self {
         match errors {
             [error] if total == 1 => Self { error_type: error.kind(), error_message: error.to_string() },
             errors => {
@@ -65,8 +65,8 @@ impl Failure {
     }
 }
 
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
-        Self { error_type: failure.error_type.to_owned(), error_message: failure.error_message }
+impl From<HandlerError> for Diagnostic {
+    fn from(error: HandlerError) -> Self {
+        Self { error_type: error.error_type.to_owned(), error_message: error.error_message }
     }
 }

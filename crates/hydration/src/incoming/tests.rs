@@ -44,8 +44,8 @@ fn found(text: &str) -> Vec<String> {
     recognize(text)
         .into_iter()
         .map(|item| match item {
-            Ok(Intake::Batch(record)) => record.batch.shard_id,
-            Ok(Intake::Unrecognized(message)) => format!("? {}", message.text),
+            Ok(IncomingMessage::FailedBatch(record)) => record.batch.shard_id,
+            Ok(IncomingMessage::Unrecognized(message)) => format!("? {}", message.text),
             Err(error) => error.kind().to_owned(),
         })
         .collect()
@@ -83,7 +83,7 @@ fn each_of_several_is_taken_for_what_it_is() {
 #[test]
 fn a_record_keeps_every_field_in_its_order_and_to_the_digit() {
     let text = r#"{"z": 1.10, "KinesisBatchInfo":{"streamArn":"arn:aws:kinesis:us-east-1:123456789012:stream/s","shardId":"s","new":[1E5]},"z":{"a" :1}}"#;
-    let Some(Ok(Intake::Batch(record))) = recognize(text).pop() else { panic!("not recognised") };
+    let Some(Ok(IncomingMessage::FailedBatch(record))) = recognize(text).pop() else { panic!("not recognised") };
     let entries: Vec<(&str, &str)> = record.fields.iter().map(|(key, value)| (key, value.get())).collect();
     assert_eq!(entries[0], ("z", "1.10"));
     assert_eq!(entries[2], ("z", r#"{"a" :1}"#));
@@ -93,7 +93,7 @@ fn a_record_keeps_every_field_in_its_order_and_to_the_digit() {
 #[test]
 fn what_sqs_would_refuse_is_escaped_in_what_is_kept() {
     let text = record("s").to_string().replacen("r-1", "r-\u{FFFF}", 1);
-    let Some(Ok(Intake::Batch(record))) = recognize(&text).pop() else { panic!("not recognised") };
+    let Some(Ok(IncomingMessage::FailedBatch(record))) = recognize(&text).pop() else { panic!("not recognised") };
     assert_eq!(record.fields.get("requestContext").unwrap().get(), r#"{"requestId":"r-\uffff"}"#);
 }
 
@@ -132,7 +132,9 @@ fn the_reason_says_what_is_wrong_and_quotes_nothing() {
         (r#"{"KinesisBatchInfo":"secret"}"#, "KinesisBatchInfo is not a JSON object"),
         (r#"{"KinesisBatchInfo":{"streamArn":"secret"}}"#, "streamArn"),
     ] {
-        let Some(Ok(Intake::Unrecognized(message))) = recognize(text).pop() else { panic!("recognised: {text}") };
+        let Some(Ok(IncomingMessage::Unrecognized(message))) = recognize(text).pop() else {
+            panic!("recognised: {text}")
+        };
         assert!(message.why.contains(why) && !message.why.contains("secret"), "{}", message.why);
     }
 }
