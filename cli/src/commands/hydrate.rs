@@ -232,7 +232,7 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
             let outcome = match &item {
                 Ok(IncomingMessage::Unrecognized(message)) => Err(HydrateError::NotRecognized(message.why.clone())),
                 Err(error) => Err(error.clone()),
-                Ok(intake) => self.hydrate(intake).await,
+                Ok(message) => self.hydrate(message).await,
             };
             if let Err(error) = outcome {
                 self.context.output.note(format!("{name}: {error}"));
@@ -242,10 +242,10 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
         is_hydrated
     }
 
-    async fn hydrate(&self, intake: &IncomingMessage) -> Result<(), HydrateError> {
+    async fn hydrate(&self, message: &IncomingMessage) -> Result<(), HydrateError> {
         let read = self.context.clock.instant() + READ_TIMEOUT;
         let deadline = Deadline { read, deliver: read + DELIVERY_TIMEOUT };
-        let sent = self.hydrator.hydrate(intake, deadline, &mut CallStats::default()).await?.sent();
+        let sent = self.hydrator.hydrate(message, deadline, &mut CallStats::default()).await?.sent();
         if !self.arguments.send {
             return Ok(());
         }

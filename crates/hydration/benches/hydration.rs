@@ -1,15 +1,12 @@
-//! What a hydration costs beside waiting for the network: a batch of 10,000 records through each of its stations.
+//! The time of a hydration's parts without the network, for a batch of 10,000 records.
 //!
 //! `cargo bench -p hydration`. The release profile favours size, as the function does.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::hint::black_box;
-use std::io::Write;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hydration::arn::{Source, StreamArn};
 use hydration::incoming::{IncomingMessage, recognize};
 use hydration::invocation_record::InvocationRecord;
@@ -17,6 +14,7 @@ use hydration::message::body::{DecodedView, OriginalMessage};
 use hydration::message::{Body, Collector, Hydration, Origin, Part};
 use hydration::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord};
 use hydration::sequence_number::SequenceNumber;
+use hydration::test_support::{InvocationRecordBuilder, KINESIS_STREAM_ARN, gzip};
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 use hydration::{kpl, view};
@@ -27,7 +25,7 @@ const RECORDS: usize = 10_000;
 const SHARD: &str = "shardId-000000000000";
 
 fn stream() -> StreamArn {
-    StreamArn::parse("arn:aws:kinesis:us-east-1:123456789012:stream/orders").unwrap()
+    StreamArn::parse(KINESIS_STREAM_ARN).unwrap()
 }
 
 fn sequence_number(index: usize) -> SequenceNumber {
@@ -79,27 +77,13 @@ fn change(index: usize) -> DynamoDbRecord {
 }
 
 fn invocation_record() -> String {
-    serde_json::json!({
-        "requestContext": {
-            "requestId": "5577e27b-0000-4000-8000-000000000000",
-            "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:orders:live",
-            "condition": "RetryAttemptsExhausted",
-            "approximateInvokeCount": 4,
-        },
-        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
-        "version": "1.0",
-        "timestamp": "2026-11-21T02:51:00.123Z",
-        "KinesisBatchInfo": {
-            "shardId": SHARD,
-            "startSequenceNumber": sequence_number(0).as_str(),
-            "endSequenceNumber": sequence_number(RECORDS - 1).as_str(),
-            "approximateArrivalOfFirstRecord": "2026-11-21T02:50:00.123Z",
-            "approximateArrivalOfLastRecord": "2026-11-21T02:50:30.123Z",
-            "batchSize": RECORDS,
-            "streamArn": stream().as_str(),
-        },
-    })
-    .to_string()
+    let arrival = Timestamp::from_millis(1_789_779_944_662);
+    let (start, end) = (sequence_number(0), sequence_number(RECORDS - 1));
+    let mut record = InvocationRecordBuilder::new(KINESIS_STREAM_ARN, start, end, arrival);
+    record.invoke_count = Some(4);
+    record.executed_version = Some("$LATEST".to_owned());
+    record.batch_size = Some(RECORDS as u64);
+    record.to_json().to_string()
 }
 
 fn batch() -> InvocationRecord {
@@ -171,12 +155,6 @@ fn aggregate() -> Vec<u8> {
     [&[0xF3, 0x89, 0x9A, 0xC2], message.as_slice(), Md5::digest(&message).as_slice()].concat()
 }
 
-fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
-}
-
 fn views(records: &[KinesisRecord]) -> usize {
     let mut out = String::new();
     for record in records {
@@ -185,7 +163,7 @@ fn views(records: &[KinesisRecord]) -> usize {
     out.len()
 }
 
-fn stations(criterion: &mut Criterion) {
+fn parts(criterion: &mut Criterion) {
     let text = invocation_record();
     criterion.bench_function("recognise an invocation record", |bencher| bencher.iter(|| recognize(black_box(&text))));
 
@@ -229,5 +207,5 @@ fn stations(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stations);
+criterion_group!(benches, parts);
 criterion_main!(benches);

@@ -1,12 +1,21 @@
-//! Stand-ins for the world outside the domain, for every test of this workspace (feature `test-support`).
+//! The test kit: everything outside the domain, in memory (feature `test-support`).
 //!
-//! They behave like what they stand for, and keep what they were given: a shard that trims and answers in every way
-//! that AWS does, a queue and a bucket that refuse to overwrite, a clock that moves only when it is told to.
+//! - [`SimulatedAws`] behaves as AWS does: a shard that trims records, a queue, a bucket, a clock.
+//! - [`ScriptedAws`] gives the replies that a test writes down, and records the calls.
+//! - [`MemoryOutbox`] and [`ManualClock`] are the queue, the bucket and the clock alone.
+//! - [`InvocationRecordBuilder`] and [`HydratedMessageBuilder`] make the documents.
+//!
+//! None of it waits, so a test needs no runtime: see [`now_or_never`].
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod clock;
+mod invocation_record;
+mod message;
 mod outbox;
-mod world;
+mod records;
+mod scripted_aws;
+mod simulated_aws;
 
 use std::future::Future;
 use std::io::Write;
@@ -16,21 +25,26 @@ use std::task::{Context, Poll, Waker};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+pub use clock::{ManualClock, START_MILLIS};
+pub use invocation_record::{DYNAMODB_STREAM_ARN, InvocationRecordBuilder, KINESIS_STREAM_ARN};
+pub use message::{BuiltMessage, HydratedMessageBuilder};
 pub use outbox::{MemoryOutbox, sequence_numbers};
-pub use world::{Calls, DAY, InjectedFault, Shard, TrimmedStart, World};
+pub use records::{dynamodb_record, kinesis_record};
+pub use scripted_aws::{Reply, ScriptedAws};
+pub use simulated_aws::{CallLog, DAY_MILLIS, InjectedFault, SimulatedAws, SimulatedShard, TrimmedStart};
 
 use crate::hydrator::Settings;
 use crate::message::part::MAX_PART_BYTES;
 
-/// The result of a future that never waits: no stand-in here does.
+/// The result of a future that never waits.
 pub fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => panic!("a stand-in of the tests waits"),
+        Poll::Pending => panic!("the future waits, and nothing of the test kit does"),
     }
 }
 
-/// The function's settings where only the queue and a bucket called `overflow` are configured.
+/// The function's settings if only the queue and a bucket called `overflow` are configured.
 pub fn settings() -> Settings {
     Settings {
         max_message_bytes: 1_048_576,

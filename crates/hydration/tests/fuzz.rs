@@ -2,15 +2,13 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hydration::incoming::{IncomingMessage, recognize};
 use hydration::invocation_record::InvocationRecord;
 use hydration::json::{self, Object};
 use hydration::kpl::{MAX_PARTITION_KEY_CHARS, deaggregate};
+use hydration::test_support::gzip;
 use hydration::view::{MAX_UNPACKED_BYTES, write_kinesis};
 use md5::{Digest, Md5};
 use proptest::prelude::*;
@@ -182,12 +180,6 @@ const VALUES: &[&str] = &[
     r#"{"a" : [1.0, 2]}"#,
     r#"{"eventSource":"aws:kinesis"}"#,
 ];
-
-fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {

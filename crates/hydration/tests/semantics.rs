@@ -3,32 +3,19 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::time::{Duration, Instant};
-
-use hydration::arn::StreamArn;
 use hydration::error::HydrateError;
-use hydration::hydrator::{Deadline, Hydrator};
+use hydration::hydrator::Hydrator;
 use hydration::incoming::recognize;
-use hydration::ports::{Clock, Page, Position, ReadError, Rejection, ShardIterator, ShardReader};
 use hydration::record::{DynamoDbRecord, Item, KinesisRecord, StreamRecord};
 use hydration::retry::CallStats;
 use hydration::sequence_number::SequenceNumber;
-use hydration::test_support::{MemoryOutbox, now_or_never, settings};
+use hydration::test_support::{ManualClock, SimulatedAws, now_or_never, settings};
 use hydration::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 const SEMANTICS: &str = include_str!("../../../docs/SEMANTICS.md");
 /// The moment at which every example is hydrated.
 const NOW: &str = "2026-11-21T03:00:00.000Z";
-
-struct Shard(Value);
-
-impl Shard {
-    fn records(&self) -> Vec<StreamRecord> {
-        let records = self.0["records"].as_array().cloned().unwrap_or_default();
-        records.iter().map(record).collect()
-    }
-}
 
 fn record(value: &Value) -> StreamRecord {
     let text = |key: &str| value[key].as_str().map(str::to_owned);
@@ -57,45 +44,6 @@ fn record(value: &Value) -> StreamRecord {
     }))
 }
 
-impl ShardReader for Shard {
-    async fn iterator(&self, _: &StreamArn, _: &str, position: &Position) -> Result<ShardIterator, ReadError> {
-        if self.0.get("deleted").is_some() {
-            return Err(ReadError::Rejected(Rejection::NotFound));
-        }
-        let index = match position {
-            Position::At(number) => self.records().partition_point(|record| record.sequence_number() < number),
-            Position::After(number) => self.records().partition_point(|record| record.sequence_number() <= number),
-            Position::AtTimestamp(_) | Position::TrimHorizon => 0,
-        };
-        Ok(ShardIterator(index.to_string()))
-    }
-
-    async fn page(&self, _: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError> {
-        let start: usize = iterator.0.parse().unwrap();
-        let records: Vec<_> = self.records().into_iter().skip(start).take(limit as usize).collect();
-        let next = Some(ShardIterator((start + records.len()).to_string()));
-        Ok(Page { records, next, millis_behind_latest: Some(0), bytes: 0 })
-    }
-}
-
-struct Now;
-
-impl Clock for Now {
-    fn now(&self) -> Timestamp {
-        Timestamp::parse(NOW).unwrap()
-    }
-
-    fn instant(&self) -> Instant {
-        Instant::now()
-    }
-
-    async fn sleep(&self, _: Duration) {}
-
-    fn jitter(&self) -> f64 {
-        0.0
-    }
-}
-
 /// The fenced blocks of a kind and their places: `json record` and so on.
 fn blocks() -> Vec<(String, String)> {
     let mut blocks = vec![];
@@ -109,16 +57,20 @@ fn blocks() -> Vec<(String, String)> {
     blocks
 }
 
-fn hydrate(shard: Value, record: &str) -> Result<String, HydrateError> {
-    let incoming = recognize(record).pop().unwrap().unwrap();
-    let outbox = MemoryOutbox::default();
-    let hydrator = Hydrator::new(Shard(shard), &outbox, Now, settings());
-    let end = Instant::now() + Duration::from_secs(3600);
-    let deadline = Deadline { read: end, deliver: end };
-    let result = now_or_never(hydrator.hydrate(&incoming, deadline, &mut CallStats::default()));
-    let message = outbox.queue.borrow_mut().pop();
-    assert_eq!(message.is_some(), result.is_ok(), "an error delivers nothing");
-    result.map(|_| message.unwrap().body)
+fn hydrate(shard: &Value, record_text: &str) -> Result<String, HydrateError> {
+    let message = recognize(record_text).pop().unwrap().unwrap();
+    let records = shard["records"].as_array().cloned().unwrap_or_default();
+    let now = Timestamp::parse(NOW).unwrap();
+    let mut aws = SimulatedAws::with_records(records.iter().map(record).collect(), now.millis());
+    aws.shard.exists = shard.get("deleted").is_none();
+    // Every example is hydrated at the same time, however long its pauses are.
+    let clock = ManualClock::stopped_at(now.millis());
+    let hydrator = Hydrator::new(&aws, &aws, clock, settings());
+    let deadline = aws.deadline(3_600_000);
+    let result = now_or_never(hydrator.hydrate(&message, deadline, &mut CallStats::default()));
+    let sent = aws.outbox.queue.borrow_mut().pop();
+    assert_eq!(sent.is_some(), result.is_ok(), "an error delivers nothing");
+    result.map(|_| sent.unwrap().body)
 }
 
 /// JSON text without the white space between its tokens.
@@ -141,7 +93,7 @@ fn every_example_of_the_semantics_holds() {
     for (kind, text) in blocks() {
         match kind.as_str() {
             "shard" => shard = serde_json::from_str(&text).expect("a shard block is JSON"),
-            "record" => result = Some(hydrate(shard.clone(), &text)),
+            "record" => result = Some(hydrate(&shard, &text)),
             "message" => {
                 let body = result.take().expect("a record block comes before a message block").unwrap();
                 // As text: the order of the keys and every digit are part of the promise.

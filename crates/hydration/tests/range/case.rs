@@ -6,18 +6,21 @@ use hydration::hydrator::{Hydrated, HydrationOutcome, Hydrator, Settings};
 use hydration::incoming::{IncomingMessage, recognize};
 use hydration::retry::CallStats;
 use hydration::sequence_number::SequenceNumber;
-use hydration::test_support::{DAY, InjectedFault, Shard, TrimmedStart, World, now_or_never};
+use hydration::test_support::{
+    DAY_MILLIS, DYNAMODB_STREAM_ARN, InjectedFault, InvocationRecordBuilder, KINESIS_STREAM_ARN, SimulatedAws,
+    SimulatedShard, TrimmedStart, now_or_never,
+};
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// 2026-11-21T00:00:00Z.
 const EPOCH: i64 = 1_795_219_200_000;
 
 #[derive(Debug, Clone)]
 pub struct Case {
-    pub shard: Shard,
+    pub shard: SimulatedShard,
     /// Indices of the range's ends.
     pub start: usize,
     pub end: usize,
@@ -30,35 +33,20 @@ pub struct Case {
 impl Case {
     fn arn(&self) -> &'static str {
         match self.shard.source {
-            Source::Kinesis => "arn:aws:kinesis:us-east-1:123456789012:stream/orders",
-            Source::DynamoDb => "arn:aws:dynamodb:us-east-1:123456789012:table/Orders/stream/2026-11-20T00:00:00.000",
+            Source::Kinesis => KINESIS_STREAM_ARN,
+            Source::DynamoDb => DYNAMODB_STREAM_ARN,
         }
     }
 
     pub fn record(&self) -> Value {
-        let time = |index: usize| Timestamp::from_millis(self.shard.arrivals[index]).rfc3339();
-        let key = if self.shard.source == Source::Kinesis { "KinesisBatchInfo" } else { "DDBStreamBatchInfo" };
-        let mut info = json!({
-            "shardId": "shardId-000000000000",
-            "startSequenceNumber": self.shard.numbers[self.start].as_str(),
-            "endSequenceNumber": self.shard.numbers[self.end].as_str(),
-            "approximateArrivalOfFirstRecord": time(self.start),
-            "approximateArrivalOfLastRecord": time(self.end),
-            "streamArn": self.arn(),
-        });
-        if let Some(size) = self.batch_size {
-            info["batchSize"] = json!(size);
-        }
-        json!({
-            "requestContext": {
-                "requestId": "5577e27b-0000-4000-8000-000000000000",
-                "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:orders:live",
-                "condition": "RetryAttemptsExhausted",
-            },
-            "version": "1.0",
-            "timestamp": Timestamp::from_millis(self.shard.arrivals[self.end] + 1000).rfc3339(),
-            key: info,
-        })
+        let time = |index: usize| Timestamp::from_millis(self.shard.arrivals[index]);
+        let (start, end) = (&self.shard.numbers[self.start], &self.shard.numbers[self.end]);
+        let mut record = InvocationRecordBuilder::new(self.arn(), start, end, time(self.start));
+        record.last_arrival = Some(time(self.end));
+        record.failed_at = Some(time(self.end).plus_millis(1000));
+        record.batch_size = self.batch_size;
+        record.executed_version = None;
+        record.to_json()
     }
 
     /// Sequence numbers of the range that the stream still holds.
@@ -89,20 +77,20 @@ impl Case {
         }
     }
 
-    pub fn run(&self, settings: &Settings) -> (World, Result<Hydrated, HydrateError>, CallStats) {
-        let world = World::new(self.shard.clone(), self.now, self.faults.clone());
+    pub fn run(&self, settings: &Settings) -> (SimulatedAws, Result<Hydrated, HydrateError>, CallStats) {
+        let aws = SimulatedAws::new(self.shard.clone(), self.now, self.faults.clone());
         let incoming = recognize(&self.record().to_string()).pop().unwrap().unwrap();
         assert!(matches!(incoming, IncomingMessage::FailedBatch(_)));
-        let deadline = world.deadline(15 * 60 * 1000);
+        let deadline = aws.deadline(15 * 60 * 1000);
         let mut stats = CallStats::default();
         let result = {
-            let hydrator = Hydrator::new(&world, &world, &world, settings.clone());
+            let hydrator = Hydrator::new(&aws, &aws, &aws, settings.clone());
             now_or_never(hydrator.hydrate(&incoming, deadline, &mut stats)).map(|outcome| match outcome {
                 HydrationOutcome::Hydrated(hydrated) => hydrated,
                 HydrationOutcome::Continued(_) => panic!("there is no retry queue"),
             })
         };
-        (world, result, stats)
+        (aws, result, stats)
     }
 }
 
@@ -119,7 +107,7 @@ prop_compose! {
         exists in prop::bool::weighted(0.95),
         page_cap in 1_usize..30,
         trimmed in prop_oneof![3 => Just(0.0), 1 => 0.0..1.2_f64],
-    ) -> Shard {
+    ) -> SimulatedShard {
         let (mut number, mut arrival) = (first, EPOCH);
         let (mut numbers, mut arrivals) = (vec![], vec![]);
         for (step, pause) in &steps {
@@ -132,7 +120,7 @@ prop_compose! {
         }
         let source = if is_kinesis { Source::Kinesis } else { Source::DynamoDb };
         let trimmed = ((steps.len() as f64 * trimmed) as usize).min(steps.len());
-        Shard { source, numbers, arrivals, trimmed, trimmed_start, closed, exists, page_cap }
+        SimulatedShard { source, numbers, arrivals, trimmed, trimmed_start, closed, exists, page_cap }
     }
 }
 
@@ -151,7 +139,7 @@ prop_compose! {
         let end = (start + length - 1).min(shard.numbers.len() - 1);
         let batch_size = if exact { Some((end - start + 1) as u64) } else { batch_size };
         // Nothing is trimmed before it is a day old.
-        let newest_trimmed = shard.trimmed.checked_sub(1).map(|index| shard.arrivals[index] + DAY);
+        let newest_trimmed = shard.trimmed.checked_sub(1).map(|index| shard.arrivals[index] + DAY_MILLIS);
         let now = newest_trimmed.unwrap_or(EPOCH).max(*shard.arrivals.last().unwrap()) + age;
         Case { shard, start, end, batch_size, faults: few_in_a_row(faults), now }
     }

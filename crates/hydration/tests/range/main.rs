@@ -7,7 +7,7 @@ mod case;
 mod retries;
 
 use case::{Case, cases, faults};
-use hydration::test_support::{InjectedFault, World, sequence_numbers, settings};
+use hydration::test_support::{InjectedFault, SimulatedAws, sequence_numbers, settings};
 use hydration::verdict::Status;
 use hydration::walk::max_page_records;
 use proptest::prelude::*;
@@ -17,9 +17,9 @@ proptest! {
 
     #[test]
     fn what_is_delivered_is_what_the_range_still_holds(case in cases()) {
-        let (world, result, stats) = case.run(&settings());
+        let (aws, result, stats) = case.run(&settings());
         let hydrated = result.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
-        let bodies = world.bodies();
+        let bodies = aws.bodies();
         let delivered: Vec<String> = bodies.iter().flat_map(sequence_numbers).collect();
         prop_assert_eq!(&delivered, &case.left());
         prop_assert_eq!(hydrated.verdict.status, case.status());
@@ -28,13 +28,13 @@ proptest! {
         prop_assert_eq!(last["hydration"]["status"].as_str(), Some(case.status().as_str()));
         prop_assert_eq!(last["hydration"].get("reason").is_none(), case.status() == Status::Complete);
 
-        let calls = world.calls.borrow();
+        let calls = aws.calls.borrow();
         let cap = max_page_records(case.shard.source);
         prop_assert!(calls.limits.iter().all(|limit| (1..=cap).contains(limit)), "{:?}", calls.limits);
         prop_assert_eq!((calls.iterators, calls.pages), (stats.iterators, stats.read_calls));
         prop_assert!(calls.pages < 500, "{} pages", calls.pages);
         prop_assert!(calls.gaps.iter().all(|gap| *gap >= 125), "reads too close: {:?}", calls.gaps);
-        prop_assert!(world.now.get() - case.now <= 15 * 60 * 1000, "past the deadline");
+        prop_assert!(aws.clock.now_millis() - case.now <= 15 * 60 * 1000, "past the deadline");
     }
 
     #[test]
@@ -43,9 +43,9 @@ proptest! {
         let mut case = Case { batch_size: Some(size), faults: vec![], ..case };
         case.shard.trimmed = 0;
         case.shard.exists = true;
-        let (world, result, _) = case.run(&settings());
+        let (aws, result, _) = case.run(&settings());
         prop_assert_eq!(result.unwrap().verdict.status, Status::Complete);
-        let calls = world.calls.borrow();
+        let calls = aws.calls.borrow();
         prop_assert_eq!(calls.furthest, case.end + 1);
         prop_assert_eq!(calls.iterators, 1);
         prop_assert_eq!(u64::from(calls.pages), size.div_ceil(case.shard.page_cap as u64));
@@ -60,8 +60,8 @@ proptest! {
         ], 0..200),
     ) {
         let case = Case { faults, ..case };
-        let (world, result, _) = case.run(&settings());
-        let delivered: Vec<String> = world.bodies().iter().flat_map(sequence_numbers).collect();
+        let (aws, result, _) = case.run(&settings());
+        let delivered: Vec<String> = aws.bodies().iter().flat_map(sequence_numbers).collect();
         match result {
             // Nothing but what is left, and the verdict on that.
             Ok(hydrated) => {
@@ -75,17 +75,17 @@ proptest! {
                 prop_assert!(kinds.contains(&error.kind()), "{error:?}");
             }
         }
-        prop_assert!(world.now.get() - case.now <= 15 * 60 * 1000, "past the deadline");
+        prop_assert!(aws.clock.now_millis() - case.now <= 15 * 60 * 1000, "past the deadline");
     }
 
     #[test]
     fn the_same_failure_twice_is_the_same_message(case in cases()) {
         let (first, second) = (case.run(&settings()).0, case.run(&settings()).0);
-        let messages = |world: &World| -> Vec<(Vec<hydration::message::MessageAttribute>, usize)> {
-            world.outbox.queue.borrow().iter().map(|message| (message.attributes.clone(), message.body.len())).collect()
+        let messages = |aws: &SimulatedAws| -> Vec<(Vec<hydration::message::MessageAttribute>, usize)> {
+            aws.outbox.queue.borrow().iter().map(|message| (message.attributes.clone(), message.body.len())).collect()
         };
         prop_assert_eq!(messages(&first), messages(&second));
-        let names = |world: &World| world.outbox.queue.borrow()[0].attributes[0].clone();
+        let names = |aws: &SimulatedAws| aws.outbox.queue.borrow()[0].attributes[0].clone();
         prop_assert_eq!(names(&first), names(&second));
     }
 }

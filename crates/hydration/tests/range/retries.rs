@@ -10,7 +10,9 @@ use hydration::incoming::recognize;
 use hydration::invocation_record::sha256_hex;
 use hydration::message::OutgoingMessage;
 use hydration::retry::CallStats;
-use hydration::test_support::{DAY, InjectedFault, MemoryOutbox, World, now_or_never, sequence_numbers, settings};
+use hydration::test_support::{
+    DAY_MILLIS, InjectedFault, MemoryOutbox, SimulatedAws, now_or_never, sequence_numbers, settings,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -90,7 +92,7 @@ impl History {
         let trimmed = (left as f64 * share) as usize;
         if trimmed > 0 {
             shard.trimmed += trimmed;
-            self.now = self.now.max(shard.arrivals[shard.trimmed - 1] + DAY);
+            self.now = self.now.max(shard.arrivals[shard.trimmed - 1] + DAY_MILLIS);
         }
     }
 
@@ -109,17 +111,17 @@ impl History {
 
     fn invoke(&mut self, body: &str, time: u64, faults: Vec<Option<InjectedFault>>) -> Result<(), HydrateError> {
         self.invocations += 1;
-        let mut world = World::new(self.case.shard.clone(), self.now, faults);
-        world.outbox = Rc::clone(&self.outbox);
-        world.padding = PADDING;
+        let mut aws = SimulatedAws::new(self.case.shard.clone(), self.now, faults);
+        aws.outbox = Rc::clone(&self.outbox);
+        aws.padding = PADDING;
         let incoming = recognize(body).pop().unwrap().unwrap();
-        let deadline = world.deadline(time);
-        let hydrator = Hydrator::new(&world, &world, &world, self.settings.clone());
+        let deadline = aws.deadline(time);
+        let hydrator = Hydrator::new(&aws, &aws, &aws, self.settings.clone());
         let result = now_or_never(hydrator.hydrate(&incoming, deadline, &mut CallStats::default()));
-        self.now = world.now.get();
+        self.now = aws.clock.now_millis();
         let continued: Vec<_> = self.outbox.retry_queue.borrow_mut().drain(..).collect();
         if let Ok(HydrationOutcome::Continued(outcome)) = &result {
-            assert!(!outcome.sent.is_empty(), "each leg ends further on than it began");
+            assert!(!outcome.sent.is_empty(), "an invocation that continues has delivered a part");
         }
         self.waiting.extend(continued.into_iter().map(|(body, _)| body));
         result.map(drop)

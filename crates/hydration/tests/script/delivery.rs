@@ -2,25 +2,25 @@
 
 use hydration::message::MessageAttributeValue;
 
-use crate::Answer::{AlreadyExists, Fault, Iterator, Page, Taken, TooLarge};
+use crate::Reply::{Accepted, AlreadyExists, Fault, Iterator, Page, TooLarge};
 use crate::*;
 
-/// Delivers the batch of three and gives back the world and the result.
-fn deliver(record: &Value, settings: Settings, outbox: &[Answer]) -> (World, Result<Hydrated, HydrateError>) {
+/// Delivers the batch of three and gives back the aws and the result.
+fn deliver(record: &Value, settings: Settings, outbox: &[Reply]) -> (ScriptedAws, Result<Hydrated, HydrateError>) {
     let source = if record.get("DDBStreamBatchInfo").is_some() { Source::DynamoDb } else { Source::Kinesis };
     let records = (10..=12).map(|number| crate::record(source, number)).collect();
-    let world = World::new([&[Iterator, Page(records, None)], outbox].concat());
-    let result = world.hydrate(record, settings);
-    (world, result)
+    let aws = ScriptedAws::new([&[Iterator, Page(records, None)], outbox].concat());
+    let result = hydrate(&aws, record, settings);
+    (aws, result)
 }
 
 /// The calls after the range was read.
-fn calls(world: &World) -> Vec<String> {
-    world.log.borrow()[2..].to_vec()
+fn calls(aws: &ScriptedAws) -> Vec<String> {
+    aws.log.borrow()[2..].to_vec()
 }
 
-fn message(world: &World) -> OutgoingMessage {
-    world.queue.borrow().last().unwrap().clone()
+fn message(aws: &ScriptedAws) -> OutgoingMessage {
+    aws.queue.borrow().last().unwrap().clone()
 }
 
 fn attribute(message: &OutgoingMessage, name: &str) -> Option<MessageAttributeValue> {
@@ -37,8 +37,8 @@ fn without_bucket(bytes: usize) -> Settings {
 
 /// The message whole, and without its view.
 fn whole_and_bare() -> (OutgoingMessage, OutgoingMessage) {
-    let whole = message(&deliver(&failed(STREAM, HOUR), settings(), &[Taken]).0);
-    let bare = message(&deliver(&failed(STREAM, HOUR), limited(whole.size() - 1), &[Taken]).0);
+    let whole = message(&deliver(&failed(STREAM, HOUR), settings(), &[Accepted]).0);
+    let bare = message(&deliver(&failed(STREAM, HOUR), limited(whole.size() - 1), &[Accepted]).0);
     (whole, bare)
 }
 
@@ -50,9 +50,9 @@ fn a_message_is_sent_with_its_view_down_to_the_last_byte_that_fits() {
     assert!(whole.body.contains(r#""decodedView":"included"},"KinesisBatch":[{"n":10},"#));
     assert!(bare.body.contains(r#""decodedView":"omitted"},"Records":[{"#));
     for (limit, expected) in [(whole.size(), &whole), (whole.size() - 1, &bare), (bare.size(), &bare)] {
-        let (world, result) = deliver(&failed(STREAM, HOUR), limited(limit), &[Taken]);
-        assert_eq!(calls(&world), ["send"]);
-        assert_eq!(&message(&world), expected);
+        let (aws, result) = deliver(&failed(STREAM, HOUR), limited(limit), &[Accepted]);
+        assert_eq!(calls(&aws), ["send"]);
+        assert_eq!(&message(&aws), expected);
         let sent = result.unwrap().sent;
         assert_eq!((sent[0].overflow.as_ref(), sent[0].bytes), (None, expected.body.len()));
     }
@@ -61,16 +61,16 @@ fn a_message_is_sent_with_its_view_down_to_the_last_byte_that_fits() {
 #[test]
 fn what_does_not_fit_is_put_into_the_bucket_whole_before_its_pointer_is_sent() {
     let (whole, bare) = whole_and_bare();
-    let (world, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[Taken, Taken]);
+    let (aws, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[Accepted, Accepted]);
     let sent = result.unwrap().sent.pop().unwrap();
     let place = sent.overflow.unwrap();
     let (_, records) = whole.body.split_once(r#""Records":["#).unwrap();
     let digest = &hydration::invocation_record::sha256_hex(records.strip_suffix("]}").unwrap())[..16];
     assert_eq!(place, format!("s3://overflow/{KEY}{}-{digest}-Complete.json", sent.id));
-    assert_eq!(calls(&world), [format!("put {place}"), "send".to_owned()]);
-    assert_eq!(world.objects.borrow()[0], whole.body);
+    assert_eq!(calls(&aws), [format!("put {place}"), "send".to_owned()]);
+    assert_eq!(aws.objects.borrow()[0], whole.body);
 
-    let pointer = message(&world);
+    let pointer = message(&aws);
     let key = place.strip_prefix("s3://overflow/").unwrap();
     let expected =
         json!(["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "overflow", "s3Key": key}]);
@@ -85,35 +85,35 @@ fn what_does_not_fit_is_put_into_the_bucket_whole_before_its_pointer_is_sent() {
 #[test]
 fn a_view_that_is_off_is_in_the_bucket_neither() {
     let settings = Settings { decoded_view: false, ..limited(1024) };
-    let (world, _) = deliver(&failed(STREAM, HOUR), settings, &[Taken, Taken]);
-    let body: Value = serde_json::from_slice(&world.objects.borrow()[0]).unwrap();
+    let (aws, _) = deliver(&failed(STREAM, HOUR), settings, &[Accepted, Accepted]);
+    let body: Value = serde_json::from_slice(&aws.objects.borrow()[0]).unwrap();
     assert_eq!((&body["hydration"]["decodedView"], body.get("KinesisBatch")), (&json!("off"), None));
 }
 
 #[test]
 fn without_a_bucket_what_does_not_fit_is_an_error_and_nothing_is_sent() {
     let (_, bare) = whole_and_bare();
-    let (world, result) = deliver(&failed(STREAM, HOUR), without_bucket(bare.size()), &[Taken]);
+    let (aws, result) = deliver(&failed(STREAM, HOUR), without_bucket(bare.size()), &[Accepted]);
     assert!(result.is_ok());
-    assert_eq!(message(&world), bare);
-    let (world, result) = deliver(&failed(STREAM, HOUR), without_bucket(bare.size() - 1), &[]);
+    assert_eq!(message(&aws), bare);
+    let (aws, result) = deliver(&failed(STREAM, HOUR), without_bucket(bare.size() - 1), &[]);
     assert_eq!(result.unwrap_err().kind(), "MessageTooLarge");
-    assert_eq!(calls(&world), [""; 0]);
+    assert_eq!(calls(&aws), [""; 0]);
 }
 
 #[test]
 fn a_queue_with_a_lower_limit_of_its_own_gets_the_pointer() {
-    let (world, result) = deliver(&failed(STREAM, HOUR), settings(), &[TooLarge, Taken, Taken]);
+    let (aws, result) = deliver(&failed(STREAM, HOUR), settings(), &[TooLarge, Accepted, Accepted]);
     let place = result.unwrap().sent[0].overflow.clone().unwrap();
-    assert_eq!(calls(&world), ["send".to_owned(), format!("put {place}"), "send".to_owned()]);
+    assert_eq!(calls(&aws), ["send".to_owned(), format!("put {place}"), "send".to_owned()]);
 }
 
 #[test]
 fn without_a_bucket_a_queue_with_a_lower_limit_may_take_the_message_without_its_view() {
     let (_, bare) = whole_and_bare();
-    let (world, result) = deliver(&failed(STREAM, HOUR), without_bucket(1_048_576), &[TooLarge, Taken]);
+    let (aws, result) = deliver(&failed(STREAM, HOUR), without_bucket(1_048_576), &[TooLarge, Accepted]);
     assert!(result.is_ok());
-    assert_eq!((calls(&world).len(), message(&world)), (2, bare));
+    assert_eq!((calls(&aws).len(), message(&aws)), (2, bare));
     let (_, result) = deliver(&failed(STREAM, HOUR), without_bucket(1_048_576), &[TooLarge, TooLarge]);
     assert_eq!(result.unwrap_err().kind(), "MessageTooLarge");
 }
@@ -121,27 +121,27 @@ fn without_a_bucket_a_queue_with_a_lower_limit_may_take_the_message_without_its_
 #[test]
 fn short_faults_of_the_bucket_and_the_queue_are_waited_out() {
     let throttled = || Fault(FaultKind::Throttled);
-    let script = [throttled(), Taken, Fault(FaultKind::Unavailable), throttled(), Taken];
-    let (world, result) = deliver(&failed(STREAM, HOUR), limited(1024), &script);
+    let script = [throttled(), Accepted, Fault(FaultKind::Unavailable), throttled(), Accepted];
+    let (aws, result) = deliver(&failed(STREAM, HOUR), limited(1024), &script);
     let place = format!("put {}", result.unwrap().sent[0].overflow.clone().unwrap());
     assert_eq!(
-        calls(&world),
+        calls(&aws),
         [place.as_str(), "wait 187", place.as_str(), "send", "wait 187", "send", "wait 375", "send"]
     );
 }
 
 #[test]
 fn no_pointer_is_sent_to_an_object_that_was_refused() {
-    let (world, result) = deliver(&failed(STREAM, HOUR), limited(1024), &[Fault(FaultKind::AccessDenied)]);
+    let (aws, result) = deliver(&failed(STREAM, HOUR), limited(1024), &[Fault(FaultKind::AccessDenied)]);
     assert_eq!(result.unwrap_err().kind(), "AccessDenied");
-    assert_eq!(calls(&world).len(), 1);
+    assert_eq!(calls(&aws).len(), 1);
 }
 
 /// The object's key for a record that was changed so.
 fn key(change: impl FnOnce(&mut Value)) -> String {
     let mut record = failed(STREAM, HOUR);
     change(&mut record);
-    let (_, result) = deliver(&record, limited(700), &[Taken, Taken]);
+    let (_, result) = deliver(&record, limited(700), &[Accepted, Accepted]);
     let sent = result.unwrap().sent.pop().unwrap();
     let key = sent.overflow.unwrap().strip_prefix("s3://overflow/").unwrap().to_owned();
     let (folder, name) = key.rsplit_once('/').unwrap();
@@ -176,23 +176,23 @@ fn an_object_lies_under_the_function_s_name_and_the_day_of_the_failure() {
 fn on_a_fifo_queue_a_shard_is_a_group_and_the_id_deduplicates() {
     let fifo = || Settings { fifo: true, ..settings() };
     for (arn, group) in [(STREAM, "orders/shardId-000000000000"), (TABLE, "Orders/shardId-000000000000")] {
-        let (world, result) = deliver(&failed(arn, HOUR), fifo(), &[Taken]);
-        let fifo = message(&world).fifo.unwrap();
+        let (aws, result) = deliver(&failed(arn, HOUR), fifo(), &[Accepted]);
+        let fifo = message(&aws).fifo.unwrap();
         assert_eq!((fifo.group.as_str(), fifo.deduplication_id), (group, result.unwrap().id));
     }
     // SQS takes 128 characters.
     let mut record = failed(STREAM, HOUR);
     record["KinesisBatchInfo"]["shardId"] = json!("s".repeat(122));
-    let group = message(&deliver(&record, fifo(), &[Taken]).0).fifo.unwrap().group;
+    let group = message(&deliver(&record, fifo(), &[Accepted]).0).fifo.unwrap().group;
     assert_eq!(group, hydration::invocation_record::sha256_hex(&format!("orders/{}", "s".repeat(122))));
-    let (world, _) = deliver(&failed(STREAM, HOUR), Settings { fifo: true, ..limited(1024) }, &[Taken, Taken]);
-    assert!(message(&world).fifo.is_some(), "a pointer too");
-    assert_eq!(message(&deliver(&failed(STREAM, HOUR), settings(), &[Taken]).0).fifo, None);
+    let (aws, _) = deliver(&failed(STREAM, HOUR), Settings { fifo: true, ..limited(1024) }, &[Accepted, Accepted]);
+    assert!(message(&aws).fifo.is_some(), "a pointer too");
+    assert_eq!(message(&deliver(&failed(STREAM, HOUR), settings(), &[Accepted]).0).fifo, None);
 }
 
 #[test]
 fn what_can_be_filtered_on_stands_in_the_attributes() {
-    let (world, result) = deliver(&failed(STREAM, HOUR), settings(), &[Taken]);
+    let (aws, result) = deliver(&failed(STREAM, HOUR), settings(), &[Accepted]);
     let text = |text: &str| MessageAttributeValue::String(text.to_owned());
     let expected = [
         ("hydrationId", text(&result.unwrap().id)),
@@ -204,7 +204,7 @@ fn what_can_be_filtered_on_stands_in_the_attributes() {
         ("shardId", text("shardId-000000000000")),
         ("recordCount", MessageAttributeValue::Number(3)),
     ];
-    let message = message(&world);
+    let message = message(&aws);
     let attributes: Vec<_> =
         message.attributes.iter().map(|attribute| (attribute.name, attribute.value.clone())).collect();
     assert_eq!(attributes, expected);
@@ -215,12 +215,12 @@ fn an_attribute_that_sqs_would_refuse_is_left_out_or_cleaned() {
     let mut record = failed(STREAM, HOUR);
     record["requestContext"]["functionArn"] = json!("");
     record["requestContext"]["condition"] = json!("a\u{0}\u{FFFE}b");
-    let (world, _) = deliver(&record, settings(), &[Taken]);
-    assert_eq!(attribute(&message(&world), "functionArn"), None);
-    assert_eq!(attribute(&message(&world), "condition"), Some(MessageAttributeValue::String("ab".to_owned())));
+    let (aws, _) = deliver(&record, settings(), &[Accepted]);
+    assert_eq!(attribute(&message(&aws), "functionArn"), None);
+    assert_eq!(attribute(&message(&aws), "condition"), Some(MessageAttributeValue::String("ab".to_owned())));
     record["requestContext"]["condition"] = json!("ü".repeat(10_000));
-    let (world, _) = deliver(&record, settings(), &[Taken]);
-    let condition = attribute(&message(&world), "condition").unwrap().text();
+    let (aws, _) = deliver(&record, settings(), &[Accepted]);
+    let condition = attribute(&message(&aws), "condition").unwrap().text();
     assert!(condition.len() <= 512 && condition.chars().all(|c| c == 'ü'));
 }
 
@@ -229,10 +229,10 @@ fn a_payload_is_delivered_without_a_call_to_the_stream() {
     let event = |number: u64| json!({"eventSource": "aws:kinesis", "kinesis": {"partitionKey": "k", "sequenceNumber": number.to_string(), "data": "e30="}});
     let mut record = failed(STREAM, HOUR);
     record["payload"] = json!(json!({"Records": [event(10), event(11), event(12)]}).to_string());
-    let world = World::new([Taken]);
-    let hydrated = world.hydrate(&record, settings()).unwrap();
-    assert_eq!(*world.log.borrow(), ["send"]);
-    let body: Value = serde_json::from_str(&message(&world).body).unwrap();
+    let aws = ScriptedAws::new([Accepted]);
+    let hydrated = hydrate(&aws, &record, settings()).unwrap();
+    assert_eq!(*aws.log.borrow(), ["send"]);
+    let body: Value = serde_json::from_str(&message(&aws).body).unwrap();
     assert_eq!(body["Records"], json!([event(10), event(11), event(12)]));
     assert_eq!((&body["hydration"]["origin"], body.get("payload")), (&json!("payload"), None));
     assert_eq!(hydrated.verdict.status.as_str(), "Complete");
@@ -248,31 +248,31 @@ fn an_incomplete_payload_is_held_against_the_stream_and_the_better_is_delivered(
     let behind = Some(10 * MINUTE as u64);
 
     // The stream has the whole batch.
-    let world = World::new([Iterator, Page(stored(&[10, 11, 12]), None), Taken]);
-    let hydrated = world.hydrate(&record, settings()).unwrap();
-    let body: Value = serde_json::from_str(&message(&world).body).unwrap();
+    let aws = ScriptedAws::new([Iterator, Page(stored(&[10, 11, 12]), None), Accepted]);
+    let hydrated = hydrate(&aws, &record, settings()).unwrap();
+    let body: Value = serde_json::from_str(&message(&aws).body).unwrap();
     assert_eq!((hydrated.verdict.status.as_str(), body["hydration"]["origin"].as_str()), ("Complete", Some("stream")));
 
     // The stream has one record of it, the payload two.
-    let world = World::new([Iterator, Page(stored(&[12]), behind), Taken]);
-    let hydrated = world.hydrate(&record, settings()).unwrap();
-    let body: Value = serde_json::from_str(&message(&world).body).unwrap();
+    let aws = ScriptedAws::new([Iterator, Page(stored(&[12]), behind), Accepted]);
+    let hydrated = hydrate(&aws, &record, settings()).unwrap();
+    let body: Value = serde_json::from_str(&message(&aws).body).unwrap();
     assert_eq!((hydrated.verdict.status.as_str(), body["hydration"]["origin"].as_str()), ("Partial", Some("payload")));
     assert_eq!(body["Records"], json!([event(10), event(11)]));
     assert_eq!((hydrated.recovered_records, hydrated.verdict.missing), (2, Some(1)));
 
     // A stream that cannot be read says nothing about its records: the retry will ask again.
-    let world = World::new([Fault(FaultKind::AccessDenied)]);
-    assert_eq!(world.hydrate(&record, settings()).unwrap_err().kind(), "AccessDenied");
+    let aws = ScriptedAws::new([Fault(FaultKind::AccessDenied)]);
+    assert_eq!(hydrate(&aws, &record, settings()).unwrap_err().kind(), "AccessDenied");
 }
 
 #[test]
 fn an_object_that_is_there_is_what_was_to_be_written() {
     let (_, bare) = whole_and_bare();
-    let (world, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[AlreadyExists, Taken]);
+    let (aws, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[AlreadyExists, Accepted]);
     let place = result.unwrap().sent[0].overflow.clone().unwrap();
-    assert_eq!(calls(&world), [format!("put {place}"), "send".to_owned()]);
-    assert!(world.objects.borrow().is_empty());
+    assert_eq!(calls(&aws), [format!("put {place}"), "send".to_owned()]);
+    assert!(aws.objects.borrow().is_empty());
 }
 
 #[test]
@@ -286,8 +286,8 @@ fn a_payload_that_is_no_event_of_the_stream_is_passed_over_and_the_stream_read()
     ] {
         let mut record = failed(STREAM, HOUR);
         record["payload"] = payload;
-        let (world, result) = deliver(&record, settings(), &[Taken]);
-        assert_eq!(world.log.borrow()[0], "iterator at 10");
+        let (aws, result) = deliver(&record, settings(), &[Accepted]);
+        assert_eq!(aws.log.borrow()[0], "iterator at 10");
         assert_eq!(result.unwrap().recovered_records, 3);
     }
 }

@@ -1,34 +1,30 @@
-//! The handler on ports in memory, on a clock that runs only while everything waits.
+//! The handler with ports in memory, on tokio's paused clock, which moves only while everything waits.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use hydration::arn::StreamArn;
 use hydration::error::{Fault, FaultKind};
 use hydration::hydrator::Settings;
-use hydration::message::{MessageAttributeValue, OutgoingMessage};
-use hydration::ports::{Page, Position, PutOutcome, ReadError, SendError, ShardIterator};
-use hydration::record::{KinesisRecord, StreamRecord};
-use hydration::sequence_number::SequenceNumber;
+use hydration::message::MessageAttributeValue;
+use hydration::ports::{Page, Position, ReadError, ShardIterator};
+use hydration::test_support::{
+    InvocationRecordBuilder, KINESIS_STREAM_ARN, MemoryOutbox, START_MILLIS, kinesis_record, settings,
+};
 use lambda_runtime::{Context, Diagnostic};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
 
-/// 2026-11-21T00:00:00Z.
-const EPOCH: i64 = 1_795_219_200_000;
-
-/// What the invocation's time is, in seconds.
+/// The seconds that an invocation has.
 const TIME: u64 = 60;
 
-/// Shards that behave as their names say, a queue and a bucket that keep everything.
+/// AWS with shards that behave as their names say.
 #[derive(Clone)]
-struct World {
+struct NamedShards {
     start: Instant,
-    queue: Rc<RefCell<Vec<OutgoingMessage>>>,
-    bucket: Rc<RefCell<Vec<(String, Bytes)>>>,
+    outbox: Rc<MemoryOutbox>,
     reads: Rc<Cell<u32>>,
     /// Milliseconds by which the system's clock was set forward.
     step: Rc<Cell<i64>>,
@@ -38,7 +34,7 @@ fn fault(kind: FaultKind) -> Fault {
     Fault { kind, action: "kinesis:GetRecords", detail: "as the shard's name says".to_owned() }
 }
 
-impl ShardReader for World {
+impl ShardReader for NamedShards {
     async fn iterator(&self, _: &StreamArn, shard: &str, _: &Position) -> Result<ShardIterator, ReadError> {
         Ok(ShardIterator(shard.to_owned()))
     }
@@ -53,9 +49,11 @@ impl ShardReader for World {
         };
         let kind = iterator.0.split('-').next().unwrap_or_default();
         match kind {
-            "good" => Ok(page(vec![record("1"), record("2")], 0)),
+            "good" => Ok(page(vec![kinesis_record(1, "{}"), kinesis_record(2, "{}")], 0)),
             // After it the shard is left to its other readers for ten seconds.
-            "heavy" => Ok(Page { bytes: 10 * 1024 * 1024, ..page(vec![record("1"), record("2")], 0) }),
+            "heavy" => {
+                Ok(Page { bytes: 10 * 1024 * 1024, ..page(vec![kinesis_record(1, "{}"), kinesis_record(2, "{}")], 0) })
+            }
             "hanging" => std::future::pending().await,
             // It advances, and never arrives.
             "endless" => Ok(page(vec![], 86_000_000 - u64::from(self.reads.get()))),
@@ -66,34 +64,11 @@ impl ShardReader for World {
     }
 }
 
-fn record(number: &str) -> StreamRecord {
-    StreamRecord::Kinesis(KinesisRecord {
-        sequence_number: SequenceNumber::parse(number).unwrap(),
-        partition_key: "key".to_owned(),
-        data: b"{}".to_vec(),
-        approximate_arrival: Some(Timestamp::from_millis(EPOCH)),
-    })
-}
-
-impl Outbox for World {
-    async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
-        self.queue.borrow_mut().push(message.clone());
-        Ok(format!("message-{}", self.queue.borrow().len()))
-    }
-
-    async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<PutOutcome, Fault> {
-        self.bucket.borrow_mut().push((format!("s3://{bucket}/{key}"), body.clone()));
-        Ok(PutOutcome::Created)
-    }
-
-    async fn send_to_retry_queue(&self, _: &str, _: &str, _: Duration) -> Result<(), Fault> {
-        panic!("no range here has a part")
-    }
-}
-
-impl Clock for World {
+impl Clock for NamedShards {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(EPOCH + self.step.get() + i64::try_from(self.start.elapsed().as_millis()).unwrap())
+        Timestamp::from_millis(
+            START_MILLIS + self.step.get() + i64::try_from(self.start.elapsed().as_millis()).unwrap(),
+        )
     }
 
     fn instant(&self) -> std::time::Instant {
@@ -109,15 +84,9 @@ impl Clock for World {
     }
 }
 
-impl World {
+impl NamedShards {
     fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            queue: Rc::default(),
-            bucket: Rc::default(),
-            reads: Rc::default(),
-            step: Rc::default(),
-        }
+        Self { start: Instant::now(), outbox: Rc::default(), reads: Rc::default(), step: Rc::default() }
     }
 
     /// One invocation, which must be over before its time is.
@@ -134,7 +103,7 @@ impl World {
     }
 
     async fn invoke_until(&self, event: &Value, settings: Settings, deadline: u64) -> Result<Value, Diagnostic> {
-        let hydrator = Hydrator::new(self.clone(), self.clone(), self.clone(), settings);
+        let hydrator = Hydrator::new(self.clone(), &*self.outbox, self.clone(), settings);
         let handler = Handler { hydrator, telemetry: Telemetry::for_tests() };
         let mut context = Context::default();
         context.deadline = deadline;
@@ -149,7 +118,7 @@ impl World {
     }
 
     fn attributes(&self, name: &str) -> Vec<String> {
-        let queue = self.queue.borrow();
+        let queue = self.outbox.queue.borrow();
         let values = queue.iter().flat_map(|message| &message.attributes).filter(|attribute| attribute.name == name);
         values
             .map(|attribute| match &attribute.value {
@@ -160,38 +129,12 @@ impl World {
     }
 }
 
-fn settings() -> Settings {
-    Settings {
-        max_message_bytes: 1_048_576,
-        decoded_view: true,
-        overflow_bucket: Some("overflow".to_owned()),
-        retry_queue_url: None,
-        fifo: false,
-        max_part_bytes: 6_000_000,
-    }
-}
-
 /// An invocation record of two records in a shard.
 fn failed(shard: &str) -> String {
-    json!({
-        "requestContext": {
-            "requestId": "5577e27b-0000-4000-8000-000000000000",
-            "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:orders",
-            "condition": "RetryAttemptsExhausted",
-        },
-        "version": "1.0",
-        "timestamp": "2026-11-21T00:00:00.000Z",
-        "KinesisBatchInfo": {
-            "shardId": shard,
-            "startSequenceNumber": "1",
-            "endSequenceNumber": "2",
-            "approximateArrivalOfFirstRecord": "2026-11-21T00:00:00.000Z",
-            "approximateArrivalOfLastRecord": "2026-11-21T00:00:00.000Z",
-            "batchSize": 2,
-            "streamArn": "arn:aws:kinesis:us-east-1:123456789012:stream/orders",
-        },
-    })
-    .to_string()
+    let mut record = InvocationRecordBuilder::new(KINESIS_STREAM_ARN, 1, 2, Timestamp::from_millis(START_MILLIS));
+    record.shard_id = shard.to_owned();
+    record.batch_size = Some(2);
+    record.to_json().to_string()
 }
 
 const HYDRATED: &str = r#"{"KinesisBatchInfo":{},"hydration":{"version":1,"id":"x"},"Records":[]}"#;
@@ -220,9 +163,9 @@ fn error_type(answer: Result<Value, Diagnostic>) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn the_answer_names_every_message_that_was_sent() {
-    let world = World::new();
-    let answer = world.invoke(&sns(&[&failed("good-1"), &failed("good-2")])).await.unwrap();
-    let ids = world.attributes("hydrationId");
+    let aws = NamedShards::new();
+    let answer = aws.invoke(&sns(&[&failed("good-1"), &failed("good-2")])).await.unwrap();
+    let ids = aws.attributes("hydrationId");
     let batch = |index: usize| {
         let message = format!("message-{}", index + 1);
         json!({"id": ids[index], "status": "Complete", "recoveredRecords": 2, "messageId": message})
@@ -232,32 +175,32 @@ async fn the_answer_names_every_message_that_was_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn the_answer_says_where_an_overflowing_message_lies() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let settings = Settings { max_message_bytes: 1024, overflow_bucket: Some("b".to_owned()), ..settings() };
     let event: Value = serde_json::from_str(&failed("good-1")).unwrap();
-    let answer = world.invoke_with(&event, settings).await.unwrap();
-    let place = world.bucket.borrow()[0].0.clone();
-    assert_eq!(answer["batches"][0]["overflow"], json!(place));
-    assert!(place.starts_with("s3://b/hydrated/orders/2026/11/21/"), "{place}");
+    let answer = aws.invoke_with(&event, settings).await.unwrap();
+    let key = aws.outbox.bucket.borrow().keys().next().unwrap().clone();
+    assert_eq!(answer["batches"][0]["overflow"], json!(format!("s3://b/{key}")));
+    assert!(key.starts_with("hydrated/orders/2026/11/21/"), "{key}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_batch_fails_the_notification_and_not_its_neighbours() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let event = sns(&[&failed("good-1"), &failed("denied-1"), &failed("good-2")]);
-    let error = world.invoke(&event).await.unwrap_err();
+    let error = aws.invoke(&event).await.unwrap_err();
     assert_eq!(error.error_type, "AccessDenied");
     assert!(error.error_message.starts_with("1 of 3 batches failed"), "{}", error.error_message);
-    assert_eq!(world.shards(), ["good-1", "good-2"]);
+    assert_eq!(aws.shards(), ["good-1", "good-2"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_repetition_sends_the_same_ids_again() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let event = sns(&[&failed("good-1"), &failed("denied-1"), &failed("good-2")]);
-    world.invoke(&event).await.unwrap_err();
-    world.invoke(&event).await.unwrap_err();
-    let ids = world.attributes("hydrationId");
+    aws.invoke(&event).await.unwrap_err();
+    aws.invoke(&event).await.unwrap_err();
+    let ids = aws.attributes("hydrationId");
     assert_eq!(ids[..2], ids[2..]);
     assert_ne!(ids[0], ids[1]);
 }
@@ -273,146 +216,145 @@ async fn the_error_s_type_is_the_one_kind_of_error_there_was() {
     ] {
         let records: Vec<String> = shards.iter().map(|shard| failed(shard)).collect();
         let records: Vec<&str> = records.iter().map(String::as_str).collect();
-        assert_eq!(error_type(World::new().invoke(&sns(&records)).await), expected, "{shards:?}");
+        assert_eq!(error_type(NamedShards::new().invoke(&sns(&records)).await), expected, "{shards:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_a_queue_s_messages_only_the_failed_are_named() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let event = sqs(&[&failed("good-1"), &failed("denied-1"), &failed("good-2"), HYDRATED, "not a record"]);
-    assert_eq!(failures(world.invoke(&event).await), ["1", "3"]);
-    assert_eq!(world.attributes("hydrationStatus"), ["Complete", "Complete", "Unrecognized"]);
+    assert_eq!(failures(aws.invoke(&event).await), ["1", "3"]);
+    assert_eq!(aws.attributes("hydrationStatus"), ["Complete", "Complete", "Unrecognized"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_stands_for_all_the_batches_in_it() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let inner = sns(&[&failed("denied-1"), &failed("good-1")]);
     let document = json!({"version": "1.0", "requestPayload": inner, "responsePayload": null}).to_string();
-    assert_eq!(failures(world.invoke(&sqs(&[&failed("good-2"), &document])).await), ["1"]);
-    assert_eq!(world.shards(), ["good-2", "good-1"]);
+    assert_eq!(failures(aws.invoke(&sqs(&[&failed("good-2"), &document])).await), ["1"]);
+    assert_eq!(aws.shards(), ["good-2", "good-1"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_hangs_takes_its_own_share_of_time_only() {
     for hanging in ["hanging-1", "endless-1"] {
-        let world = World::new();
+        let aws = NamedShards::new();
         let started = Instant::now();
         let event = sqs(&[&failed(hanging), &failed("good-1"), &failed("good-2")]);
-        assert_eq!(failures(world.invoke(&event).await), ["0"]);
-        assert_eq!(world.shards(), ["good-1", "good-2"]);
+        assert_eq!(failures(aws.invoke(&event).await), ["0"]);
+        assert_eq!(aws.shards(), ["good-1", "good-2"]);
         assert!(started.elapsed() <= Duration::from_secs(TIME) / 3, "{:?}", started.elapsed());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn time_that_a_batch_leaves_is_there_for_those_after_it() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let started = Instant::now();
     let event = sns(&[&failed("good-1"), &failed("good-2"), &failed("hanging-1")]);
-    assert_eq!(error_type(world.invoke(&event).await), "DeadlineReached");
+    assert_eq!(error_type(aws.invoke(&event).await), "DeadlineReached");
     assert!(started.elapsed() > Duration::from_secs(TIME - 2), "{:?}", started.elapsed());
-    assert_eq!(world.shards(), ["good-1", "good-2"]);
+    assert_eq!(aws.shards(), ["good-1", "good-2"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn those_that_run_out_of_time_are_named_in_time() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let event = sqs(&[&failed("hanging-1"), &failed("endless-1"), &failed("hanging-2")]);
-    assert_eq!(failures(world.invoke(&event).await), ["0", "1", "2"]);
-    assert_eq!(world.shards(), [""; 0]);
+    assert_eq!(failures(aws.invoke(&event).await), ["0", "1", "2"]);
+    assert_eq!(aws.shards(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_range_that_is_not_read_in_time_is_an_error_and_no_message() {
-    let world = World::new();
-    assert_eq!(error_type(world.invoke(&sns(&[&failed("endless-1")])).await), "DeadlineReached");
-    assert_eq!(world.shards(), [""; 0]);
+    let aws = NamedShards::new();
+    assert_eq!(error_type(aws.invoke(&sns(&[&failed("endless-1")])).await), "DeadlineReached");
+    assert_eq!(aws.shards(), [""; 0]);
     // Paced all the while, and with time kept back for delivery.
-    assert!((50..=100).contains(&world.reads.get()), "{} reads", world.reads.get());
+    assert!((50..=100).contains(&aws.reads.get()), "{} reads", aws.reads.get());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_is_none_leaves_time_to_read_and_still_ends() {
     // Absent, or a duration where a moment belongs, as stand-ins for Lambda have it.
     for deadline in [0, 30_000, u64::MAX] {
-        let world = World::new();
+        let aws = NamedShards::new();
         let event = sqs(&[&failed("good-1"), &failed("hanging-1")]);
-        let answer =
-            tokio::time::timeout(Duration::from_secs(15 * 60), world.invoke_until(&event, settings(), deadline));
+        let answer = tokio::time::timeout(Duration::from_secs(15 * 60), aws.invoke_until(&event, settings(), deadline));
         assert_eq!(failures(answer.await.expect("it ends")), ["1"], "{deadline}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_hydrated_already_is_refused() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let direct: Value = serde_json::from_str(HYDRATED).unwrap();
-    assert_eq!(error_type(world.invoke(&direct).await), "AlreadyHydrated");
-    assert_eq!(error_type(world.invoke(&sns(&[HYDRATED, &failed("good-1")])).await), "AlreadyHydrated");
-    assert_eq!(world.shards(), ["good-1"]);
+    assert_eq!(error_type(aws.invoke(&direct).await), "AlreadyHydrated");
+    assert_eq!(error_type(aws.invoke(&sns(&[HYDRATED, &failed("good-1")])).await), "AlreadyHydrated");
+    assert_eq!(aws.shards(), ["good-1"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_invokes_by_hand_hears_that_the_event_is_none() {
     for event in [json!({}), json!({"KinesisBatchInfo": {"shardId": "a"}}), json!({"Records": []}), json!("text")] {
-        let world = World::new();
-        assert_eq!(error_type(world.invoke(&event).await), "NotRecognized", "{event}");
-        assert!(world.queue.borrow().is_empty());
+        let aws = NamedShards::new();
+        assert_eq!(error_type(aws.invoke(&event).await), "NotRecognized", "{event}");
+        assert!(aws.outbox.queue.borrow().is_empty());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_topic_brings_is_delivered_whatever_it_is() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let messages = ["not JSON", r#"{"AlarmName":"orders","n":1.10}"#, r#"{"KinesisBatchInfo":{"shardId":"a"}}"#];
-    let answer = world.invoke(&sns(&messages)).await.unwrap();
+    let answer = aws.invoke(&sns(&messages)).await.unwrap();
     for batch in answer["batches"].as_array().unwrap() {
         assert_eq!((&batch["status"], &batch["recoveredRecords"]), (&json!("Unrecognized"), &json!(0)));
     }
-    let queue = world.queue.borrow();
+    let queue = aws.outbox.queue.borrow();
     let kept: Vec<Value> = queue.iter().map(|message| serde_json::from_str(&message.body).unwrap()).collect();
     assert_eq!(kept[0]["unrecognized"], "not JSON");
     assert!(queue[1].body.contains(r#""unrecognized":{"AlarmName":"orders","n":1.10}"#), "{}", queue[1].body);
     assert_eq!(kept[2]["unrecognized"]["KinesisBatchInfo"]["shardId"], "a");
-    assert_eq!(world.reads.get(), 0);
+    assert_eq!(aws.reads.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_pause_of_one_shard_passes_while_others_are_read() {
-    let world = World::new();
+    let aws = NamedShards::new();
     let started = Instant::now();
     let heavy = failed("heavy-1");
     let good: Vec<String> = (0..5).map(|number| failed(&format!("good-{number}"))).collect();
     let mut bodies = vec![heavy.as_str(), heavy.as_str()];
     bodies.extend(good.iter().map(String::as_str));
-    assert_eq!(failures(world.invoke(&sqs(&bodies)).await), [""; 0]);
-    assert_eq!(world.shards(), ["heavy-1", "good-0", "good-1", "good-2", "good-3", "good-4", "heavy-1"]);
+    assert_eq!(failures(aws.invoke(&sqs(&bodies)).await), [""; 0]);
+    assert_eq!(aws.shards(), ["heavy-1", "good-0", "good-1", "good-2", "good-3", "good-4", "heavy-1"]);
     assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_share_of_time_shorter_than_a_pause_is_no_reason_to_give_up() {
-    let world = World::new();
+    let aws = NamedShards::new();
     // Thirty batches of one shard: an equal share of the time would be shorter than the pause between two reads.
     let bodies = vec![failed("good-1"); 30];
     let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
-    let deadline = u64::try_from(world.now().millis()).unwrap() + 16_000;
-    assert_eq!(failures(world.invoke_until(&sqs(&bodies), settings(), deadline).await), [""; 0]);
-    assert_eq!(world.shards().len(), 30);
+    let deadline = u64::try_from(aws.now().millis()).unwrap() + 16_000;
+    assert_eq!(failures(aws.invoke_until(&sqs(&bodies), settings(), deadline).await), [""; 0]);
+    assert_eq!(aws.shards().len(), 30);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_steps_back_holds_up_no_shard() {
-    let world = World::new();
-    let hydrator = Hydrator::new(world.clone(), world.clone(), world.clone(), settings());
+    let aws = NamedShards::new();
+    let hydrator = Hydrator::new(aws.clone(), &*aws.outbox, aws.clone(), settings());
     let handler = Handler { hydrator, telemetry: Telemetry::for_tests() };
     for step in [0, -3_600_000, 7_200_000] {
-        world.step.set(step);
+        aws.step.set(step);
         let started = Instant::now();
         let mut context = Context::default();
-        context.deadline = u64::try_from(world.now().millis()).unwrap() + 30_000;
+        context.deadline = u64::try_from(aws.now().millis()).unwrap() + 30_000;
         let payload = RawValue::from_string(sns(&[&failed("good-1")]).to_string()).unwrap();
         let answer = handler.handle(LambdaEvent::new(payload, context)).await;
         assert!(answer.is_ok(), "a step of {step} ms");

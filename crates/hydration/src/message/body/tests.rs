@@ -78,9 +78,8 @@ fn the_message_says_whether_its_view_is_there() {
         for (source, key) in [(Source::Kinesis, "KinesisBatch"), (Source::DynamoDb, "DDBStreamBatch")] {
             let part = part(&["{}"], view);
             let hydration = Hydration { decoded_view, ..hydration() };
-            let body =
-                Body::new(OriginalMessage::InvocationRecord { fields: &fields, source: source }, hydration, &part)
-                    .build(with_view);
+            let body = Body::new(OriginalMessage::InvocationRecord { fields: &fields, source }, hydration, &part)
+                .build(with_view);
             assert!(body.contains(&format!(r#""decodedView":"{expected}""#)), "{body}");
             assert_eq!(keys(&body).contains(&key.to_owned()), has_key, "{body}");
         }

@@ -1,19 +1,10 @@
-use std::io::Write;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
 use crate::kpl::tests::{ProtobufMessage, aggregate};
+use crate::test_support::gzip;
 
 const MIB: usize = 1024 * 1024;
-
-fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn view(data: &[u8]) -> String {
     let mut out = String::from("before");

@@ -1,6 +1,6 @@
-//! A model of a shard: the records that AWS keeps and trims, and every way in which it answers.
+//! A model of AWS: a shard that keeps and trims records, a queue, a bucket, a clock.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,17 +14,17 @@ use crate::ports::{
 };
 use crate::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord};
 use crate::sequence_number::SequenceNumber;
-use crate::test_support::outbox::MemoryOutbox;
+use crate::test_support::{ManualClock, MemoryOutbox, START_MILLIS};
 use crate::timestamp::Timestamp;
 use bytes::Bytes;
 use serde_json::Value;
 
-pub const DAY: i64 = 24 * 60 * 60 * 1000;
+pub const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// The ways in which Kinesis shows that a sequence number has been trimmed; DynamoDB has one only.
+/// The replies of Kinesis for a sequence number that was trimmed. DynamoDB has only one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrimmedStart {
-    /// Empty pages, a whole retention behind the tip, for as long as one cares to read.
+    /// Empty pages, a whole retention behind the tip, without end.
     Silence,
     /// The oldest records that are left.
     LaterRecords,
@@ -32,7 +32,7 @@ pub enum TrimmedStart {
     Rejected,
 }
 
-/// The reply of a call that does not simply answer.
+/// A fault of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InjectedFault {
     EmptyPage,
@@ -43,10 +43,10 @@ pub enum InjectedFault {
 }
 
 #[derive(Debug, Clone)]
-pub struct Shard {
+pub struct SimulatedShard {
     pub source: Source,
     pub numbers: Vec<SequenceNumber>,
-    /// When each record arrived, ascending.
+    /// The arrival of each record in milliseconds since the Unix epoch, ascending.
     pub arrivals: Vec<i64>,
     /// Records before this index are gone.
     pub trimmed: usize,
@@ -54,12 +54,12 @@ pub struct Shard {
     /// Resharded: no record comes after the last, and its page says so.
     pub closed: bool,
     pub exists: bool,
-    /// Most records that a page holds, whatever was asked for: the service's byte cap.
+    /// The most records in a page, for any `Limit`. It stands for the service's limit of bytes.
     pub page_cap: usize,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Calls {
+pub struct CallLog {
     pub iterators: u32,
     pub pages: u32,
     pub limits: Vec<u32>,
@@ -70,35 +70,62 @@ pub struct Calls {
     last_read: Option<i64>,
 }
 
-/// The world: a shard, a queue, a bucket, a clock.
-pub struct World {
-    pub shard: Shard,
+/// AWS with one shard, a queue, a bucket and a clock. Calls fail as the list of faults says.
+pub struct SimulatedAws {
+    pub shard: SimulatedShard,
     /// The faults of the next calls, in order; after the last every call succeeds.
     pub faults: RefCell<VecDeque<Option<InjectedFault>>>,
-    pub calls: RefCell<Calls>,
-    /// Milliseconds since the Unix epoch.
-    pub now: Cell<i64>,
+    pub calls: RefCell<CallLog>,
+    pub clock: ManualClock,
     /// Shared by the worlds of several tries.
     pub outbox: Rc<MemoryOutbox>,
     /// Bytes of data in each record, beside its number.
     pub padding: usize,
-    started: (Instant, i64),
+    /// The records of the shard, if a test gives them. Otherwise they are made from the sequence numbers.
+    records: Vec<StreamRecord>,
 }
 
-/// Milliseconds that each call takes.
-const CALL: i64 = 20;
+/// The duration of each call.
+const CALL_MILLIS: u64 = 20;
 
-impl World {
-    pub fn new(shard: Shard, now: i64, faults: Vec<Option<InjectedFault>>) -> Self {
+impl SimulatedAws {
+    pub fn new(shard: SimulatedShard, now: i64, faults: Vec<Option<InjectedFault>>) -> Self {
         Self {
             shard,
             faults: RefCell::new(faults.into()),
             calls: RefCell::default(),
-            now: Cell::new(now),
+            clock: ManualClock::starting_at(now),
             outbox: Rc::default(),
             padding: 0,
-            started: (Instant::now(), now),
+            records: Vec::new(),
         }
+    }
+
+    /// AWS without records.
+    pub fn empty(source: Source) -> Self {
+        let shard = SimulatedShard {
+            source,
+            numbers: Vec::new(),
+            arrivals: Vec::new(),
+            trimmed: 0,
+            trimmed_start: TrimmedStart::LaterRecords,
+            closed: false,
+            exists: true,
+            page_cap: usize::MAX,
+        };
+        Self::new(shard, START_MILLIS, Vec::new())
+    }
+
+    /// AWS with these records, which arrived at `now`.
+    pub fn with_records(records: Vec<StreamRecord>, now: i64) -> Self {
+        let source = match records.first() {
+            Some(StreamRecord::DynamoDb(_)) => Source::DynamoDb,
+            _ => Source::Kinesis,
+        };
+        let numbers = records.iter().map(|record| record.sequence_number().clone()).collect();
+        let arrivals = vec![now; records.len()];
+        let shard = SimulatedShard { numbers, arrivals, ..Self::empty(source).shard };
+        Self { records, ..Self::new(shard, now, Vec::new()) }
     }
 
     /// The bodies that reached the queue, those behind a pointer included.
@@ -106,20 +133,20 @@ impl World {
         self.outbox.bodies()
     }
 
-    /// The instant that is so many milliseconds from now.
+    /// The instant after some milliseconds from now.
     pub fn in_millis(&self, millis: u64) -> Instant {
-        (&self).instant() + Duration::from_millis(millis)
+        self.clock.instant_after(Duration::from_millis(millis))
     }
 
-    /// The deadlines of an invocation that has so many milliseconds, a quarter of them for delivery.
+    /// The deadlines of an invocation of some milliseconds. A quarter of them, at most 15 seconds, is for delivery.
     pub fn deadline(&self, millis: u64) -> Deadline {
         Deadline { read: self.in_millis(millis - (millis / 4).min(15_000)), deliver: self.in_millis(millis) }
     }
 
     fn call(&self, action: &'static str) -> Result<Option<InjectedFault>, ReadError> {
-        self.now.set(self.now.get() + CALL);
+        self.clock.advance_millis(CALL_MILLIS);
         let glitch = self.faults.borrow_mut().pop_front().flatten();
-        let fault = |kind| Err(ReadError::Fault(Fault { kind, action, detail: "as the script says".to_owned() }));
+        let fault = |kind| Err(ReadError::Fault(Fault { kind, action, detail: "an injected fault".to_owned() }));
         match glitch {
             Some(InjectedFault::Throttled) => fault(FaultKind::Throttled),
             Some(InjectedFault::Unavailable) => fault(FaultKind::Unavailable),
@@ -159,6 +186,9 @@ impl World {
     }
 
     fn record(&self, index: usize) -> StreamRecord {
+        if let Some(record) = self.records.get(index) {
+            return record.clone();
+        }
         let sequence_number = self.shard.numbers[index].clone();
         let arrival = self.shard.arrivals[index];
         match self.shard.source {
@@ -187,7 +217,7 @@ impl World {
     }
 }
 
-impl ShardReader for &World {
+impl ShardReader for &SimulatedAws {
     async fn iterator(&self, _: &StreamArn, _: &str, position: &Position) -> Result<ShardIterator, ReadError> {
         self.calls.borrow_mut().iterators += 1;
         let glitch = self.call("kinesis:GetShardIterator")?;
@@ -195,7 +225,7 @@ impl ShardReader for &World {
             return Err(ReadError::Rejected(Rejection::NotFound));
         }
         if glitch == Some(InjectedFault::ExpiredIterator) && self.shard.source == Source::DynamoDb {
-            // Trimmed between two calls: what DynamoDB says in the place of an expiry here.
+            // The records were trimmed between two calls.
             return Err(ReadError::Rejected(Rejection::Trimmed));
         }
         self.find(position).map(|index| ShardIterator(index.to_string())).map_err(ReadError::Rejected)
@@ -206,7 +236,7 @@ impl ShardReader for &World {
             let mut calls = self.calls.borrow_mut();
             calls.pages += 1;
             calls.limits.push(limit);
-            let now = self.now.get();
+            let now = self.clock.now_millis();
             if let Some(last) = calls.last_read {
                 calls.gaps.push(now - last);
             }
@@ -222,7 +252,7 @@ impl ShardReader for &World {
             let page = Page {
                 records: vec![],
                 next: Some(iterator.clone()),
-                millis_behind_latest: Some(DAY as u64),
+                millis_behind_latest: Some(DAY_MILLIS as u64),
                 bytes: 0,
             };
             return Ok(page);
@@ -234,7 +264,7 @@ impl ShardReader for &World {
         let mut calls = self.calls.borrow_mut();
         calls.furthest = calls.furthest.max(end);
         // The position of an empty page lies between the record before and the one after.
-        let behind = shard.arrivals.get(end).map_or(0, |next| (self.now.get() - next).max(1) as u64);
+        let behind = shard.arrivals.get(end).map_or(0, |next| (self.clock.now_millis() - next).max(1) as u64);
         Ok(Page {
             next: (!(shard.closed && is_end)).then(|| ShardIterator(end.to_string())),
             millis_behind_latest: (shard.source == Source::Kinesis).then_some(behind),
@@ -244,7 +274,7 @@ impl ShardReader for &World {
     }
 }
 
-impl Outbox for &World {
+impl Outbox for &SimulatedAws {
     async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
         self.outbox_call("sqs:SendMessage").map_err(SendError::Fault)?;
         (&*self.outbox).send(message).await
@@ -261,21 +291,20 @@ impl Outbox for &World {
     }
 }
 
-impl Clock for &World {
+impl Clock for &SimulatedAws {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.now.get())
+        self.clock.now()
     }
 
     fn instant(&self) -> Instant {
-        let (started, at) = self.started;
-        started + Duration::from_millis(u64::try_from(self.now.get() - at).expect("the clock never steps back"))
+        self.clock.instant()
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.now.set(self.now.get() + duration.as_millis() as i64);
+        self.clock.advance(duration);
     }
 
     fn jitter(&self) -> f64 {
-        0.5
+        self.clock.jitter()
     }
 }
