@@ -318,7 +318,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
     }
 
     /// Sends the rest of the range to the retry queue, if this run has delivered a part. Then every invocation gets
-    /// further than the one before. Otherwise the error stands, and the whole range is tried again.
+    /// further than the one before. Otherwise it returns the error, and the whole range is tried again.
     async fn continue_later(mut self, error: HydrateError) -> Result<HydrationOutcome, HydrateError> {
         let settings = &self.hydrator.settings;
         let (Some(queue_url), Some(cut)) = (&settings.retry_queue_url, self.delivered.take()) else {

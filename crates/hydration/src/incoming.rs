@@ -36,7 +36,7 @@ pub struct Unrecognized {
     pub why: String,
 }
 
-/// One message of a text, or the error that stands for it.
+/// One message of a text, or the error in its place.
 pub type Recognized = Result<IncomingMessage, HydrateError>;
 
 /// Recognizes the messages in a text. Only an SNS event with several records holds several.

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_decimal_number_is_refused() {
+    fn text_that_is_not_a_decimal_number_is_refused() {
         for text in ["", "01", "-1", "1.5", "1e9", " 1", "٣", &"9".repeat(130)] {
             assert_eq!(SequenceNumber::parse(text), Err(InvalidSequenceNumber), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Whatever a producer, a topic or a hand sends: no panic, no time or memory out of proportion, nothing made up.
+//! Random and hostile input: no panic, no excess of time or memory, and no invented data.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -21,7 +21,7 @@ fn in_sns(message: &str) -> String {
     serde_json::json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}]}).to_string()
 }
 
-/// What JSON, a number's grammar or a parser's stack may stumble over.
+/// Fragments that are difficult for JSON syntax, for numbers or for a parser's stack.
 const FRAGMENTS: &[&str] = &[
     "{",
     "}",
@@ -235,7 +235,7 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Mostly what a producer writes, so that the rest is met behind it.
+/// Mostly valid fields, so that the invalid ones are reached.
 fn aggregates() -> impl Strategy<Value = Vec<u8>> {
     let odd = prop_oneof![
         (0..6_u64, any::<u64>()).prop_map(|(number, value)| Field::Number(number, value)),
@@ -257,7 +257,7 @@ fn view(data: &[u8]) -> String {
     out
 }
 
-/// What opening may add to what is stored, and the keys and braces around it.
+/// Returns true if the view is within its limit, with some bytes for the keys and braces around it.
 fn within_bounds(data: &[u8], view: &str) -> bool {
     view.len() <= data.len() + MAX_UNPACKED_BYTES + 100
 }
@@ -292,9 +292,9 @@ proptest! {
     }
 }
 
-/// A few megabytes that hold many gigabytes, in each way there is to pack them.
+/// A few megabytes that decompress to gigabytes, in each possible form.
 #[test]
-fn bombs_of_gzip_go_off_within_bounds() {
+fn gzip_bombs_stay_within_the_limits() {
     let mib = 1024 * 1024;
     let bomb = |byte: u8, size: usize| gzip(&vec![byte; size]);
     let text = bomb(b'x', 32 * mib);
@@ -329,7 +329,7 @@ fn bombs_of_gzip_go_off_within_bounds() {
     }
 }
 
-/// The longest texts there may be, in the shapes that cost a careless parser its stack or a square of the time.
+/// Very long texts, in shapes for which a simple parser needs a deep stack or quadratic time.
 #[test]
 fn long_messages_are_read_in_proportion() {
     let size = 1_000_000;

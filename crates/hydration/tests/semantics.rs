@@ -14,7 +14,7 @@ use hydration::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 const SEMANTICS: &str = include_str!("../../../docs/SEMANTICS.md");
-/// The moment at which every example is hydrated.
+/// The time at which every example is hydrated.
 const NOW: &str = "2026-11-21T03:00:00.000Z";
 
 fn record(value: &Value) -> StreamRecord {

@@ -1,4 +1,4 @@
-//! What the services' answers become, in the bodies that AWS writes.
+//! Responses of the services, in the bodies that AWS writes, and their results.
 
 use hydration::ports::Page;
 use hydration::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord, UserIdentity};
@@ -61,7 +61,7 @@ async fn a_kinesis_page_is_read_with_its_place_in_the_shard() {
 
 /// The SDK cuts a float to nanoseconds; every millisecond must survive that.
 #[tokio::test]
-async fn an_arrival_keeps_its_millisecond_however_it_is_written() {
+async fn an_arrival_keeps_its_milliseconds_in_every_format() {
     for (text, millis) in [
         ("1.789779944662E9", 1_789_779_944_662_i64),
         ("1545084650.987", 1_545_084_650_987),
@@ -79,7 +79,7 @@ async fn an_arrival_keeps_its_millisecond_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn what_a_kinesis_record_does_not_say_is_not_made_up() {
+async fn missing_fields_of_a_kinesis_record_are_not_invented() {
     let record = kinesis_record(r#"{"SequenceNumber":"1","Data":"AP8="}"#).await;
     assert_eq!((record.partition_key.as_str(), record.approximate_arrival), ("", None));
     assert_eq!(record.data, [0x00, 0xFF]);
@@ -156,7 +156,7 @@ async fn a_dynamodb_change_is_read_whole_with_every_type_of_attribute() {
 }
 
 #[tokio::test]
-async fn what_a_dynamodb_change_does_not_say_is_not_made_up() {
+async fn missing_fields_of_a_dynamodb_change_are_not_invented() {
     let record = change(r#"{"dynamodb":{"SequenceNumber":"1"},"userIdentity":{}}"#).await;
     let nothing = DynamoDbRecord {
         sequence_number: SequenceNumber::parse("1").unwrap(),

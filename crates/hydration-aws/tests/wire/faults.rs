@@ -1,4 +1,4 @@
-//! What the services' errors become, and that nothing of an answer is told with them.
+//! Errors of the services and their kinds. No error contains a part of a response.
 
 use bytes::Bytes;
 use hydration::error::{Fault, FaultKind, HydrateError};
@@ -7,7 +7,7 @@ use hydration_aws::AwsOutbox;
 
 use crate::*;
 
-/// Stands in every body for a record's data: it must reach no error.
+/// The record data in every body. It must not appear in any error.
 const SECRET: &str = "secret-4f1c";
 
 /// An error as the JSON protocols have it; the code may come with its namespace.
@@ -16,7 +16,7 @@ fn json_error(status: u16, code: &str) -> http::Response<SdkBody> {
     response(status, &[("content-type", "application/x-amz-json-1.1"), ("x-amzn-requestid", "r-1")], body)
 }
 
-/// An error as SQS has it since it speaks JSON: the old code stands in a header.
+/// An error as SQS has it since it speaks JSON: the old code is in a header.
 fn queue_error(status: u16, code: &str, old_code: &str, message: &str) -> http::Response<SdkBody> {
     let body = format!(r#"{{"__type":"com.amazonaws.sqs#{code}","message":"{message}"}}"#);
     let old_code = format!("{old_code};Sender");
@@ -46,7 +46,7 @@ async fn put(response: http::Response<SdkBody>) -> Result<PutOutcome, Fault> {
 }
 
 #[tokio::test]
-async fn an_answer_about_the_shard_is_told_to_the_walk() {
+async fn a_response_about_the_shard_is_a_rejection() {
     for (stream, code, expected) in [
         (STREAM, "ExpiredIteratorException", Rejection::ExpiredIterator),
         (STREAM, "InvalidArgumentException", Rejection::InvalidArgument),
@@ -157,7 +157,7 @@ async fn a_fault_of_the_bucket_has_its_kind() {
     }
 }
 
-/// Whatever an error is printed with: nothing of the answer may stand in it.
+/// Every printed form of an error is free of the response's data.
 fn assert_is_silent(fault: &Fault) {
     let error = HydrateError::from(fault.clone());
     for text in [fault.detail.clone(), format!("{fault:?}"), format!("{error:?}"), error.to_string()] {
@@ -309,7 +309,7 @@ async fn an_error_code_is_cut_like_its_message() {
     assert!(fault.detail.len() < 1000, "{} characters", fault.detail.len());
 }
 
-/// A provider that finds nothing, as on a machine where nobody has signed in.
+/// A provider that finds nothing, as on a machine without credentials.
 #[derive(Debug)]
 struct NoCredentials;
 

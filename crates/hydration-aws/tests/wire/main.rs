@@ -1,6 +1,6 @@
-//! The adapters on the wire: what is sent to AWS for every call, and what is made of every answer, as AWS words it.
+//! The adapters' requests and responses, as AWS sends and receives them.
 //!
-//! No connection is made: an HTTP client that holds one answer stands in for the network.
+//! No connection is made: an HTTP client with one prepared response replaces the network.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -117,7 +117,7 @@ async fn get_page(stream: &str, limit: u32, response: http::Response<SdkBody>) -
     exchange(response, call).await
 }
 
-/// What every answer of a stream's API has for headers.
+/// The headers of every response of a stream's API.
 fn answer(body: impl Into<Vec<u8>>) -> http::Response<SdkBody> {
     response(200, &[("content-type", "application/x-amz-json-1.1")], body)
 }

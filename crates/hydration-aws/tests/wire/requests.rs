@@ -1,4 +1,4 @@
-//! Every call, to the letter: an IAM policy is written for these, and for nothing more.
+//! Every request, byte for byte. The IAM policies allow these calls and no others.
 
 use bytes::Bytes;
 use hydration::error::FaultKind;
@@ -129,7 +129,7 @@ async fn an_object_is_put_whole_under_its_key() {
     let call = async |config| AwsOutbox::new(&config, QUEUE.to_owned()).put("overflow", key, &body).await;
     let (sent, answered) = exchange(response(200, &[("etag", "\"x\"")], ""), call).await;
     assert_eq!((answered, sent.method.as_str()), (Ok(PutOutcome::Created), "PUT"));
-    // A shell that points the SDK at a stand-in has one host for all buckets.
+    // A shell that points the SDK at an emulator has one host for all buckets.
     let is_emulated = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var_os(name).is_some());
     let host = if is_emulated { "s3.us-east-1.amazonaws.com/overflow" } else { "overflow.s3.us-east-1.amazonaws.com" };
     assert_eq!(sent.url, format!("https://{host}/{key}?x-id=PutObject"));

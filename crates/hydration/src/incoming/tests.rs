@@ -39,7 +39,7 @@ fn failure_document(payload: &Value) -> Value {
     })
 }
 
-/// What was recognised: shards, the texts that were not, the kinds of errors.
+/// The shards that were recognized, the texts that were not, and the kinds of errors.
 fn found(text: &str) -> Vec<String> {
     recognize(text)
         .into_iter()
@@ -91,7 +91,7 @@ fn a_record_keeps_every_field_in_its_order_and_to_the_digit() {
 }
 
 #[test]
-fn what_sqs_would_refuse_is_escaped_in_what_is_kept() {
+fn characters_that_sqs_refuses_are_escaped_in_kept_fields() {
     let text = record("s").to_string().replacen("r-1", "r-\u{FFFF}", 1);
     let Some(Ok(IncomingMessage::FailedBatch(record))) = recognize(&text).pop() else { panic!("not recognised") };
     assert_eq!(record.fields.get("requestContext").unwrap().get(), r#"{"requestId":"r-\uffff"}"#);
@@ -175,7 +175,7 @@ fn envelopes_without_end_are_not_followed() {
 }
 
 #[test]
-fn what_nobody_reads_keeps_no_batch_from_its_records() {
+fn invalid_fields_that_are_not_needed_do_not_stop_a_batch() {
     let nested = format!("{}{}", "[".repeat(500), "]".repeat(500));
     for (name, text) in [
         ("a byte order mark", format!("\u{FEFF}{}", record("s"))),

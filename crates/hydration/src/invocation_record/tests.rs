@@ -86,7 +86,7 @@ fn a_batch_size_that_is_no_count_is_none() {
 }
 
 #[test]
-fn what_only_describes_the_failure_may_be_missing_or_anything() {
+fn fields_that_only_describe_the_failure_may_be_missing_or_invalid() {
     let info = &KINESIS[KINESIS.find(r#""KinesisBatchInfo""#).unwrap()..];
     for before in [
         "",

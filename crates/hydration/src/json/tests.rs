@@ -21,7 +21,7 @@ fn every_kind_of_value_is_sound_and_keeps_its_digits() {
 }
 
 #[test]
-fn what_is_no_single_json_value_is_not_sound() {
+fn text_that_is_not_one_json_value_is_not_sound() {
     for text in
         ["", " ", "01", "1.", ".5", "+1", "NaN", "{a:1}", "[1,]", "1 2", "{}\n{}", "\u{FEFF}{}", "\"\n\"", r#""\x""#]
     {
@@ -76,14 +76,14 @@ fn a_number_follows_the_grammar_to_the_letter() {
 }
 
 #[test]
-fn what_sqs_refuses_is_escaped() {
+fn characters_that_sqs_refuses_are_escaped() {
     assert_eq!(string("plain ü\u{7f}"), "\"plain ü\u{7f}\"");
     assert_eq!(string("a\"b\\c\n\u{0}\u{FFFE}\u{FFFF}"), r#""a\"b\\c\n\u0000\ufffe\uffff""#);
     assert_eq!(sqs_safe("[\"\u{FFFF}\u{FFFD}\"]".to_owned()), "[\"\\uffff\u{FFFD}\"]");
 }
 
 #[test]
-fn the_neighbours_of_what_sqs_refuses_are_left_alone() {
+fn characters_near_those_that_sqs_refuses_are_not_escaped() {
     for (text, is_safe) in [("", true), ("\u{FFFD}\u{F000}\u{FEFF}ü", true), ("a\u{FFFE}", false), ("\u{FFFF}", false)]
     {
         assert_eq!((is_sqs_safe(text), sqs_safe(text.to_owned()) == text), (is_safe, is_safe), "{text:?}");
@@ -119,9 +119,9 @@ proptest! {
         prop_assert!(is_sound(&written));
     }
 
-    /// Judged as a parser that builds values judges, numbers beyond a double aside.
+    /// The result of a parser that builds values, except for numbers too large for a double.
     #[test]
-    fn what_is_sound_is_read(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..12)) {
+    fn sound_text_can_be_parsed(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..12)) {
         let string = format!("\"{}\"", pieces.concat());
         for text in [pieces.concat(), format!("[{string}]"), string] {
             let is_read = serde_json::from_str::<serde_json::Value>(&text).is_ok();

@@ -34,7 +34,7 @@ impl ProtobufMessage {
     }
 }
 
-/// An aggregate as producers make it: each key stands in the table once.
+/// An aggregate as producers make it: each key is in the table once.
 pub(crate) fn aggregate(records: &[(&str, &[u8])]) -> Vec<u8> {
     let mut table: Vec<&str> = Vec::new();
     let mut entries = Vec::new();
@@ -83,7 +83,7 @@ fn the_order_of_fields_and_what_is_unknown_do_not_matter() {
 }
 
 #[test]
-fn of_a_repeated_field_the_last_counts() {
+fn the_last_of_repeated_fields_counts() {
     let entry = ProtobufMessage::default().number(1, 9).bytes(3, b"first").number(1, 0).bytes(3, b"last");
     assert_eq!(
         deaggregate(&one_record(&entry).sealed()).unwrap(),
@@ -155,7 +155,7 @@ fn a_record_takes_no_more_memory_than_its_two_references() {
 
 proptest! {
     #[test]
-    fn what_was_aggregated_comes_back(records in prop::collection::vec((".{0,20}", prop::collection::vec(any::<u8>(), 0..200)), 1..20)) {
+    fn deaggregation_returns_the_records_that_were_aggregated(records in prop::collection::vec((".{0,20}", prop::collection::vec(any::<u8>(), 0..200)), 1..20)) {
         let records: Vec<(&str, &[u8])> = records.iter().map(|(key, data)| (key.as_str(), data.as_slice())).collect();
         let data = aggregate(&records);
         let read: Vec<_> = deaggregate(&data).unwrap().iter().map(|record| (record.partition_key, record.data)).collect();

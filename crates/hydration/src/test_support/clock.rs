@@ -1,4 +1,4 @@
-//! A clock that moves only when a test moves it, or when somebody sleeps.
+//! A clock that moves only when a test moves it, or when a call sleeps.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -31,7 +31,7 @@ impl ManualClock {
         Self { start_millis: millis, start_instant: Instant::now(), elapsed: Rc::default(), is_stopped: false }
     }
 
-    /// A clock that always shows the same time, even after somebody has slept.
+    /// A clock that always shows the same time, even after a sleep.
     pub fn stopped_at(millis: i64) -> Self {
         Self { is_stopped: true, ..Self::starting_at(millis) }
     }

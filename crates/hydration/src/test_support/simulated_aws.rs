@@ -51,10 +51,10 @@ pub struct SimulatedShard {
     /// Records before this index are gone.
     pub trimmed: usize,
     pub trimmed_start: TrimmedStart,
-    /// Resharded: no record comes after the last, and its page says so.
+    /// The shard was split or merged: no record comes after the last.
     pub closed: bool,
     pub exists: bool,
-    /// The most records in a page, for any `Limit`. It stands for the service's limit of bytes.
+    /// The most records in a page, for any `Limit`. It replaces the service's limit of bytes.
     pub page_cap: usize,
 }
 
@@ -63,7 +63,7 @@ pub struct CallLog {
     pub iterators: u32,
     pub pages: u32,
     pub limits: Vec<u32>,
-    /// Index of the record after the furthest that was handed out.
+    /// Index after the last record that was returned.
     pub furthest: usize,
     /// Milliseconds between successive reads.
     pub gaps: Vec<i64>,
@@ -77,7 +77,7 @@ pub struct SimulatedAws {
     pub faults: RefCell<VecDeque<Option<InjectedFault>>>,
     pub calls: RefCell<CallLog>,
     pub clock: ManualClock,
-    /// Shared by the worlds of several tries.
+    /// Shared by several simulations.
     pub outbox: Rc<MemoryOutbox>,
     /// Bytes of data in each record, beside its number.
     pub padding: usize,

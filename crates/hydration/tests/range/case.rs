@@ -1,4 +1,4 @@
-//! A drawn case: the history of a shard, a range in it, and the faults of the calls.
+//! A random case: the history of a shard, a range in it, and the faults of the calls.
 
 use hydration::arn::Source;
 use hydration::error::HydrateError;
@@ -24,7 +24,7 @@ pub struct Case {
     /// Indices of the range's ends.
     pub start: usize,
     pub end: usize,
-    /// How many of the range's records the batch had; `None`: the invocation record does not say.
+    /// Number of records in the batch. `None` if the invocation record does not have it.
     pub batch_size: Option<u64>,
     pub faults: Vec<Option<InjectedFault>>,
     pub now: i64,

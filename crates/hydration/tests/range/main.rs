@@ -16,7 +16,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_delivered_is_what_the_range_still_holds(case in cases()) {
+    fn the_records_that_the_range_still_holds_are_delivered(case in cases()) {
         let (aws, result, stats) = case.run(&settings());
         let hydrated = result.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
         let bodies = aws.bodies();
@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happens_it_ends_and_says_nothing_untrue(
+    fn every_hydration_ends_and_its_verdict_is_true(
         case in cases(),
         faults in prop::collection::vec(prop_oneof![
             faults(), Just(Some(InjectedFault::AccessDenied)), Just(Some(InjectedFault::Throttled))

@@ -51,7 +51,7 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
     prop::collection::vec(one, 0..8)
 }
 
-/// The service over several tries: the shard as it is now, and everything that was saved.
+/// The state over several tries: the shard as it is now, and everything that was saved.
 struct History {
     case: Case,
     settings: Settings,
@@ -63,7 +63,7 @@ struct History {
     objects: BTreeMap<String, bytes::Bytes>,
     /// The records of each id.
     ids: BTreeMap<String, Vec<String>>,
-    /// Messages on a FIFO queue, those that it dropped as repeated left out.
+    /// Messages on a FIFO queue, without those that it dropped as duplicates.
     kept: BTreeMap<String, OutgoingMessage>,
     invocations: usize,
 }
@@ -127,7 +127,7 @@ impl History {
         result.map(drop)
     }
 
-    /// Nothing that was saved has changed, and no id names two sets of records.
+    /// Checks that no saved object has changed, and that no id names two sets of records.
     fn check(&mut self) {
         for (key, object) in self.outbox.bucket.borrow().iter() {
             let first = self.objects.entry(key.clone()).or_insert_with(|| object.clone());
@@ -148,7 +148,7 @@ impl History {
         }
     }
 
-    /// Faults are over and time is plenty: everything that waits is worked off.
+    /// Without faults and with enough time, everything that waits is hydrated.
     fn finish(&mut self) {
         let mut rounds = 0;
         while let Some(body) = self.waiting.pop() {
@@ -193,7 +193,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_one_try_has_saved_is_there_at_the_end(
+    fn records_that_one_try_has_saved_are_there_at_the_end(
         case in cases(),
         tries in tries(),
         fifo in any::<bool>(),

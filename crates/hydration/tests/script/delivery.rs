@@ -1,11 +1,11 @@
-//! What the queue and the bucket are given, and in which order.
+//! The messages and objects that the queue and the bucket receive, in order.
 
 use hydration::message::MessageAttributeValue;
 
 use crate::Reply::{Accepted, AlreadyExists, Fault, Iterator, Page, TooLarge};
 use crate::*;
 
-/// Delivers the batch of three and gives back the aws and the result.
+/// Delivers the batch of three. Returns the calls and the result.
 fn deliver(record: &Value, settings: Settings, outbox: &[Reply]) -> (ScriptedAws, Result<Hydrated, HydrateError>) {
     let source = if record.get("DDBStreamBatchInfo").is_some() { Source::DynamoDb } else { Source::Kinesis };
     let records = (10..=12).map(|number| crate::record(source, number)).collect();
@@ -35,7 +35,7 @@ fn without_bucket(bytes: usize) -> Settings {
     Settings { overflow_bucket: None, ..limited(bytes) }
 }
 
-/// The message whole, and without its view.
+/// The whole message, and the message without its view.
 fn whole_and_bare() -> (OutgoingMessage, OutgoingMessage) {
     let whole = message(&deliver(&failed(STREAM, HOUR), settings(), &[Accepted]).0);
     let bare = message(&deliver(&failed(STREAM, HOUR), limited(whole.size() - 1), &[Accepted]).0);
@@ -59,7 +59,7 @@ fn a_message_is_sent_with_its_view_down_to_the_last_byte_that_fits() {
 }
 
 #[test]
-fn what_does_not_fit_is_put_into_the_bucket_whole_before_its_pointer_is_sent() {
+fn a_message_that_does_not_fit_is_written_to_the_bucket_before_its_pointer_is_sent() {
     let (whole, bare) = whole_and_bare();
     let (aws, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[Accepted, Accepted]);
     let sent = result.unwrap().sent.pop().unwrap();
@@ -83,7 +83,7 @@ fn what_does_not_fit_is_put_into_the_bucket_whole_before_its_pointer_is_sent() {
 }
 
 #[test]
-fn a_view_that_is_off_is_in_the_bucket_neither() {
+fn a_view_that_is_off_is_not_in_the_bucket() {
     let settings = Settings { decoded_view: false, ..limited(1024) };
     let (aws, _) = deliver(&failed(STREAM, HOUR), settings, &[Accepted, Accepted]);
     let body: Value = serde_json::from_slice(&aws.objects.borrow()[0]).unwrap();
@@ -91,7 +91,7 @@ fn a_view_that_is_off_is_in_the_bucket_neither() {
 }
 
 #[test]
-fn without_a_bucket_what_does_not_fit_is_an_error_and_nothing_is_sent() {
+fn without_a_bucket_a_message_that_does_not_fit_is_an_error() {
     let (_, bare) = whole_and_bare();
     let (aws, result) = deliver(&failed(STREAM, HOUR), without_bucket(bare.size()), &[Accepted]);
     assert!(result.is_ok());
@@ -119,7 +119,7 @@ fn without_a_bucket_a_queue_with_a_lower_limit_may_take_the_message_without_its_
 }
 
 #[test]
-fn short_faults_of_the_bucket_and_the_queue_are_waited_out() {
+fn short_faults_of_the_bucket_and_the_queue_are_retried() {
     let throttled = || Fault(FaultKind::Throttled);
     let script = [throttled(), Accepted, Fault(FaultKind::Unavailable), throttled(), Accepted];
     let (aws, result) = deliver(&failed(STREAM, HOUR), limited(1024), &script);
@@ -137,7 +137,7 @@ fn no_pointer_is_sent_to_an_object_that_was_refused() {
     assert_eq!(calls(&aws).len(), 1);
 }
 
-/// The object's key for a record that was changed so.
+/// The folder of the object's key for a changed record.
 fn key(change: impl FnOnce(&mut Value)) -> String {
     let mut record = failed(STREAM, HOUR);
     change(&mut record);
@@ -191,7 +191,7 @@ fn on_a_fifo_queue_a_shard_is_a_group_and_the_id_deduplicates() {
 }
 
 #[test]
-fn what_can_be_filtered_on_stands_in_the_attributes() {
+fn the_attributes_hold_the_fields_to_filter_on() {
     let (aws, result) = deliver(&failed(STREAM, HOUR), settings(), &[Accepted]);
     let text = |text: &str| MessageAttributeValue::String(text.to_owned());
     let expected = [
@@ -267,7 +267,7 @@ fn an_incomplete_payload_is_held_against_the_stream_and_the_better_is_delivered(
 }
 
 #[test]
-fn an_object_that_is_there_is_what_was_to_be_written() {
+fn an_object_that_exists_is_not_written_again() {
     let (_, bare) = whole_and_bare();
     let (aws, result) = deliver(&failed(STREAM, HOUR), limited(bare.size() - 1), &[AlreadyExists, Accepted]);
     let place = result.unwrap().sent[0].overflow.clone().unwrap();

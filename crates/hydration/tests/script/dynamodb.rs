@@ -6,6 +6,7 @@ use crate::Reply::{Accepted, Iterator, Page, Rejected};
 use crate::reading::*;
 use crate::*;
 
+/// DynamoDB returns an error for a trimmed position, from either call.
 #[test]
 fn a_trimmed_change_is_followed_from_the_horizon() {
     let script = [Rejected(Rejection::Trimmed), Iterator, Page(changes(&[11, 12]), None), Accepted];
@@ -30,7 +31,7 @@ fn a_trimmed_change_is_followed_from_the_horizon() {
 }
 
 #[test]
-fn twenty_empty_pages_of_a_table_are_expired_only_if_they_can_be() {
+fn twenty_empty_pages_of_a_table_mean_expired_only_for_old_records() {
     for (age, expected, taken) in
         [(OLD, found(Status::Expired, &[]), &[Accepted][..]), (YOUNG, error("RangeNotReached"), &[])]
     {

@@ -8,9 +8,9 @@ use crate::Reply::{Accepted, Iterator, Page, Rejected};
 use crate::reading::*;
 use crate::*;
 
-/// Kinesis, trimmed start, first way: empty pages a whole retention behind the tip, for as long as one reads.
+/// Kinesis, trimmed start, first way: empty pages a whole retention behind the tip, without end.
 #[test]
-fn silence_about_a_trimmed_start_is_broken_by_asking_for_its_time() {
+fn after_empty_pages_a_trimmed_start_is_looked_for_by_time() {
     let silence = [Iterator, Page(vec![], DAY_BEHIND), Page(vec![], DAY_BEHIND), Iterator];
     let asked =
         ["iterator at 10", "page of 3", "wait 500", "page of 3", "iterator from 1500 min ago", "wait 500", "page of 3"];
@@ -34,7 +34,7 @@ fn silence_about_a_trimmed_start_is_broken_by_asking_for_its_time() {
 
 /// Second way: the records that are left.
 #[test]
-fn later_records_in_the_place_of_a_trimmed_start_are_taken_if_they_are_in_the_range() {
+fn later_records_after_a_trimmed_start_are_kept_if_they_are_in_the_range() {
     let (log, result) = read(&failed(STREAM, OLD), &[Iterator, Page(kinesis(&[12, 13, 14]), Some(1)), Accepted]);
     assert_eq!(log, ["iterator at 10", "page of 3"]);
     assert_eq!(result, found(Status::Partial, &["12"]));
@@ -69,7 +69,7 @@ fn a_refused_start_is_looked_for_by_time_and_judged_by_its_age() {
 /// Only a refused sequence number tells of a stream that was created again: what a refused time leaves unseen may
 /// still be there.
 #[test]
-fn a_refused_moment_does_not_make_the_stream_another() {
+fn a_refused_time_does_not_mean_another_stream() {
     let tip = || Page(vec![], Some(0));
     let script = [Iterator, tip(), tip(), Rejected(Rejection::InvalidArgument)];
     assert_eq!(read(&failed(STREAM, YOUNG), &script).1, error("RangeNotReached"));
@@ -87,7 +87,6 @@ fn without_an_arrival_time_the_range_is_looked_for_from_the_horizon() {
     assert_eq!(result, found(Status::Partial, &["12"]));
 }
 
-/// DynamoDB raises an error for what is trimmed, at either call.
 #[test]
 fn empty_pages_that_advance_are_followed_to_the_records() {
     let behind = (1..40).map(|page| Page(vec![], Some((30 * MINUTE) as u64 - page)));
@@ -130,8 +129,7 @@ fn young_records_are_not_called_expired_for_empty_pages() {
     assert_eq!(read(&failed(STREAM, OLD), &script).1, found(Status::Expired, &[]));
 }
 
-/// Whatever their age, they are gone where the shard shows what comes after them, or that nothing does.
-/// The sentence for a person does not blame the retention for what it cannot have done yet.
+/// The reason does not name the retention if it cannot have passed.
 #[test]
 fn the_reason_names_the_retention_only_where_it_has_passed() {
     for (age, has_passed) in [(YOUNG, false), (OLD, true)] {
@@ -143,7 +141,7 @@ fn the_reason_names_the_retention_only_where_it_has_passed() {
 }
 
 #[test]
-fn iterators_that_never_live_to_see_a_page_are_given_up() {
+fn iterators_that_expire_before_every_page_are_an_error() {
     let script = vec![[Iterator, Rejected(Rejection::ExpiredIterator)]; 6].concat();
     assert_eq!(read(&failed(STREAM, YOUNG), &script).1, error("RangeNotReached"));
 }
@@ -158,7 +156,7 @@ fn a_stream_that_is_not_there_is_gone_and_one_deleted_under_the_walk_is_partial(
 }
 
 #[test]
-fn one_answer_is_no_proof_that_the_stream_of_a_young_batch_is_gone() {
+fn the_stream_of_a_young_batch_is_gone_only_after_two_answers() {
     let gone = || Rejected(Rejection::NotFound);
     let (log, result) = read(&failed(STREAM, YOUNG), &[gone(), gone(), Accepted]);
     assert_eq!((log, result), (steps(&["iterator at 10", "wait 500", "iterator at 10"]), found(Status::Gone, &[])));
@@ -178,7 +176,6 @@ fn one_answer_is_no_proof_that_the_stream_of_a_young_batch_is_gone() {
     assert_eq!((log, result), (steps(&expected), found(Status::Complete, &["10", "11", "12"])));
 }
 
-/// Trimming takes the oldest records first: an end that was not reached is not yet there, or not yet shown.
 #[test]
 fn behind_a_consumer_an_aggregate_counts_as_the_records_in_it() {
     // Three user records, written by AWS's own aggregator.

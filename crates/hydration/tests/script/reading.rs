@@ -53,7 +53,7 @@ pub fn steps(log: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn once_the_batch_size_is_met_the_end_is_looked_for_with_whole_pages() {
+fn after_the_batch_size_the_end_is_read_with_whole_pages() {
     for (arn, numbers, cap) in [(STREAM, kinesis as fn(&[u64]) -> Vec<_>, 10_000), (TABLE, changes, 1_000)] {
         let mut record = failed(arn, YOUNG);
         let key = if arn == TABLE { "DDBStreamBatchInfo" } else { "KinesisBatchInfo" };
@@ -77,6 +77,7 @@ fn a_batch_size_that_lies_costs_no_larger_pages_than_there_are() {
     }
 }
 
+/// Records of any age are gone if the shard shows a later record, or ends.
 #[test]
 fn records_are_expired_where_the_shard_goes_on_without_them() {
     for age in [YOUNG, OLD] {
@@ -126,6 +127,7 @@ fn an_expired_iterator_is_renewed_after_the_last_record_read() {
     }
 }
 
+/// Trimming takes the oldest records first: an end that was not reached is not yet there, or not yet shown.
 #[test]
 fn the_end_of_a_young_range_is_never_trimmed_before_its_beginning() {
     let tip = || Page(vec![], Some(0));
@@ -177,7 +179,7 @@ fn a_large_page_is_followed_by_a_long_pause() {
 }
 
 #[test]
-fn a_short_fault_is_waited_out_ever_longer_and_a_long_one_is_not() {
+fn a_transient_fault_is_retried_with_longer_pauses_and_another_is_not() {
     let script = [
         Fault(FaultKind::Throttled),
         Fault(FaultKind::Unavailable),

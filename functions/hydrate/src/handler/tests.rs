@@ -89,7 +89,7 @@ impl NamedShards {
         Self { start: Instant::now(), outbox: Rc::default(), reads: Rc::default(), step: Rc::default() }
     }
 
-    /// One invocation, which must be over before its time is.
+    /// One invocation. It must end before its deadline.
     async fn invoke(&self, event: &Value) -> Result<Value, Diagnostic> {
         self.invoke_with(event, settings()).await
     }
@@ -174,7 +174,7 @@ async fn the_answer_names_every_message_that_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_says_where_an_overflowing_message_lies() {
+async fn the_answer_has_the_location_of_an_overflow_object() {
     let aws = NamedShards::new();
     let settings = Settings { max_message_bytes: 1024, overflow_bucket: Some("b".to_owned()), ..settings() };
     let event: Value = serde_json::from_str(&failed("good-1")).unwrap();
@@ -185,7 +185,7 @@ async fn the_answer_says_where_an_overflowing_message_lies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_batch_fails_the_notification_and_not_its_neighbours() {
+async fn a_failed_batch_fails_the_notification_and_the_others_are_delivered() {
     let aws = NamedShards::new();
     let event = sns(&[&failed("good-1"), &failed("denied-1"), &failed("good-2")]);
     let error = aws.invoke(&event).await.unwrap_err();
@@ -221,7 +221,7 @@ async fn the_error_s_type_is_the_one_kind_of_error_there_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_queue_s_messages_only_the_failed_are_named() {
+async fn an_sqs_response_names_only_the_messages_that_failed() {
     let aws = NamedShards::new();
     let event = sqs(&[&failed("good-1"), &failed("denied-1"), &failed("good-2"), HYDRATED, "not a record"]);
     assert_eq!(failures(aws.invoke(&event).await), ["1", "3"]);
@@ -229,7 +229,7 @@ async fn of_a_queue_s_messages_only_the_failed_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_stands_for_all_the_batches_in_it() {
+async fn a_message_fails_if_one_of_its_batches_fails() {
     let aws = NamedShards::new();
     let inner = sns(&[&failed("denied-1"), &failed("good-1")]);
     let document = json!({"version": "1.0", "requestPayload": inner, "responsePayload": null}).to_string();
@@ -250,7 +250,7 @@ async fn a_batch_that_hangs_takes_its_own_share_of_time_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_that_a_batch_leaves_is_there_for_those_after_it() {
+async fn time_that_a_batch_does_not_use_is_left_for_the_next() {
     let aws = NamedShards::new();
     let started = Instant::now();
     let event = sns(&[&failed("good-1"), &failed("good-2"), &failed("hanging-1")]);
@@ -260,7 +260,7 @@ async fn time_that_a_batch_leaves_is_there_for_those_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_that_run_out_of_time_are_named_in_time() {
+async fn batches_that_run_out_of_time_are_named_before_the_deadline() {
     let aws = NamedShards::new();
     let event = sqs(&[&failed("hanging-1"), &failed("endless-1"), &failed("hanging-2")]);
     assert_eq!(failures(aws.invoke(&event).await), ["0", "1", "2"]);
@@ -278,7 +278,7 @@ async fn a_range_that_is_not_read_in_time_is_an_error_and_no_message() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_is_none_leaves_time_to_read_and_still_ends() {
-    // Absent, or a duration where a moment belongs, as stand-ins for Lambda have it.
+    // A missing deadline, or a duration in place of a time, as emulators of Lambda send it.
     for deadline in [0, 30_000, u64::MAX] {
         let aws = NamedShards::new();
         let event = sqs(&[&failed("good-1"), &failed("hanging-1")]);
@@ -297,7 +297,7 @@ async fn a_message_that_is_hydrated_already_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_invokes_by_hand_hears_that_the_event_is_none() {
+async fn a_direct_invocation_with_an_unknown_event_is_an_error() {
     for event in [json!({}), json!({"KinesisBatchInfo": {"shardId": "a"}}), json!({"Records": []}), json!("text")] {
         let aws = NamedShards::new();
         assert_eq!(error_type(aws.invoke(&event).await), "NotRecognized", "{event}");
@@ -306,7 +306,7 @@ async fn whoever_invokes_by_hand_hears_that_the_event_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_topic_brings_is_delivered_whatever_it_is() {
+async fn every_message_of_the_topic_is_delivered() {
     let aws = NamedShards::new();
     let messages = ["not JSON", r#"{"AlarmName":"orders","n":1.10}"#, r#"{"KinesisBatchInfo":{"shardId":"a"}}"#];
     let answer = aws.invoke(&sns(&messages)).await.unwrap();
@@ -322,7 +322,7 @@ async fn what_the_topic_brings_is_delivered_whatever_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pause_of_one_shard_passes_while_others_are_read() {
+async fn other_shards_are_read_during_the_pause_of_one() {
     let aws = NamedShards::new();
     let started = Instant::now();
     let heavy = failed("heavy-1");
@@ -346,7 +346,7 @@ async fn a_share_of_time_shorter_than_a_pause_is_no_reason_to_give_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_steps_back_holds_up_no_shard() {
+async fn a_clock_that_steps_back_delays_no_shard() {
     let aws = NamedShards::new();
     let hydrator = Hydrator::new(aws.clone(), &*aws.outbox, aws.clone(), settings());
     let handler = Handler { hydrator, telemetry: Telemetry::for_tests() };

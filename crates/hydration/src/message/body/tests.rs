@@ -99,7 +99,7 @@ fn a_record_s_key_of_the_name_of_ours_is_not_kept_however_it_is_spelt() {
 }
 
 #[test]
-fn what_is_unrecognized_is_kept_as_the_value_or_the_text_that_it_is() {
+fn an_unrecognized_message_is_kept_as_a_value_or_as_text() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for (text, expected) in [
         (" {\"a\": 1.10, \"a\": 2}\n", "{\"a\": 1.10, \"a\": 2}".to_owned()),
@@ -121,7 +121,7 @@ fn what_is_unrecognized_is_kept_as_the_value_or_the_text_that_it_is() {
     }
 }
 
-/// Characters that JSON, SQS or a careless writer may stumble over.
+/// Characters that need care in JSON or in SQS.
 fn awkward() -> impl Strategy<Value = String> {
     let characters = prop_oneof![
         any::<char>(),

@@ -6,7 +6,7 @@ fn number(index: usize) -> SequenceNumber {
     SequenceNumber::parse(&(index + 1).to_string()).unwrap()
 }
 
-/// A JSON string of so many bytes, that tells which record it is.
+/// A JSON string of a given number of bytes that contains the record's number.
 fn text(index: usize, size: usize) -> String {
     let name = format!("{index}:");
     format!("\"{name}{}\"", "x".repeat(size.saturating_sub(2 + name.len())))
@@ -35,7 +35,7 @@ fn event_size(part: &Part) -> usize {
     format!(r#"{{"Records":[{}]}}"#, part.records).len()
 }
 
-/// A batch of so many records whose event has exactly so many bytes.
+/// A batch with a given number of records, and a given number of bytes in its event.
 fn filling(bytes: usize, records: usize) -> Vec<usize> {
     let each = (bytes - EVENT_FRAME_BYTES - (records - 1)) / records;
     let mut sizes = vec![each; records];
@@ -44,14 +44,14 @@ fn filling(bytes: usize, records: usize) -> Vec<usize> {
 }
 
 #[test]
-fn nothing_makes_one_empty_part() {
+fn no_records_make_one_empty_part() {
     let parts = collect(&[], Some(3), true);
     let empty = Part { view: Some(String::new()), ..Part::default() };
     assert_eq!(parts, [empty]);
 }
 
 #[test]
-fn what_lambda_may_have_delivered_is_never_cut() {
+fn an_event_that_lambda_may_have_delivered_is_never_split() {
     for records in [2, 3, 1000] {
         let sizes = filling(MAX_EVENT_BYTES, records);
         let parts = collect(&sizes, Some(records as u64), false);
@@ -73,7 +73,7 @@ fn a_part_s_event_ends_below_the_limit_to_the_byte() {
 }
 
 #[test]
-fn once_a_batch_is_cut_it_was_never_one_event() {
+fn a_batch_that_was_split_is_never_one_event() {
     let parts = collect(&[3_100_000; 4], Some(4), false);
     assert_eq!(parts.iter().map(|part| part.count).collect::<Vec<_>>(), [1, 1, 1, 1]);
 }
@@ -100,7 +100,7 @@ fn a_view_that_unpacks_beyond_reason_is_left_out_and_the_records_are_not() {
 }
 
 #[test]
-fn what_sqs_refuses_is_escaped_in_records_and_view_alike() {
+fn characters_that_sqs_refuses_are_escaped_in_records_and_view() {
     let mut collector = Collector::new(None, true, 0);
     for index in 0..2 {
         collector.push(&number(index), |records, view| {

@@ -72,7 +72,7 @@ fn the_event_is_lambda_s() {
 }
 
 #[test]
-fn what_the_api_left_out_is_filled_in_or_left_out() {
+fn fields_that_the_api_left_out_are_filled_in_or_left_out() {
     let record = DynamoDbRecord {
         sequence_number: SequenceNumber::parse("1").unwrap(),
         event_id: None,
@@ -116,7 +116,7 @@ fn every_type_has_dynamodb_s_name_and_empty_values_stay() {
 }
 
 #[test]
-fn what_is_no_attribute_value_is_refused() {
+fn an_invalid_attribute_value_is_refused() {
     for text in [r#"{"N":1}"#, r#"{"B":"*"}"#, r#"{"BS":["AA"]}"#, r#"{"X":""}"#, "{}", r#"{"S":"","N":"1"}"#, r#""S""#]
     {
         assert!(serde_json::from_str::<AttributeValue>(text).is_err(), "{text}");

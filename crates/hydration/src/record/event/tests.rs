@@ -49,7 +49,7 @@ fn a_kinesis_event_record_is_read() {
 }
 
 #[test]
-fn what_is_no_event_record_of_the_service_is_refused() {
+fn text_that_is_not_an_event_record_of_the_service_is_refused() {
     assert!(parse(Source::DynamoDb, KINESIS).is_none());
     assert!(parse(Source::Kinesis, &event(&change())).is_none());
     for (from, to) in [

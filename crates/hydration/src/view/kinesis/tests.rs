@@ -133,7 +133,7 @@ fn the_records_of_an_aggregate_share_one_limit() {
 }
 
 #[test]
-fn a_key_told_by_every_record_does_not_multiply_without_end() {
+fn a_partition_key_that_records_share_does_not_exceed_the_limit() {
     let entry = ProtobufMessage::default().number(1, 0).bytes(3, b"").0;
     let mut message = ProtobufMessage::default().bytes(1, "\u{1}".repeat(256).as_bytes());
     for _ in 0..100_000 {
