@@ -47,7 +47,7 @@ pub fn fault<E: ProvideErrorMetadata>(action: &'static str, error: &SdkError<E, 
             // A proxy may have written the response. Only its status is known.
             (kind("", status), format!("HTTP {status} with a body that cannot be read"))
         }
-        // An empty region, for one, is no part of a host name. Nothing was sent that a service could have refused.
+        // For example, a host name cannot be built from an empty region. No request was sent.
         _ => (FaultKind::InvalidConfiguration, "the request could not be built".to_owned()),
     };
     Fault { kind, action, detail }

@@ -161,9 +161,9 @@ impl HydratedMessageBuilder {
             }
             Status::Superset if self.part.is_some() => count > 0,
             Status::Superset => has_both_ends && batch.batch_size.is_some_and(|size| size < count),
-            Status::Partial => {
-                count > 0 && (!has_both_ends || batch.batch_size.is_some_and(|size| count < size)) && !is_middle_part
-            }
+            // The last part may be empty: the rest of the range was trimmed.
+            Status::Partial if self.part.is_some() => !is_middle_part,
+            Status::Partial => count > 0 && (!has_both_ends || batch.batch_size.is_some_and(|size| count < size)),
             Status::Expired | Status::Gone => count == 0 && batch.range().is_some() && self.part.is_none(),
             Status::NoRange => count == 0 && batch.range().is_none() && self.part.is_none(),
             Status::Unrecognized => false,
