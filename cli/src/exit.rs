@@ -1,43 +1,66 @@
-//! Exit codes, a documented contract: 0, 1, 2 (usage, by clap), 3, 130.
+//! Exit codes, a documented contract: 0, 1, 2, 3, 130, 143, 141.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use hydration::error::{Fault, FaultKind};
+
+use crate::interrupt::StopSignal;
+use crate::print::visible::Visible;
 
 /// Outcome of a command that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Done,
-    /// It ran, and a person has to look: a replay left something undone, or the doctor found problems.
+    /// Something was left, refused or not seen, and a person has to look.
     Attention,
 }
 
 /// The error of a command that a signal stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Interrupted;
+pub struct Interrupted {
+    pub signal: StopSignal,
+    /// Messages that could not be made visible before the command had to end.
+    pub hidden: usize,
+}
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupted; every message that was held is back on the queue")
+        match self.hidden {
+            0 => f.write_str("interrupted; every message that was held is visible again"),
+            hidden => write!(f, "interrupted; {hidden} of the messages become visible within a minute"),
+        }
     }
 }
 
 impl std::error::Error for Interrupted {}
 
+/// Wrong usage that clap cannot see, as of two flags that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// Nothing was found, and not everything was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotSeen(pub String);
+
 pub const HELP: &str = "\
 Exit codes:
-  0    fine
+  0    all is done, or everything was seen
   1    it failed; the last line on stderr says what to do
   2    wrong usage
-  3    done, but look: something failed, was held back or refused; the doctor found problems
-  130  interrupted; every message that was held is back on the queue";
+  3    something was left, refused or not seen: the last lines count it; or the doctor found problems
+  130  interrupted by Ctrl-C; every message that was held is visible again
+  143  the same by SIGTERM
+  141  the reader of the output closed it; the command stopped as by Ctrl-C";
 
 pub fn code(outcome: anyhow::Result<Exit>) -> ExitCode {
     if let Err(error) = &outcome
         && !is_broken_pipe(error)
     {
-        eprintln!("dlq: {error:#}");
+        // A standard error that is closed must not change the exit code.
+        let _ = writeln!(std::io::stderr(), "dlq: {}", Visible::lines(&format!("{error:#}")));
     }
     ExitCode::from(number(&outcome))
 }
@@ -46,14 +69,19 @@ pub fn number(outcome: &anyhow::Result<Exit>) -> u8 {
     match outcome {
         Ok(Exit::Done) => 0,
         Ok(Exit::Attention) => 3,
-        Err(error) if is_broken_pipe(error) => 0,
-        Err(error) if error.is::<Interrupted>() => 130,
-        Err(_) => 1,
+        Err(error) if is_broken_pipe(error) => 141,
+        Err(error) if error.is::<UsageError>() => 2,
+        Err(error) if error.is::<NotSeen>() => 3,
+        Err(error) => match error.downcast_ref::<Interrupted>() {
+            Some(Interrupted { signal: StopSignal::Interrupt, .. }) => 130,
+            Some(Interrupted { signal: StopSignal::Terminate, .. }) => 143,
+            None => 1,
+        },
     }
 }
 
 /// A reader of the output, such as `head`, may close it early.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_closed = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
     };
@@ -64,6 +92,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 pub fn explain(fault: &Fault) -> anyhow::Error {
     let Fault { kind, action, detail } = fault;
     let advice = match kind {
+        // SQS has codes with `Expired` and `Invalid` for receipt handles, which are no credentials.
+        _ if detail.contains("ReceiptHandle") || detail.contains("receipt handle") => {
+            "the message was held for too long and is visible again: run the command again"
+        }
         FaultKind::CredentialsRejected if detail.contains("RequestTimeTooSkewed") => {
             "set this machine's clock: it differs from AWS's by more than some minutes"
         }

@@ -1,38 +1,96 @@
-//! Ctrl-C and its kin: the first request lets running work finish, the second does not wait for it.
+//! Requests to stop: the first lets running work finish, the second does not wait for it.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::future::Future;
+
+use anyhow::Result;
+use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
 
-/// The number of requests to stop so far.
+use crate::exit::Interrupted;
+
+/// The signal that asked to stop. A closed terminal (SIGHUP) counts as Ctrl-C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StopSignal {
+    #[default]
+    Interrupt,
+    Terminate,
+}
+
+/// The requests to stop so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Requests {
+    count: u32,
+    first: StopSignal,
+}
+
+/// The side that asks to stop.
 #[derive(Debug, Clone)]
-pub struct Interrupt(watch::Receiver<u32>);
+pub struct InterruptSender(watch::Sender<Requests>);
+
+impl InterruptSender {
+    pub fn request(&self, signal: StopSignal) {
+        self.0.send_modify(|requests| {
+            if requests.count == 0 {
+                requests.first = signal;
+            }
+            requests.count += 1;
+        });
+    }
+}
+
+/// The side that stops.
+#[derive(Debug, Clone)]
+pub struct Interrupt(watch::Receiver<Requests>);
 
 impl Interrupt {
-    /// Listens for signals from now on. SIGTERM and a closed terminal (SIGHUP) count as Ctrl-C.
+    /// Listens for signals from now on.
     pub fn listen() -> Self {
-        let (sender, receiver) = watch::channel(0);
-        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let (sender, interrupt) = Self::manual();
+        let signals = [
+            (SignalKind::interrupt(), StopSignal::Interrupt),
+            (SignalKind::hangup(), StopSignal::Interrupt),
+            (SignalKind::terminate(), StopSignal::Terminate),
+        ];
+        for (kind, stop_signal) in signals {
+            // A platform without the signal cannot send it.
+            let Ok(mut signals) = unix::signal(kind) else { continue };
             let sender = sender.clone();
             tokio::spawn(async move {
-                // A platform without the signal cannot send it.
-                let Ok(mut signals) = signal(kind) else { return };
                 while signals.recv().await.is_some() {
-                    sender.send_modify(|count| *count += 1);
+                    sender.request(stop_signal);
                 }
             });
         }
-        Self(receiver)
+        interrupt
     }
 
-    /// An interrupt for tests, and the sender that requests it.
-    #[cfg(test)]
-    pub fn manual() -> (watch::Sender<u32>, Self) {
-        let (sender, receiver) = watch::channel(0);
-        (sender, Self(receiver))
+    /// An interrupt, and the sender that requests it.
+    pub fn manual() -> (InterruptSender, Self) {
+        let (sender, receiver) = watch::channel(Requests::default());
+        (InterruptSender(sender), Self(receiver))
     }
 
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow() > 0
+        self.0.borrow().count > 0
+    }
+
+    /// The error of a command that stopped on request.
+    pub fn error(&self) -> anyhow::Error {
+        Interrupted { signal: self.0.borrow().first, hidden: 0 }.into()
+    }
+
+    /// An error once a request has come: for work that goes step by step.
+    pub fn check(&self) -> Result<()> {
+        if self.is_requested() { Err(self.error()) } else { Ok(()) }
+    }
+
+    /// The result of the future, or an error as soon as a request comes. The future is dropped then.
+    pub async fn race<T>(&self, future: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.requested() => Err(self.error()),
+            output = future => Ok(output),
+        }
     }
 
     pub async fn requested(&self) {
@@ -45,8 +103,25 @@ impl Interrupt {
 
     async fn count_reaches(&self, wanted: u32) {
         let mut receiver = self.0.clone();
-        if receiver.wait_for(|count| *count >= wanted).await.is_err() {
+        if receiver.wait_for(|requests| requests.count >= wanted).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit;
+
+    #[tokio::test]
+    async fn a_race_ends_with_the_work_or_with_the_request() {
+        let (sender, interrupt) = Interrupt::manual();
+        assert_eq!(interrupt.race(async { 7 }).await.unwrap(), 7);
+        let stopped = interrupt.race(std::future::pending::<()>());
+        sender.request(StopSignal::Terminate);
+        sender.request(StopSignal::Interrupt);
+        assert_eq!(exit::number(&stopped.await.map(|()| exit::Exit::Done)), 143);
+        assert!(interrupt.check().is_err());
     }
 }

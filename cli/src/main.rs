@@ -12,7 +12,6 @@ mod ports;
 mod print;
 mod queue;
 mod rate_limiter;
-#[allow(dead_code)] // The commands do not use it yet.
 mod spool;
 #[cfg(test)]
 mod test_support;

@@ -25,6 +25,7 @@ pub struct ReceivedMessage {
 /// Attributes of a queue. SQS keeps the three counts approximate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueueAttributes {
+    pub arn: String,
     pub visible: u64,
     /// Messages that somebody received and that are not visible again yet.
     pub in_flight: u64,
@@ -51,7 +52,7 @@ pub trait Queue {
     async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault>;
 
     /// Hides up to ten received messages for that time from now; zero makes them visible. A receipt that has expired is
-    /// skipped.
+    /// an error, unless the time is zero.
     async fn change_visibility(&self, receipts: &[Receipt], visibility_timeout: Duration) -> Result<(), Fault>;
 
     async fn delete(&self, receipt: &Receipt) -> Result<(), Fault>;

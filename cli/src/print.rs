@@ -8,12 +8,12 @@ pub mod progress;
 pub mod records;
 pub mod table;
 pub mod time;
-#[allow(dead_code)] // Only the ledger uses all of it yet.
 pub mod visible;
 
 pub use json::pretty_json;
 
 use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Result;
@@ -21,11 +21,18 @@ use hydration::verdict::Status;
 use serde::Serialize;
 
 use crate::args::{ColorChoice, GlobalArgs, OutputFormat};
+use crate::print::table::Columns;
+use crate::print::visible::Visible;
 
 /// Output of a command: standard output and standard error, or two buffers in a test.
 pub struct Output {
     pub json: bool,
     pub colors: bool,
+    /// Standard output is a terminal.
+    pub is_terminal: bool,
+    /// The beginning of a painted text until it is printed. Nobody outside can guess it, so that no text from outside
+    /// can be taken for a colour.
+    paint_mark: String,
     /// The width of tables; `None` is the terminal's.
     pub width: Option<u16>,
     answers: RefCell<Box<dyn Write>>,
@@ -53,12 +60,14 @@ impl Output {
             // <https://no-color.org>
             ColorChoice::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        Self { colors: colors && !json, ..Self::to(json, Box::new(io::stdout()), Box::new(io::stderr())) }
+        Self { colors: colors && !json, is_terminal, ..Self::to(json, Box::new(io::stdout()), Box::new(io::stderr())) }
     }
 
     /// Other places to write to, without colours.
     pub fn to(json: bool, answers: Box<dyn Write>, notes: Box<dyn Write>) -> Self {
-        Self { json, colors: false, width: None, answers: RefCell::new(answers), notes: RefCell::new(notes) }
+        let paint_mark = format!("\u{fdd0}{:016x}:", RandomState::new().hash_one("paint"));
+        let (colors, is_terminal) = (false, false);
+        Self { json, colors, is_terminal, paint_mark, width: None, answers: RefCell::new(answers), notes: RefCell::new(notes) }
     }
 
     pub fn paint(&self, paint: Paint, text: impl AsRef<str>) -> String {
@@ -74,11 +83,28 @@ impl Output {
             Paint::Yellow => 33,
             Paint::Cyan => 36,
         };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        let mark = &self.paint_mark;
+        format!("{mark}{code}m{text}{mark}0m")
     }
 
-    /// Prints a line of the answer.
+    /// Prints a line of the answer. Characters that control a terminal are written as escapes.
     pub fn line(&self, text: impl AsRef<str>) -> Result<()> {
+        let text = Visible::lines(text.as_ref()).to_string();
+        self.write(&text.replace(&self.paint_mark, "\u{1b}["))
+    }
+
+    /// Prints a table, whose cells are safe already.
+    pub fn table(&self, table: &Columns) -> Result<()> {
+        self.write(&table.text())
+    }
+
+    /// Prints the JSON text of a message. A terminal gets the same JSON value with escapes in it, all others the text
+    /// as it is.
+    pub fn raw_json(&self, text: &str) -> Result<()> {
+        if self.is_terminal { self.write(&visible::json_escaped(text)) } else { self.write(text) }
+    }
+
+    fn write(&self, text: impl AsRef<str>) -> Result<()> {
         let mut answers = self.answers.borrow_mut();
         answers.write_all(text.as_ref().as_bytes())?;
         answers.write_all(b"\n")?;
@@ -87,7 +113,7 @@ impl Output {
 
     /// Prints a JSON object of the answer.
     pub fn json(&self, value: &impl Serialize) -> Result<()> {
-        self.line(serde_json::to_string(value)?)
+        self.write(visible::json_escaped(&serde_json::to_string(value)?))
     }
 
     /// Prints a note on standard error, so that it does not mix with the answer.
@@ -102,17 +128,13 @@ impl Output {
 
     fn message(&self, from: &str, text: impl AsRef<str>) {
         // A standard error that is closed must not stop the work.
-        let _ = writeln!(self.notes.borrow_mut(), "{from}: {}", text.as_ref());
+        let _ = writeln!(self.notes.borrow_mut(), "{from}: {}", Visible::lines(text.as_ref()));
     }
 }
 
-/// Text from outside, safe for a terminal: control characters are replaced, except line ends and tabs.
+/// One line of text from outside, safe for a terminal.
 pub fn printable(text: &str) -> String {
-    let is_safe = |c: char| c == '\n' || c == '\t' || !c.is_control();
-    if text.chars().all(is_safe) {
-        return text.to_owned();
-    }
-    text.chars().map(|c| if is_safe(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+    Visible::line(text).to_string()
 }
 
 /// `1 batch`, `2 batches`.
@@ -156,6 +178,7 @@ pub fn status_paint(status: Status) -> Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::tool as test_support;
 
     #[test]
     fn numbers_and_ids_are_short_and_readable() {
@@ -169,6 +192,17 @@ mod tests {
 
     #[test]
     fn no_control_character_of_a_record_reaches_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\n\tc\u{9b}"), "a\u{fffd}[2Jb\n\tc\u{fffd}");
+        assert_eq!(printable("a\u{1b}[2Jb\n\tc\u{9b}"), r"a\u{1b}[2Jb\u{a}\u{9}c\u{9b}");
+    }
+
+    #[test]
+    fn only_the_program_s_own_colours_reach_the_terminal() {
+        let written = test_support::Captured::default();
+        let mut output = Output::to(false, Box::new(written.clone()), Box::new(io::sink()));
+        output.colors = true;
+        output.line(format!("\u{1b}[31mred \u{fdd0}0:31m {}", output.paint(Paint::Red, "a\u{9b}b"))).unwrap();
+        assert_eq!(written.text(), "\\u{1b}[31mred \u{fdd0}0:31m \u{1b}[31ma\\u{9b}b\u{1b}[0m\n");
+        output.json(&"a\u{9b}\u{202e}\u{e0001}").unwrap();
+        assert!(written.text().ends_with("\"a\\u009b\\u202e\\udb40\\udc01\"\n"), "{}", written.text());
     }
 }

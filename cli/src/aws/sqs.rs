@@ -14,6 +14,8 @@ use hydration_aws::fault::fault;
 
 use crate::ports::{Queue, QueueAttributes, Receipt, ReceivedMessage};
 
+const CHANGE_VISIBILITY: &str = "sqs:ChangeMessageVisibility";
+
 pub struct Sqs {
     client: Client,
     url: String,
@@ -51,6 +53,7 @@ impl Queue for Sqs {
         let max_receives =
             redrive.and_then(|policy| policy.get("maxReceiveCount")?.get().trim_matches('"').parse().ok());
         Ok(QueueAttributes {
+            arn: text(QueueAttributeName::QueueArn).unwrap_or_default().to_owned(),
             visible: count(QueueAttributeName::ApproximateNumberOfMessages),
             in_flight: count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
             delayed: count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
@@ -86,10 +89,17 @@ impl Queue for Sqs {
                 .receipt_handle(&receipt.handle)
                 .visibility_timeout(seconds(visibility_timeout))
                 .build()
-                .map_err(|_| unreadable("sqs:ChangeMessageVisibility"))?;
+                .map_err(|_| unreadable(CHANGE_VISIBILITY))?;
             request = request.entries(entry);
         }
-        request.send().await.map(drop).map_err(|error| fault("sqs:ChangeMessageVisibility", &error))
+        let answer = request.send().await.map_err(|error| fault(CHANGE_VISIBILITY, &error))?;
+        match answer.failed.first() {
+            Some(failed) if !visibility_timeout.is_zero() => {
+                let detail = format!("{}: {}", failed.code, failed.message.as_deref().unwrap_or("no message"));
+                Err(Fault { kind: FaultKind::Refused, action: CHANGE_VISIBILITY, detail })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn delete(&self, receipt: &Receipt) -> Result<(), Fault> {

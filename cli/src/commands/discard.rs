@@ -12,7 +12,7 @@ use crate::exit::{Exit, explain};
 use crate::ports::{Bucket, Queue};
 use crate::print::message_json::MessageJson;
 use crate::print::{Output, Paint, count, short_id};
-use crate::queue::filter::{ReadFilterArgs, parse_id};
+use crate::queue::filter::{Filter, FilterArgs, parse_id};
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::{Lease, with_lease};
 use crate::queue::read_queue::{KeepBodies, read_queue};
@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long)]
     execute: bool,
     #[command(flatten)]
-    filter: ReadFilterArgs,
+    filter: FilterArgs,
     /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
@@ -56,7 +56,7 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
     audit_path: PathBuf,
     arguments: Arguments,
 ) -> Result<Exit> {
-    let filter = arguments.filter.filter(&arguments.ids, context.now());
+    let filter = Filter::new(&arguments.filter, &arguments.ids, context.now())?;
     let mut audit = if arguments.execute { Some(Audit::open(&audit_path)?) } else { None };
     let chosen = with_lease(queue, &context.interrupt, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;

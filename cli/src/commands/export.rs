@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::ports::{Bucket, Queue};
 use crate::print::{bytes, count, records};
-use crate::queue::filter::{ReadFilterArgs, parse_id};
+use crate::queue::filter::{Filter, FilterArgs, parse_id};
 use crate::queue::lease::with_lease;
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 
@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    filter: ReadFilterArgs,
+    filter: FilterArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,7 +64,7 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
     bucket: &B,
     arguments: Arguments,
 ) -> Result<Exit> {
-    let filter = arguments.filter.filter(&arguments.ids, context.now());
+    let filter = Filter::new(&arguments.filter, &arguments.ids, context.now())?;
     fs::create_dir_all(&arguments.to).with_context(|| format!("the folder {}", arguments.to.display()))?;
     let output = &context.output;
     let (contents, chosen) = with_lease(queue, &context.interrupt, async |lease| {

@@ -21,12 +21,12 @@ use serde_json::value::RawValue;
 
 use crate::aws::connection::Connection;
 use crate::context::Context;
-use crate::exit::{Exit, Interrupted, explain};
+use crate::exit::{Exit, explain};
 use crate::ports::Queue;
 use crate::print::progress::Progress;
 use crate::print::{Output, count, short_id};
-use crate::queue::lease::{Lease, with_lease};
-use crate::queue::receive_all::receive_all;
+use crate::queue::lease::{Lease, with_lease_until_done};
+use crate::queue::receive_all::{Next, receive_all};
 
 /// The longest time for one batch: ten minutes to read, one more to deliver.
 const READ_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -182,7 +182,7 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
             self.hydrate_file(path).await?;
         }
         if let Some(queue) = from_queue {
-            with_lease(queue, &self.context.interrupt, async |lease| self.hydrate_queue(lease).await).await?;
+            with_lease_until_done(queue, &self.context.interrupt, async |lease| self.hydrate_queue(lease).await).await?;
         }
         let (hydrated, failed) = (self.totals.hydrated.get(), self.totals.failed.get());
         let verb = if self.arguments.send { "sent" } else { "printed" };
@@ -202,7 +202,11 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
     async fn hydrate_queue<Q: Queue>(&self, lease: &Lease<'_, Q>) -> Result<()> {
         let messages = RefCell::new(Vec::new());
         let reading = Progress::new("reading the queue");
-        let summary = receive_all(lease, &reading, |message| messages.borrow_mut().push(message)).await?;
+        let summary = receive_all(lease, &reading, |message| {
+            messages.borrow_mut().push(message);
+            Ok(Next::Continue)
+        })
+        .await?;
         let messages = messages.into_inner();
         let progress = Progress::new("hydrating");
         progress.expect(messages.len() as u64);
@@ -222,7 +226,7 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
     }
 
     fn check_interrupt(&self) -> Result<()> {
-        if self.context.interrupt.is_requested() { Err(Interrupted.into()) } else { Ok(()) }
+        self.context.interrupt.check()
     }
 
     /// Hydrates every record in a document; `false` when some were not hydrated.

@@ -17,14 +17,14 @@ use serde_json::value::RawValue;
 use crate::batch_item_failures::succeeded_count;
 use crate::commands::isolate::ddmin::{Smallest, Trial, smallest};
 use crate::context::Context;
-use crate::exit::{Exit, Interrupted, explain};
+use crate::exit::{Exit, explain};
 use crate::interrupt::Interrupt;
 use crate::ports::{Bucket, Function, InvokeOutcome, Queue};
 use crate::print::progress::Progress;
 use crate::print::records::{self, RecordJson};
 use crate::print::{Output, Paint, printable, short_id};
 use crate::queue::filter::{Filter, parse_id};
-use crate::queue::lease::with_lease;
+use crate::queue::lease::with_lease_until_done;
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::rate_limiter::RateLimiter;
 
@@ -67,7 +67,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, C: Clock>(
 ) -> Result<Exit> {
     let filter = Filter::by_ids(std::slice::from_ref(&arguments.id));
     // The message stays leased during the search, so that nobody replays it meanwhile.
-    with_lease(queue, &context.interrupt, async |lease| {
+    with_lease_until_done(queue, &context.interrupt, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::Of(&filter)).await?;
         let chosen = contents.choose(&filter, lease).await?;
         let message = match chosen.as_slice() {
@@ -135,7 +135,8 @@ async fn isolate<F: Function, C: Clock>(
     } else {
         print_text(output, &trials, received, &found)?;
     }
-    if context.interrupt.is_requested() { Err(Interrupted.into()) } else { Ok(Exit::Done) }
+    context.interrupt.check()?;
+    Ok(Exit::Done)
 }
 
 /// A record of the batch: its sequence number, and its text as Lambda delivered it.

@@ -11,12 +11,13 @@ use crate::exit::Exit;
 use crate::ports::{Bucket, Queue};
 use crate::print::message_json::MessageJson;
 use crate::print::table::Columns;
-use crate::print::{Output, Paint, bytes, count, short_id, status_paint, time};
-use crate::queue::filter::{Filter, ReadFilterArgs};
+use crate::print::{Output, Paint, bytes, count, printable, short_id, status_paint, time};
+use crate::queue::filter::{Filter, FilterArgs};
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::with_lease;
 use crate::queue::queue_message::ForeignMessage;
-use crate::queue::read_queue::{KeepBodies, QueueContents, read_queue};
+use crate::queue::read_queue::{KeepBodies, read_queue};
+use crate::queue::read_summary::ReadSummary;
 
 /// List what waits on the queue, the oldest failure first
 #[derive(Debug, Args)]
@@ -27,10 +28,13 @@ Examples:
   dlq list --function order-projector --since 2h
   dlq list | jq -r 'select(.records > 100).id'
 
-Copies of one failure are one line, with their number. The messages are visible again when the command ends.")]
+Copies of one failure are one line, with their number. Messages that are not hydrated have a line each: dlq show and
+dlq discard take their message id. The messages are visible again when the command ends.
+
+Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it.")]
 pub struct Arguments {
     #[command(flatten)]
-    filter: ReadFilterArgs,
+    filter: FilterArgs,
 }
 
 /// A message that is not hydrated, as JSON.
@@ -58,41 +62,65 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
     bucket: &B,
     arguments: Arguments,
 ) -> Result<Exit> {
-    let filter = arguments.filter.filter(&[], context.now());
-    let contents =
-        with_lease(queue, &context.interrupt, async |lease| read_queue(lease, bucket, KeepBodies::None).await).await?;
+    let filter = Filter::new(&arguments.filter, &[], context.now())?;
+    let (contents, chosen) = with_lease(queue, &context.interrupt, async |lease| {
+        let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
+        let chosen = contents.choose(&filter, lease).await?;
+        Ok((contents, chosen))
+    })
+    .await?;
+    let summary = contents.summary();
     if context.output.json {
-        print_json(&context.output, &contents, &filter)?;
+        chosen.iter().try_for_each(|message| context.output.json(&MessageJson::from(message)))?;
+        contents.foreign.iter().try_for_each(|foreign| context.output.json(&ForeignJson::from(foreign)))?;
     } else {
-        print_table(&context.output, &contents, &filter, context.now())?;
+        print_table(&context.output, &chosen, &contents.foreign, &summary, context.now())?;
     }
+    summary.print(&context.output)?;
     contents.warnings().iter().for_each(|warning| context.output.note(warning));
-    Ok(Exit::Done)
+    Ok(summary.exit())
 }
 
-fn print_json(output: &Output, contents: &QueueContents, filter: &Filter) -> Result<()> {
-    for message in contents.messages.iter().filter(|message| filter.takes(message)) {
-        output.json(&MessageJson::from(message))?;
-    }
-    contents.foreign.iter().try_for_each(|foreign| output.json(&ForeignJson::from(foreign)))
-}
-
-fn print_table(output: &Output, contents: &QueueContents, filter: &Filter, now: Timestamp) -> Result<()> {
-    let chosen: Vec<&HydratedMessage> = contents.messages.iter().filter(|message| filter.takes(message)).collect();
-    let mut table = Columns::new(output, &["ID", "STATUS", "FUNCTION", "STREAM/SHARD", "RECORDS", "FAILED", ""]);
-    table.right(&[4]);
-    chosen.iter().for_each(|message| table.row(row(message, now)));
+fn print_table(
+    output: &Output,
+    chosen: &[HydratedMessage],
+    foreign: &[ForeignMessage],
+    summary: &ReadSummary,
+    now: Timestamp,
+) -> Result<()> {
     if !chosen.is_empty() {
-        output.line(table.text())?;
+        let mut table = Columns::new(output, &["ID", "STATUS", "FUNCTION", "STREAM/SHARD", "RECORDS", "FAILED", ""]);
+        table.right(&[4]);
+        chosen.iter().for_each(|message| table.row(row(message, now)));
+        output.table(&table)?;
     }
-    let all = contents.messages.len();
-    let of_all = if chosen.len() == all { String::new() } else { format!(" of {all}") };
-    let summary = format!(
-        "{}{of_all}, {}",
-        count(chosen.len() as u64, "message", "messages"),
+    if !foreign.is_empty() {
+        let mut table = Columns::new(output, &["MESSAGE ID", "NOT HYDRATED", "SENT"]);
+        foreign.iter().for_each(|foreign| table.row(foreign_row(foreign, now)));
+        output.table(&table)?;
+    }
+    if summary.is_empty() {
+        return output.line(output.paint(Paint::Green, "No failed batch is on the queue."));
+    }
+    let line = format!(
+        "{}, {}",
+        count(summary.shown, "message", "messages"),
         count(chosen.iter().map(|message| message.records).sum(), "record", "records")
     );
-    output.line(output.paint(Paint::Dim, summary))
+    output.line(output.paint(Paint::Dim, line))
+}
+
+fn foreign_row(foreign: &ForeignMessage, now: Timestamp) -> Vec<(String, Option<Paint>)> {
+    let reason = if foreign.is_bare_record {
+        "an invocation record without records; dlq hydrate --from-queue hydrates it"
+    } else {
+        &foreign.reason
+    };
+    vec![
+        (foreign.message_id.clone(), Some(Paint::Cyan)),
+        (printable(reason), None),
+        (time::ago(foreign.sent_at, now), None),
+    ]
 }
 
 fn row(message: &HydratedMessage, now: Timestamp) -> Vec<(String, Option<Paint>)> {
@@ -114,10 +142,10 @@ fn row(message: &HydratedMessage, now: Timestamp) -> Vec<(String, Option<Paint>)
         notes.push("not readable: dlq show says why".to_owned());
     }
     vec![
-        (short_id(&message.id), Some(Paint::Cyan)),
+        (printable(&short_id(&message.id)), Some(Paint::Cyan)),
         (message.status.as_str().to_owned(), Some(status_paint(message.status))),
-        (message.function_and_version(), None),
-        (format!("{}/{}", message.stream_name(), message.short_shard()), None),
+        (printable(&message.function_and_version()), None),
+        (printable(&format!("{}/{}", message.stream_name(), message.short_shard())), None),
         (records, None),
         (time::ago(message.failed_or_sent_at(), now), None),
         (notes.join("; "), Some(Paint::Dim)),

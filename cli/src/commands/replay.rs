@@ -24,12 +24,12 @@ use crate::commands::replay::execute::{ReplayExecutor, ReplayOutcome};
 pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::plan::{Plan, ReplayItem, plan};
 use crate::context::Context;
-use crate::exit::{Exit, Interrupted};
+use crate::exit::Exit;
 use crate::ports::{Bucket, Function, Queue};
 use crate::print::progress::Progress;
 use crate::queue::filter::Filter;
 use crate::queue::hydrated_message::HydratedMessage;
-use crate::queue::lease::{Lease, with_lease};
+use crate::queue::lease::{Lease, with_lease, with_lease_until_done};
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::rate_limiter::RateLimiter;
 
@@ -41,7 +41,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, C: Clock>(
     audit_path: PathBuf,
     arguments: Arguments,
 ) -> Result<Exit> {
-    let filter = arguments.filter(context.now());
+    let filter = arguments.filter(context.now())?;
     let replay = Replay { context, queue, bucket, function, audit_path, arguments, filter, totals: Totals::default() };
     if replay.arguments.execute { replay.execute().await } else { replay.dry_run().await }
 }
@@ -92,9 +92,7 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
             outcome = self.run_passes(&audit) => outcome?,
             never = self.announce_interrupt() => match never {},
         }
-        if self.context.interrupt.is_requested() {
-            return Err(Interrupted.into());
-        }
+        self.context.interrupt.check()?;
         let (done, left) = (self.totals.done.get(), self.totals.left.get());
         if !self.context.output.json {
             report::summary(&self.context.output, done, left, &self.audit_path)?;
@@ -128,7 +126,7 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
 
     /// Runs what is visible on the queue now; `true` when the queue has more.
     async fn run_pass(&self, audit: &RefCell<Audit>) -> Result<bool> {
-        with_lease(self.queue, &self.context.interrupt, async |lease| {
+        with_lease_until_done(self.queue, &self.context.interrupt, async |lease| {
             let history = audit.borrow().history().clone();
             let pass = self.plan_pass(lease, &history).await?;
             let executor = ReplayExecutor {
@@ -170,12 +168,13 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
     async fn plan_pass(&self, lease: &Lease<'_, Q>, history: &History) -> Result<PassPlan> {
         let mut contents = read_queue(lease, self.bucket, KeepBodies::Of(&self.filter)).await?;
         let chosen = contents.choose(&self.filter, lease).await?;
+        contents.summary().lines().iter().for_each(|line| self.context.output.note(line));
         contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
         self.check_function(&chosen)?;
         let event_bytes = self.large_event_bytes(&chosen).await?;
         let plan = plan(chosen, &self.arguments.options, history, &event_bytes);
         lease.release(plan.refused.iter().flat_map(|refused| refused.message.message_ids())).await;
-        Ok(PassPlan { plan, has_more: contents.summary.waiting_behind() > 0 })
+        Ok(PassPlan { plan, has_more: contents.received.waiting_behind() > 0 })
     }
 
     /// The exact size of those events that may be too large to invoke, by message id.
@@ -201,8 +200,7 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
         {
             let failed: Vec<&str> = failed.into_iter().collect();
             bail!(
-                "--function {function} would run the batches of {} functions: {}\n  → --failed-function chooses those \
-                 of one",
+                "--on {function} would run the batches of {} functions: {}\n  → --function chooses those of one",
                 failed.len(),
                 failed.join(", ")
             );

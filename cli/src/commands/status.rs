@@ -15,14 +15,16 @@ use crate::commands::status::incident::{Incident, incidents};
 use crate::context::Context;
 use crate::exit::{Exit, explain};
 use crate::interrupt::Interrupt;
-use crate::ports::{Bucket, NamedQueue, Queue};
+use crate::ports::{Bucket, NamedQueue, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
 use crate::print::table::Columns;
-use crate::print::{Output, Paint, count, short_id, status_paint, thousands, time};
-use crate::queue::filter::ReadFilterArgs;
+use crate::print::{Output, Paint, count, printable, short_id, status_paint, thousands, time};
+use crate::queue::filter::{Filter, FilterArgs};
 use crate::queue::lease::with_lease;
+use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::read_queue::{KeepBodies, QueueContents, read_queue};
-use crate::queue::receive_all::receive_all;
+use crate::queue::read_summary::ReadSummary;
+use crate::queue::receive_all::{Next, receive_all};
 
 /// Below this time to the deletion of the oldest message, it is printed in red.
 const URGENT_MILLIS: i64 = 2 * 24 * 60 * 60 * 1000;
@@ -38,7 +40,7 @@ Examples:
 With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are counted too.")]
 pub struct Arguments {
     #[command(flatten)]
-    filter: ReadFilterArgs,
+    filter: FilterArgs,
 }
 
 /// The depth and age of the retry queue or the parked queue.
@@ -58,6 +60,8 @@ struct OtherQueue {
 /// Everything that the command prints.
 struct Report {
     contents: QueueContents,
+    messages: Vec<HydratedMessage>,
+    summary: ReadSummary,
     incidents: Vec<Incident>,
     others: Vec<OtherQueue>,
 }
@@ -69,28 +73,33 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
     retry_and_parked: &[NamedQueue<Q>],
     arguments: Arguments,
 ) -> Result<Exit> {
-    let filter = arguments.filter.filter(&[], context.now());
-    let mut contents =
-        with_lease(queue, &context.interrupt, async |lease| read_queue(lease, bucket, KeepBodies::None).await).await?;
-    contents.messages.retain(|message| filter.takes(message));
+    let filter = Filter::new(&arguments.filter, &[], context.now())?;
+    let (contents, messages) = with_lease(queue, &context.interrupt, async |lease| {
+        let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
+        let messages = contents.choose(&filter, lease).await?;
+        Ok((contents, messages))
+    })
+    .await?;
     let mut others = Vec::new();
     for other in retry_and_parked {
         others.push(count_other(other, &context.interrupt).await?);
     }
-    let report = Report { incidents: incidents(&contents.messages), contents, others };
+    let summary = contents.summary();
+    let report = Report { incidents: incidents(&messages), messages, summary, contents, others };
     if context.output.json {
         print_json(&context.output, &report)?;
     } else {
         print_text(context, &report)?;
     }
+    report.summary.print(&context.output)?;
     report.contents.warnings().iter().for_each(|warning| context.output.note(warning));
-    Ok(Exit::Done)
+    Ok(report.summary.exit())
 }
 
 /// Counts a queue and looks for its oldest message. A queue with a redrive policy is not read, because each receive
 /// counts there: the retry queue is in use.
 async fn count_other<Q: Queue>(other: &NamedQueue<Q>, interrupt: &Interrupt) -> Result<OtherQueue> {
-    let attributes = other.queue.attributes().await.map_err(|fault| explain(&fault))?;
+    let attributes = interrupt.race(other.queue.attributes()).await?.map_err(|fault| explain(&fault))?;
     let oldest_at = Cell::new(None::<Timestamp>);
     if attributes.visible > 0 && attributes.max_receives.is_none() {
         let progress = Progress::new("reading the parked queue");
@@ -98,7 +107,11 @@ async fn count_other<Q: Queue>(other: &NamedQueue<Q>, interrupt: &Interrupt) -> 
             oldest_at.set(Some(oldest_at.get().map_or(sent_at, |oldest| oldest.min(sent_at))));
         };
         with_lease(&other.queue, interrupt, async |lease| {
-            receive_all(lease, &progress, |message| message.sent_at.into_iter().for_each(keep_oldest)).await
+            let take = |message: ReceivedMessage| {
+                message.sent_at.into_iter().for_each(keep_oldest);
+                Ok(Next::Continue)
+            };
+            receive_all(lease, &progress, take).await
         })
         .await?;
     }
@@ -158,7 +171,7 @@ fn print_json(output: &Output, report: &Report) -> Result<()> {
 
 fn print_text<C: Clock>(context: &Context<C>, report: &Report) -> Result<()> {
     let (output, now) = (&context.output, context.now());
-    print_incidents(output, &report.incidents, now)?;
+    print_incidents(output, report, now)?;
     for other in report.others.iter().filter(|other| other.visible + other.in_flight > 0) {
         let meaning = match other.queue {
             "retry" => "failed hydrations, tried again every half hour",
@@ -180,9 +193,13 @@ fn print_text<C: Clock>(context: &Context<C>, report: &Report) -> Result<()> {
     steps.iter().try_for_each(|step| output.line(format!("  {step}")))
 }
 
-fn print_incidents(output: &Output, incidents: &[Incident], now: Timestamp) -> Result<()> {
-    if incidents.is_empty() {
+fn print_incidents(output: &Output, report: &Report, now: Timestamp) -> Result<()> {
+    let incidents = &report.incidents;
+    if report.summary.is_empty() {
         return output.line(output.paint(Paint::Green, "No failed batch is on the queue."));
+    }
+    if incidents.is_empty() {
+        return output.line("No failed batch was found that the filters let pass.");
     }
     let summary = format!(
         "{}: {}, {}",
@@ -196,14 +213,14 @@ fn print_incidents(output: &Output, incidents: &[Incident], now: Timestamp) -> R
     let mut table = Columns::new(output, &header);
     table.right(&[3, 4, 5]);
     incidents.iter().for_each(|incident| table.row(row(incident, now)));
-    output.line(table.text())
+    output.table(&table)
 }
 
 fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
     let key = &incident.key;
     let function = match key.version.as_deref().filter(|version| *version != "$LATEST") {
-        Some(version) => format!("{}:{version}", key.function),
-        None => key.function.clone(),
+        Some(version) => printable(&format!("{}:{version}", key.function)),
+        None => printable(&key.function),
     };
     let records = match incident.missing {
         0 => thousands(incident.records),
@@ -212,13 +229,13 @@ fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
     vec![
         (function, None),
         (incident.status.as_str().to_owned(), Some(status_paint(incident.status))),
-        (format!("{}\n{}", key.condition, key.error), None),
+        (format!("{}\n{}", printable(&key.condition), printable(&key.error)), None),
         (thousands(incident.batches), None),
         (records, None),
         (thousands(incident.shards), None),
         (time::since(incident.first, now), None),
         (time::since(incident.last, now), None),
-        (short_id(&incident.example), Some(Paint::Cyan)),
+        (printable(&short_id(&incident.example)), Some(Paint::Cyan)),
     ]
 }
 
@@ -227,8 +244,8 @@ fn next_steps<C: Clock>(context: &Context<C>, report: &Report) -> Vec<String> {
     let (output, now) = (&context.output, context.now());
     let command = |text: String| output.paint(Paint::Cyan, format!("dlq {text}{}", context.location_flags));
     let mut steps = Vec::new();
-    let oldest_sent_at = report.contents.messages.iter().filter_map(|message| message.sent_at()).min();
-    if let Some((sent_at, retention)) = oldest_sent_at.zip(report.contents.summary.attributes.retention) {
+    let oldest_sent_at = report.messages.iter().filter_map(|message| message.sent_at()).min();
+    if let Some((sent_at, retention)) = oldest_sent_at.zip(report.contents.received.attributes.retention) {
         let left = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX) - now.millis_since(sent_at);
         let text = format!("SQS deletes the oldest message in {}", time::age(left));
         steps.push(if left < URGENT_MILLIS { output.paint(Paint::Red, text) } else { text });

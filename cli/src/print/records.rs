@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::print::diff::{Change, diff, value};
+use crate::print::visible::Visible;
 use crate::print::{Output, Paint, bytes, pretty_json, printable};
 
 /// Lines of one record; the rest is cut unless every record is shown whole.
@@ -148,12 +149,17 @@ fn kind_of(decoded: &Decoded<'_>) -> String {
 
 fn data_lines(decoded: &Decoded<'_>, stored: &[u8], whole: bool) -> Vec<String> {
     match decoded {
-        Decoded::Json { text, .. } => pretty_json(text).lines().map(printable).collect(),
-        Decoded::Text { text, .. } => text.lines().map(printable).collect(),
+        Decoded::Json { text, .. } => pretty_json(text).lines().map(data_line).collect(),
+        Decoded::Text { text, .. } => text.lines().map(data_line).collect(),
         Decoded::Aggregate(_) | Decoded::Binary { .. } => {
             bytes::hex_dump(stored, if whole { usize::MAX } else { MAX_LINES - 1 })
         }
     }
+}
+
+/// A line of data, safe for a terminal. Tabs stay.
+fn data_line(line: &str) -> String {
+    Visible::lines(line).to_string()
 }
 
 fn dynamodb(output: &Output, record: &DynamoDbRecord) -> (String, Vec<String>) {

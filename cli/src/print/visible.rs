@@ -37,6 +37,23 @@ impl Display for Visible<'_> {
     }
 }
 
+/// JSON text with every unsafe character in a string as `\u` escapes: the same value for whoever parses it. Control
+/// characters below U+0020 are escaped in any JSON string, so that those outside of strings are line ends and tabs.
+pub fn json_escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unsafe(c) && !matches!(c, '\n' | '\r' | '\t') {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // A String takes everything that is written to it.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
 /// Control characters, and format characters that print nothing. Variation selectors 15 and 16 stay: they choose
 /// between the text form and the emoji form of the character before them.
 fn is_unsafe(c: char) -> bool {

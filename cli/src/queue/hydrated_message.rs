@@ -1,6 +1,7 @@
 //! A hydrated message, united with its copies on the queue.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use hydration::arn::Source;
 use hydration::invocation_record::function_name;
@@ -11,6 +12,14 @@ use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 
 use crate::queue::queue_message::{ForeignMessage, QueueMessage};
+use crate::spool::{Slot, Spool};
+
+/// A body in the temporary file of one read of the queue.
+#[derive(Debug, Clone)]
+pub struct StoredBody {
+    pub spool: Rc<Spool>,
+    pub slot: Slot,
+}
 
 /// One of the messages on the queue that have the same id.
 #[derive(Debug, Clone)]
@@ -18,7 +27,8 @@ pub struct MessageCopy {
     pub message_id: String,
     pub sent_at: Option<Timestamp>,
     pub pointer: Option<Pointer>,
-    pub body: Option<String>,
+    /// The body, where it was kept.
+    pub body: Option<StoredBody>,
     /// The number of records in this copy; `None` when it could not be read.
     pub records: Option<u64>,
     pub first: Option<SequenceNumber>,

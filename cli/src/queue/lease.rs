@@ -5,7 +5,7 @@
 //! are still leased are made visible at once. If the process is killed, they become visible by themselves when the
 //! visibility timeout ends, which is short for that reason.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -14,8 +14,9 @@ use anyhow::Result;
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use hydration::error::Fault;
+use tokio::time::{Instant, timeout_at};
 
-use crate::exit::Interrupted;
+use crate::exit::{Interrupted, explain};
 use crate::interrupt::Interrupt;
 use crate::ports::{Queue, Receipt};
 
@@ -25,18 +26,34 @@ const EXTEND_INTERVAL: Duration = Duration::from_secs(20);
 /// The most messages that SQS takes in one batch call
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html>).
 const MAX_BATCH_ENTRIES: usize = 10;
-const MAX_CONCURRENT_CALLS: usize = 8;
+const MAX_CONCURRENT_CALLS: usize = 16;
+/// The time that work may take to end by itself after an interrupt: a receive call waits for a second.
+const GRACE: Duration = Duration::from_millis(1200);
+/// The time between an interrupt and the end of the command, with a margin below two seconds.
+const MAX_STOP: Duration = Duration::from_millis(1850);
+
+/// The request that ends the work under a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StopAt {
+    First,
+    /// The work looks for the first request itself, and finishes what must not be cut off.
+    Second,
+}
 
 pub struct Lease<'a, Q> {
     pub queue: &'a Q,
     pub interrupt: &'a Interrupt,
     /// Receipt handles by message id.
     handles: RefCell<BTreeMap<String, String>>,
+    /// Handles of messages that are being released: no longer extended, and not visible for sure.
+    releasing: RefCell<BTreeMap<String, String>>,
+    /// The first failure to extend a visibility timeout.
+    extension_error: RefCell<Option<Fault>>,
 }
 
 impl<'a, Q: Queue> Lease<'a, Q> {
     fn new(queue: &'a Q, interrupt: &'a Interrupt) -> Self {
-        Self { queue, interrupt, handles: RefCell::default() }
+        Self { queue, interrupt, handles: RefCell::default(), releasing: RefCell::default(), extension_error: RefCell::default() }
     }
 
     /// Adds a message; `false` when the lease held it already, with an older receipt handle.
@@ -52,53 +69,156 @@ impl<'a, Q: Queue> Lease<'a, Q> {
         Ok(())
     }
 
-    /// Makes some of the messages visible now.
-    pub async fn release(&self, message_ids: impl IntoIterator<Item = &str>) {
-        let receipts: Vec<Receipt> = {
-            let mut handles = self.handles.borrow_mut();
-            let removed = message_ids.into_iter().filter_map(|id| handles.remove_entry(id));
-            removed.map(|(message_id, handle)| Receipt { message_id, handle }).collect()
-        };
-        self.change_visibility(receipts, Duration::ZERO).await;
+    /// The number of messages that are visible on the queue now.
+    pub async fn visible_now(&self) -> Result<u64> {
+        let attributes = self.interrupt.race(self.queue.attributes()).await?;
+        Ok(attributes.map_err(|fault| explain(&fault))?.visible)
     }
 
-    async fn release_all(&self) {
-        let message_ids: Vec<String> = self.handles.borrow().keys().cloned().collect();
-        self.release(message_ids.iter().map(String::as_str)).await;
+    /// An error once the visibility of a leased message could not be extended: somebody else may hold it now, so that
+    /// nothing more must be started with it.
+    pub fn check_extended(&self) -> Result<()> {
+        self.extension_error.borrow().as_ref().map_or(Ok(()), |fault| Err(explain(fault)))
+    }
+
+    /// Makes some of the messages visible now.
+    pub async fn release(&self, message_ids: impl IntoIterator<Item = &str>) {
+        let removed: BTreeMap<String, String> = {
+            let mut handles = self.handles.borrow_mut();
+            message_ids.into_iter().filter_map(|id| handles.remove_entry(id)).collect()
+        };
+        self.releasing.borrow_mut().extend(removed.clone());
+        // A message that cannot be released becomes visible by itself.
+        let _ = self.change_visibility(receipts(removed.clone()), Duration::ZERO, &Cell::default()).await;
+        self.releasing.borrow_mut().retain(|message_id, _| !removed.contains_key(message_id));
+    }
+
+    /// Makes all messages visible, until the deadline, and returns the number of those that may not be.
+    async fn release_all(&self, deadline: Option<Instant>) -> usize {
+        let mut handles = self.handles.take();
+        handles.append(&mut self.releasing.borrow_mut());
+        let receipts = receipts(handles);
+        let (count, changed) = (receipts.len(), Cell::new(0));
+        let release = self.change_visibility(receipts, Duration::ZERO, &changed);
+        match deadline {
+            None => drop(release.await),
+            Some(deadline) => drop(timeout_at(deadline, release).await),
+        }
+        count - changed.get()
     }
 
     /// Extends the visibility timeout of all leased messages, again and again. Never returns.
     async fn keep_extending(&self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(EXTEND_INTERVAL).await;
-            let handles = self.handles.borrow().clone();
-            let receipts = handles.into_iter().map(|(message_id, handle)| Receipt { message_id, handle }).collect();
-            self.change_visibility(receipts, VISIBILITY_TIMEOUT).await;
+            let receipts = receipts(self.handles.borrow().clone());
+            if let Err(fault) = self.change_visibility(receipts, VISIBILITY_TIMEOUT, &Cell::default()).await {
+                self.extension_error.borrow_mut().get_or_insert(fault);
+            }
         }
     }
 
-    /// A call that fails does not stop the work: the message becomes visible by itself.
-    async fn change_visibility(&self, receipts: Vec<Receipt>, visibility_timeout: Duration) {
-        let batches = receipts.chunks(MAX_BATCH_ENTRIES);
-        let calls = batches.map(|batch| self.queue.change_visibility(batch, visibility_timeout));
-        stream::iter(calls).buffer_unordered(MAX_CONCURRENT_CALLS).for_each(|_| std::future::ready(())).await;
+    /// Changes the visibility timeout of all, counts those that were changed, and returns the first failure.
+    async fn change_visibility(
+        &self,
+        receipts: Vec<Receipt>,
+        visibility_timeout: Duration,
+        changed: &Cell<usize>,
+    ) -> Result<(), Fault> {
+        let calls = receipts.chunks(MAX_BATCH_ENTRIES).map(async |batch| {
+            let outcome = self.queue.change_visibility(batch, visibility_timeout).await;
+            if outcome.is_ok() {
+                changed.set(changed.get() + batch.len());
+            }
+            outcome
+        });
+        let outcomes: Vec<_> = stream::iter(calls).buffer_unordered(MAX_CONCURRENT_CALLS).collect().await;
+        outcomes.into_iter().collect()
     }
 }
 
-/// Runs the work with a lease, and releases every message that the work has not deleted.
+fn receipts(handles: BTreeMap<String, String>) -> Vec<Receipt> {
+    handles.into_iter().map(|(message_id, handle)| Receipt { message_id, handle }).collect()
+}
+
+/// Runs the work with a lease, and releases every message that the work has not deleted. A request to stop ends the
+/// work, after a second at most.
 pub async fn with_lease<Q: Queue, T>(
     queue: &Q,
     interrupt: &Interrupt,
     work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
 ) -> Result<T> {
+    run(queue, interrupt, StopAt::First, work).await
+}
+
+/// The same for work that must not be cut off: it looks for the first request itself, and the second ends it.
+pub async fn with_lease_until_done<Q: Queue, T>(
+    queue: &Q,
+    interrupt: &Interrupt,
+    work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
+) -> Result<T> {
+    run(queue, interrupt, StopAt::Second, work).await
+}
+
+async fn run<Q: Queue, T>(
+    queue: &Q,
+    interrupt: &Interrupt,
+    stop_at: StopAt,
+    work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
+) -> Result<T> {
     let lease = Lease::new(queue, interrupt);
+    let interrupted_at = Cell::new(None);
+    let stop = async {
+        interrupt.requested().await;
+        interrupted_at.set(Some(Instant::now()));
+        match stop_at {
+            StopAt::First => tokio::select! {
+                () = tokio::time::sleep(GRACE) => {}
+                () = interrupt.requested_twice() => {}
+            },
+            StopAt::Second => {
+                interrupt.requested_twice().await;
+                interrupted_at.set(Some(Instant::now()));
+            }
+        }
+    };
     let outcome = tokio::select! {
+        biased;
         outcome = AssertUnwindSafe(work(&lease)).catch_unwind() => outcome,
         never = lease.keep_extending() => match never {},
-        () = interrupt.requested_twice() => Ok(Err(Interrupted.into())),
+        () = stop => Ok(Err(interrupt.error())),
     };
-    lease.release_all().await;
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let deadline = match (stop_at, interrupted_at.get()) {
+        (_, None) => None,
+        // The work may have gone on for long after the first request, and has ended by itself.
+        (StopAt::Second, Some(_)) => Some(Instant::now() + MAX_STOP),
+        (StopAt::First, Some(at)) => Some(at + MAX_STOP),
+    };
+    let hidden = release(&lease, deadline).await;
+    let outcome = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    outcome.map_err(|error| match error.downcast::<Interrupted>() {
+        Ok(interrupted) => Interrupted { hidden, ..interrupted }.into(),
+        Err(error) => error,
+    })
+}
+
+/// Releases all messages. An interrupt that comes meanwhile leaves it two seconds, a second one ends it.
+async fn release<Q: Queue>(lease: &Lease<'_, Q>, deadline: Option<Instant>) -> usize {
+    let all = lease.handles.borrow().len();
+    let interrupt = lease.interrupt;
+    let give_up = async {
+        interrupt.requested().await;
+        let late = tokio::time::sleep_until(deadline.unwrap_or_else(|| Instant::now() + MAX_STOP));
+        tokio::select! {
+            () = late => {}
+            () = interrupt.requested_twice(), if deadline.is_none() => {}
+        }
+    };
+    tokio::select! {
+        biased;
+        hidden = lease.release_all(deadline) => hidden,
+        () = give_up => all,
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +226,7 @@ mod tests {
     use anyhow::bail;
 
     use super::*;
+    use crate::interrupt::StopSignal;
     use crate::test_support::queue::InMemoryQueue;
 
     /// Leases 25 messages of a queue that has them.
@@ -160,7 +281,8 @@ mod tests {
         let waiting = queue();
         let waits = with_lease(&waiting, &interrupt, async |lease| -> Result<()> {
             lease_all(lease).await;
-            sender.send_modify(|requests| *requests += 2);
+            sender.request(StopSignal::Interrupt);
+            sender.request(StopSignal::Interrupt);
             std::future::pending().await
         });
         assert!(waits.await.unwrap_err().is::<Interrupted>());

@@ -9,7 +9,7 @@ use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 
 use crate::ports::ReceivedMessage;
-use crate::queue::hydrated_message::{HydratedMessage, MessageCopy};
+use crate::queue::hydrated_message::{HydratedMessage, MessageCopy, StoredBody};
 
 /// A message of any kind, as it lies on the queue.
 #[derive(Debug, Clone)]
@@ -20,8 +20,8 @@ pub struct QueueMessage {
     receive_count: u32,
     /// Bytes of the whole message, on the queue or in the bucket.
     bytes: u64,
-    /// The body, unless it was dropped to save memory.
-    body: Option<String>,
+    /// The body in the temporary file, where it was kept.
+    body: Option<StoredBody>,
     attributes: BTreeMap<String, String>,
     content: Content,
 }
@@ -40,16 +40,22 @@ enum Content {
 }
 
 /// A message that is not hydrated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ForeignMessage {
     pub message_id: String,
     pub reason: String,
     /// It is a bare invocation record, which `dlq hydrate` can hydrate.
     pub is_bare_record: bool,
+    pub sent_at: Option<Timestamp>,
+    pub bytes: u64,
+    pub receive_count: u32,
+    /// The body, where it was kept.
+    pub body: Option<StoredBody>,
 }
 
 impl QueueMessage {
-    pub fn parse(received: ReceivedMessage) -> Self {
+    /// Parses a message; its body is not kept.
+    pub fn parse(received: &ReceivedMessage) -> Self {
         let pointer = Pointer::parse(&received.body);
         let content = if pointer.is_some() {
             Content::InBucket { error: None }
@@ -65,18 +71,18 @@ impl QueueMessage {
         let stored = received.attributes.get(hydration::message::POINTER_ATTRIBUTE).and_then(|size| size.parse().ok());
         Self {
             pointer,
-            message_id: received.message_id,
+            message_id: received.message_id.clone(),
             sent_at: received.sent_at,
             receive_count: received.receive_count,
             bytes: stored.unwrap_or(received.body.len() as u64),
-            body: Some(received.body),
-            attributes: received.attributes,
+            body: None,
+            attributes: received.attributes.clone(),
             content,
         }
     }
 
-    pub fn drop_body(&mut self) {
-        self.body = None;
+    pub fn keep_body(&mut self, body: StoredBody) {
+        self.body = Some(body);
     }
 
     /// Takes the first bytes of the object in the bucket, or the reason why it could not be read.
@@ -101,7 +107,7 @@ impl QueueMessage {
         self.describe_with(body)
     }
 
-    fn describe_with(&self, body: Option<String>) -> Result<HydratedMessage, ForeignMessage> {
+    fn describe_with(&self, body: Option<StoredBody>) -> Result<HydratedMessage, ForeignMessage> {
         let copy = MessageCopy {
             message_id: self.message_id.clone(),
             sent_at: self.sent_at,
@@ -113,15 +119,26 @@ impl QueueMessage {
         };
         match &self.content {
             Content::Hydrated(head) => Ok(self.read_head(head, copy)),
-            Content::Foreign { reason, is_bare_record } => Err(self.foreign(reason, *is_bare_record)),
-            Content::InBucket { error } => self.read_attributes(error.clone(), copy).ok_or_else(|| {
-                self.foreign("it points into a bucket, and its attributes are not a hydrated message's", false)
-            }),
+            Content::Foreign { reason, is_bare_record } => Err(self.foreign(reason, *is_bare_record, copy.body)),
+            Content::InBucket { error } => {
+                let body = copy.body.clone();
+                self.read_attributes(error.clone(), copy).ok_or_else(|| {
+                    self.foreign("it points into a bucket, and its attributes are not a hydrated message's", false, body)
+                })
+            }
         }
     }
 
-    fn foreign(&self, reason: &str, is_bare_record: bool) -> ForeignMessage {
-        ForeignMessage { message_id: self.message_id.clone(), reason: reason.to_owned(), is_bare_record }
+    fn foreign(&self, reason: &str, is_bare_record: bool, body: Option<StoredBody>) -> ForeignMessage {
+        ForeignMessage {
+            message_id: self.message_id.clone(),
+            reason: reason.to_owned(),
+            is_bare_record,
+            sent_at: self.sent_at,
+            bytes: self.bytes,
+            receive_count: self.receive_count,
+            body,
+        }
     }
 
     fn read_head(&self, head: &MessageHead, copy: MessageCopy) -> HydratedMessage {

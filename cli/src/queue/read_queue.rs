@@ -1,39 +1,46 @@
 //! The whole queue, read once, with copies united and in order.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use futures_util::stream::{self, StreamExt};
 use hydration::message::parsed::Pointer;
 
-use crate::exit::explain;
-use crate::ports::{Bucket, GetObjectError, Queue};
-use crate::print::count;
+use crate::exit::{NotSeen, explain};
+use crate::ports::{Bucket, GetObjectError, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
-use crate::queue::filter::Filter;
-use crate::queue::hydrated_message::{HydratedMessage, SortedMessages, unite_copies};
+use crate::queue::filter::{Filter, is_named};
+use crate::queue::hydrated_message::{HydratedMessage, SortedMessages, StoredBody, unite_copies};
 use crate::queue::lease::Lease;
 use crate::queue::queue_message::{ForeignMessage, QueueMessage};
-use crate::queue::receive_all::{ReceiveSummary, receive_all};
+use crate::queue::read_summary::ReadSummary;
+use crate::queue::receive_all::{Next, ReceiveSummary, receive_all};
+use crate::spool::Spool;
 
 /// Bytes read of an object to learn what it is. The invocation record and `hydration`, which come before the records,
 /// take about a fiftieth of it.
 const HEAD_BYTES: usize = 64 * 1024;
 const MAX_CONCURRENT_FETCHES: usize = 8;
 
-/// Bodies to keep in memory: two thousand messages may be two gigabytes.
+/// Bodies to keep, in a temporary file: two thousand messages may be two gigabytes.
 #[derive(Debug, Clone, Copy)]
 pub enum KeepBodies<'a> {
     None,
     /// The bodies of messages that may pass the filter.
     Of(&'a Filter),
+    /// The same, and the read ends when each id of the filter, with all of its parts, is found.
+    UntilFound(&'a Filter),
 }
 
 /// Contents of the queue.
 pub struct QueueContents {
-    pub summary: ReceiveSummary,
+    pub received: ReceiveSummary,
     pub messages: Vec<HydratedMessage>,
     pub foreign: Vec<ForeignMessage>,
+    /// Numbers of hydrated messages that passed the filter and that did not, after `choose`.
+    shown: u64,
+    filtered: u64,
 }
 
 /// Reads every message on the queue, and the beginning of every object that a message points to.
@@ -42,24 +49,47 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
     bucket: &B,
     keep_bodies: KeepBodies<'_>,
 ) -> Result<QueueContents> {
-    let queue_messages = RefCell::new(Vec::new());
+    let reader = Reader { keep_bodies, spool: Rc::new(Spool::open()?), messages: RefCell::default() };
     let progress = Progress::new("reading the queue");
-    let summary = receive_all(lease, &progress, |received| {
-        let mut message = QueueMessage::parse(received);
-        let is_wanted = match keep_bodies {
-            KeepBodies::None => false,
-            KeepBodies::Of(filter) => message.describe().is_ok_and(|copy| filter.may_take(&copy)),
-        };
-        if message.pointer.is_some() || !is_wanted {
-            message.drop_body();
-        }
-        queue_messages.borrow_mut().push(message);
-    })
-    .await?;
-    let mut queue_messages = queue_messages.into_inner();
-    read_objects(bucket, &mut queue_messages).await;
+    let received = receive_all(lease, &progress, |message| reader.take(&message)).await?;
+    let mut queue_messages = reader.messages.into_inner();
+    lease.interrupt.race(read_objects(bucket, &mut queue_messages)).await?;
     let SortedMessages { hydrated, foreign } = unite_copies(queue_messages);
-    Ok(QueueContents { summary, messages: hydrated, foreign })
+    Ok(QueueContents { received, messages: hydrated, foreign, shown: 0, filtered: 0 })
+}
+
+struct Reader<'a> {
+    keep_bodies: KeepBodies<'a>,
+    spool: Rc<Spool>,
+    messages: RefCell<Vec<QueueMessage>>,
+}
+
+impl Reader<'_> {
+    fn take(&self, received: &ReceivedMessage) -> Result<Next> {
+        let mut message = QueueMessage::parse(received);
+        let described = message.describe();
+        let is_wanted = match self.keep_bodies {
+            KeepBodies::None => false,
+            KeepBodies::Of(filter) | KeepBodies::UntilFound(filter) => {
+                described.as_ref().map_or_else(|foreign| filter.names(foreign), |copy| filter.may_take(copy))
+            }
+        };
+        if is_wanted && message.pointer.is_none() {
+            let slot = self.spool.put(&received.body)?;
+            message.keep_body(StoredBody { spool: Rc::clone(&self.spool), slot });
+        }
+        self.messages.borrow_mut().push(message);
+        Ok(if is_wanted && self.is_all_found() { Next::Stop } else { Next::Continue })
+    }
+
+    fn is_all_found(&self) -> bool {
+        let KeepBodies::UntilFound(filter) = self.keep_bodies else { return false };
+        let messages = self.messages.borrow();
+        let described: Vec<_> = messages.iter().map(QueueMessage::describe).collect();
+        let foreign: Vec<_> = described.iter().filter_map(|message| message.as_ref().err()).collect();
+        let hydrated = described.iter().filter_map(|message| message.as_ref().ok());
+        filter.is_complete(hydrated, &foreign)
+    }
 }
 
 async fn read_objects<B: Bucket>(bucket: &B, queue_messages: &mut [QueueMessage]) {
@@ -88,32 +118,67 @@ fn describe(error: &GetObjectError, pointer: &Pointer) -> String {
 }
 
 impl QueueContents {
-    /// Checks the ids that were typed, and keeps the messages that the filter takes. All others are released.
+    /// Checks the ids that were typed, and keeps the messages that the filter takes. All others are released. Foreign
+    /// messages stay in `foreign` where no id was typed, or where their own was.
     pub async fn choose<Q: Queue>(&mut self, filter: &Filter, lease: &Lease<'_, Q>) -> Result<Vec<HydratedMessage>> {
-        filter.check_ids(&self.messages)?;
-        let (chosen, others): (Vec<HydratedMessage>, Vec<HydratedMessage>) =
-            std::mem::take(&mut self.messages).into_iter().partition(|message| filter.takes(message));
-        let foreign = self.foreign.iter().map(|foreign| foreign.message_id.as_str());
-        lease.release(others.iter().flat_map(HydratedMessage::message_ids).chain(foreign)).await;
+        self.check_ids(filter)?;
+        let (chosen, others) = filter.split(std::mem::take(&mut self.messages));
+        let (foreign, other_foreign): (Vec<_>, Vec<_>) = std::mem::take(&mut self.foreign)
+            .into_iter()
+            .partition(|foreign| filter.ids().is_empty() || filter.names(foreign));
+        let other_ids = other_foreign.iter().chain(&foreign).filter(|foreign| !filter.names(foreign));
+        let other_ids = other_ids.map(|foreign| foreign.message_id.as_str());
+        lease.release(others.iter().flat_map(HydratedMessage::message_ids).chain(other_ids)).await;
+        (self.shown, self.filtered) = (chosen.len() as u64, (others.len() + other_foreign.len()) as u64);
+        self.foreign = foreign;
         Ok(chosen)
     }
 
-    /// Messages that a command does not show, for standard error.
+    /// The numbers to print at the end, after `choose`.
+    pub fn summary(&self) -> ReadSummary {
+        ReadSummary {
+            shown: self.shown,
+            filtered: self.filtered,
+            in_flight: self.received.in_flight(),
+            delayed: self.received.attributes.delayed,
+            foreign: self.foreign.len() as u64,
+            not_looked_at: self.received.not_looked_at(),
+        }
+    }
+
+    /// Checks that each id means one foreign message, or exactly one batch, all of its parts included.
+    fn check_ids(&self, filter: &Filter) -> Result<()> {
+        for id in filter.ids() {
+            if self.foreign.iter().any(|foreign| foreign.message_id == *id) {
+                continue;
+            }
+            let named = self.messages.iter().filter(|message| is_named(message, id));
+            let mut batches: Vec<&str> = named.map(HydratedMessage::batch_id).collect();
+            batches.sort_unstable();
+            batches.dedup();
+            match batches.as_slice() {
+                [] => return Err(self.not_found(id)),
+                [_] => {}
+                several => bail!("{id} is the beginning of several ids\n  → {}", several.join("\n  → ")),
+            }
+        }
+        Ok(())
+    }
+
+    fn not_found(&self, id: &str) -> anyhow::Error {
+        let summary = ReadSummary { foreign: 0, ..self.summary() };
+        if summary.is_complete() {
+            return anyhow!(
+                "no message {id} is on the queue\n  → dlq list shows what is; it may have been replayed or deleted"
+            );
+        }
+        let unseen = summary.lines().join("; ");
+        NotSeen(format!("no message {id} is among those that SQS shows; but {unseen}\n  → try again later")).into()
+    }
+
+    /// Notes about the read, for standard error.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let (bare, others): (Vec<_>, Vec<_>) = self.foreign.iter().partition(|foreign| foreign.is_bare_record);
-        if !bare.is_empty() {
-            warnings.push(format!(
-                "{} on the queue without records: dlq hydrate --from-queue … hydrates them",
-                count(bare.len() as u64, "bare invocation record is", "bare invocation records are")
-            ));
-        }
-        if let Some(first) = others.first() {
-            let number = count(others.len() as u64, "message is", "messages are");
-            warnings.push(format!("{number} not shown, of {}: {}", first.message_id, first.reason));
-        }
-        warnings.extend(self.summary.warnings());
-        warnings
+        self.received.warnings()
     }
 }
 
@@ -124,5 +189,6 @@ pub async fn body_of<B: Bucket>(message: &HydratedMessage, bucket: &B) -> Result
         let bytes = bucket.get(pointer, None).await.map_err(|error| anyhow!(describe(&error, pointer)))?;
         return String::from_utf8(bytes).map_err(|_| anyhow!("the object is not UTF-8 text"));
     }
-    copy.body.clone().context("the message's body was not kept")
+    let StoredBody { spool, slot } = copy.body.as_ref().context("the message's body was not kept")?;
+    Ok(spool.get(slot)?)
 }

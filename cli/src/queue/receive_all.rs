@@ -4,8 +4,9 @@ use std::cell::Cell;
 
 use anyhow::Result;
 use futures_util::future::join_all;
+use hydration::error::Fault;
 
-use crate::exit::{Interrupted, explain};
+use crate::exit::explain;
 use crate::ports::{Queue, QueueAttributes, ReceivedMessage};
 use crate::print::progress::Progress;
 use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT};
@@ -14,6 +15,17 @@ use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT};
 const MAX_CONCURRENT_RECEIVES: usize = 8;
 /// On a FIFO queue a second call must not overtake the first in a message group.
 const MAX_CONCURRENT_FIFO_RECEIVES: usize = 1;
+/// Bytes of the bodies that all calls may bring at the same time. An answer is in memory about three times while it is
+/// parsed, and may have ten bodies of one megabyte.
+const MAX_CONCURRENT_BYTES: usize = 20_000_000;
+
+/// The next step after a message was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    Continue,
+    /// Nothing more is needed.
+    Stop,
+}
 
 /// Facts about one pass over the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,42 +36,57 @@ pub struct ReceiveSummary {
     pub received: u64,
     /// The highest receive count of a message.
     pub max_receive_count: u32,
+    /// Messages that SQS refused to give because too many are in flight.
+    pub beyond_limit: u64,
+    /// The pass ended early, because nothing more was needed.
+    pub is_cut_short: bool,
 }
 
 impl ReceiveSummary {
     /// Messages of a FIFO queue that wait behind those received.
     pub fn waiting_behind(&self) -> u64 {
-        let behind = self.attributes.visible.saturating_sub(self.received);
-        if self.attributes.is_fifo { behind } else { 0 }
+        if self.attributes.is_fifo { self.not_received() } else { 0 }
     }
 
-    /// Reasons why the messages received may not be all.
+    /// Messages that were visible before the pass and were not received.
+    fn not_received(&self) -> u64 {
+        self.attributes.visible.saturating_sub(self.received)
+    }
+
+    /// Messages that SQS did not show. The count of visible messages is approximate, so that a standard queue is believed
+    /// when it says that none is left, unless a redrive policy may have moved them.
+    pub fn not_looked_at(&self) -> u64 {
+        let not_received = if self.attributes.max_receives.is_some() { self.not_received() } else { 0 };
+        if self.is_cut_short { 0 } else { self.waiting_behind().max(self.beyond_limit).max(not_received) }
+    }
+
+    /// Messages that others hold. Those that became visible during the pass were received.
+    pub fn in_flight(&self) -> u64 {
+        let came_back = self.received.saturating_sub(self.attributes.visible);
+        self.attributes.in_flight.saturating_sub(came_back)
+    }
+
+    /// The cost of the pass on a queue with a redrive policy, for standard error.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let attributes = &self.attributes;
-        if attributes.in_flight > 0 {
-            warnings.push(format!(
-                "{} more in flight: somebody else is holding them; they are not shown and come back by themselves",
-                attributes.in_flight
-            ));
+        self.attributes.max_receives.map(|max| self.redrive_warning(max)).into_iter().collect()
+    }
+
+    /// SQS moves a message at the receive after the last that the policy allows
+    /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html>).
+    fn redrive_warning(&self, max: u32) -> String {
+        let cost = format!("the queue has a redrive policy: after {max} receives a message moves to another queue");
+        if self.received == 0 {
+            return match self.attributes.visible {
+                0 => cost,
+                visible => format!("{cost}; {visible} were visible and none was received: they have moved, or others have them"),
+            };
         }
-        if attributes.delayed > 0 {
-            warnings.push(format!("{} more are delayed and not visible yet", attributes.delayed));
-        }
-        if self.waiting_behind() > 0 {
-            warnings.push(format!(
-                "about {} more wait behind these: of each shard a FIFO queue shows ten at most, until they are deleted",
-                self.waiting_behind()
-            ));
-        }
-        if let Some(max) = attributes.max_receives {
-            let left = max.saturating_sub(self.max_receive_count);
-            warnings.push(format!(
-                "the queue has a redrive policy: each receive counts, and after {max} receives a message moves on; \
-                 the one received most often can be received {left} more times"
-            ));
-        }
-        warnings
+        let left = match max.saturating_sub(self.max_receive_count) {
+            0 => "the next command that reads the queue moves it away".to_owned(),
+            1 => "it can be received one more time".to_owned(),
+            left => format!("it can be received {left} more times"),
+        };
+        format!("{cost}; this command has received each once; for the one received most often, {left}")
     }
 }
 
@@ -67,38 +94,96 @@ impl ReceiveSummary {
 pub async fn receive_all<Q: Queue>(
     lease: &Lease<'_, Q>,
     progress: &Progress,
-    take: impl Fn(ReceivedMessage),
+    take: impl Fn(ReceivedMessage) -> Result<Next>,
 ) -> Result<ReceiveSummary> {
-    let attributes = lease.queue.attributes().await.map_err(|fault| explain(&fault))?;
+    let attributes = lease.interrupt.race(lease.queue.attributes()).await?.map_err(|fault| explain(&fault))?;
     progress.expect(attributes.visible);
-    let (received, max_receive_count) = (Cell::new(0), Cell::new(0));
-    let take_new = |message: ReceivedMessage| {
-        // A message that was received before means that the pass took longer than the visibility timeout.
-        if lease.add(&message.message_id, &message.receipt_handle) {
-            received.set(received.get() + 1);
-            max_receive_count.set(max_receive_count.get().max(message.receive_count));
-            take(message);
-            progress.add(1);
-        }
-    };
-    let receiver = async || -> Result<()> {
-        // A call that is running when the interrupt comes is awaited: an answer that nobody reads hides its messages.
-        while !lease.interrupt.is_requested() {
-            let messages = lease.queue.receive(VISIBILITY_TIMEOUT).await.map_err(|fault| explain(&fault))?;
-            if messages.is_empty() {
-                break;
+    let max_receivers = if attributes.is_fifo { MAX_CONCURRENT_FIFO_RECEIVES } else { MAX_CONCURRENT_RECEIVES };
+    let pass = Pass { lease, progress, take, counters: Counters::default() };
+    let receivers = (0..max_receivers).map(|number| pass.receive_until_empty(number));
+    join_all(receivers).await.into_iter().collect::<Result<Vec<()>>>()?;
+    progress.finish();
+    lease.interrupt.check()?;
+    let Counters { received, max_receive_count, is_cut_short, is_over_limit, .. } = pass.counters;
+    let beyond_limit = if is_over_limit.get() { lease.visible_now().await?.max(1) } else { 0 };
+    Ok(ReceiveSummary {
+        attributes,
+        received: received.get(),
+        max_receive_count: max_receive_count.get(),
+        beyond_limit,
+        is_cut_short: is_cut_short.get(),
+    })
+}
+
+/// Numbers that the receivers of one pass share.
+#[derive(Debug, Default)]
+struct Counters {
+    received: Cell<u64>,
+    max_receive_count: Cell<u32>,
+    /// Bytes of the bodies in the largest answer.
+    largest_answer: Cell<usize>,
+    is_cut_short: Cell<bool>,
+    is_over_limit: Cell<bool>,
+}
+
+struct Pass<'a, 'q, Q, T> {
+    lease: &'a Lease<'q, Q>,
+    progress: &'a Progress,
+    take: T,
+    counters: Counters,
+}
+
+impl<Q: Queue, T: Fn(ReceivedMessage) -> Result<Next>> Pass<'_, '_, Q, T> {
+    /// A call that is running when the interrupt comes is awaited: an answer that nobody reads hides its messages.
+    async fn receive_until_empty(&self, number: usize) -> Result<()> {
+        while self.may_receive(number) {
+            let answer = self.lease.queue.receive(VISIBILITY_TIMEOUT).await;
+            if answer.as_ref().is_err_and(is_over_limit) {
+                self.counters.is_over_limit.set(true);
+                return Ok(());
             }
-            messages.into_iter().for_each(&take_new);
+            let messages = answer.map_err(|fault| explain(&fault))?;
+            if messages.is_empty() {
+                return Ok(());
+            }
+            let bytes = messages.iter().map(|message| message.body.len()).sum();
+            let largest = &self.counters.largest_answer;
+            largest.set(largest.get().max(bytes));
+            // All are leased before the first is taken, so that an error hides none of them.
+            let new: Vec<_> = messages.into_iter().filter(|message| self.add(message)).collect();
+            for message in new {
+                if (self.take)(message)? == Next::Stop {
+                    self.counters.is_cut_short.set(true);
+                }
+            }
         }
         Ok(())
-    };
-    let receivers = if attributes.is_fifo { MAX_CONCURRENT_FIFO_RECEIVES } else { MAX_CONCURRENT_RECEIVES };
-    for outcome in join_all((0..receivers).map(|_| receiver())).await {
-        outcome?;
     }
-    progress.finish();
-    if lease.interrupt.is_requested() {
-        return Err(Interrupted.into());
+
+    /// Tells if the receiver with this number may go on. Large messages are received by fewer at a time.
+    fn may_receive(&self, number: usize) -> bool {
+        let Counters { largest_answer, is_cut_short, is_over_limit, .. } = &self.counters;
+        let receivers = MAX_CONCURRENT_BYTES / largest_answer.get().max(1);
+        let has_ended = is_cut_short.get() || is_over_limit.get() || self.lease.interrupt.is_requested();
+        !has_ended && number < receivers.max(1)
     }
-    Ok(ReceiveSummary { attributes, received: received.get(), max_receive_count: max_receive_count.get() })
+
+    /// Leases a message; `false` where it was leased before, which means that the pass took longer than the visibility
+    /// timeout.
+    fn add(&self, message: &ReceivedMessage) -> bool {
+        let Counters { received, max_receive_count, .. } = &self.counters;
+        max_receive_count.set(max_receive_count.get().max(message.receive_count));
+        let is_new = self.lease.add(&message.message_id, &message.receipt_handle);
+        if is_new {
+            received.set(received.get() + 1);
+            self.progress.add(1);
+        }
+        is_new
+    }
+}
+
+/// A standard queue gives no message while 120,000 are in flight
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+fn is_over_limit(fault: &Fault) -> bool {
+    fault.detail.contains("OverLimit")
 }

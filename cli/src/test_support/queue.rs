@@ -132,7 +132,8 @@ impl Queue for InMemoryQueue {
     async fn attributes(&self) -> Result<QueueAttributes, Fault> {
         self.check("sqs:GetQueueAttributes")?;
         let Counts { visible, in_flight, delayed } = self.counts();
-        Ok(QueueAttributes { visible, in_flight, delayed, ..self.attributes.clone() })
+        let arn = "arn:aws:sqs:us-east-1:123456789012:hydrated".to_owned();
+        Ok(QueueAttributes { arn, visible, in_flight, delayed, ..self.attributes.clone() })
     }
 
     async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault> {

@@ -6,14 +6,13 @@ use std::rc::Rc;
 
 use clap::Parser;
 use hydration::error::Fault;
-use tokio::sync::watch;
 
 use crate::args::{AwsCommand, Cli, Command, OutputFormat};
 use crate::aws::stack::Stack;
 use crate::commands;
 use crate::context::Context;
 use crate::exit::{self, Exit};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, InterruptSender, StopSignal};
 use crate::ports::{LogEvent, LogSearch, Logs, NamedQueue, QueueAttributes};
 use crate::print::Output;
 use crate::test_support::bucket::InMemoryBucket;
@@ -37,7 +36,7 @@ pub struct Tool {
     pub retry_and_parked: Vec<NamedQueue<InMemoryQueue>>,
     /// The folder of the audit file.
     pub state: tempfile::TempDir,
-    interrupt: (watch::Sender<u32>, Interrupt),
+    interrupt: (InterruptSender, Interrupt),
 }
 
 /// Output and exit code of a command.
@@ -91,7 +90,7 @@ impl Tool {
 
     /// Sends Ctrl-C.
     pub fn interrupt(&self) {
-        self.interrupt.0.send_modify(|requests| *requests += 1);
+        self.interrupt.0.request(StopSignal::Interrupt);
     }
 
     /// Runs a command to its end. Output is text unless `-o json` is among the words.
@@ -158,10 +157,10 @@ impl Tool {
 
 /// A writer that keeps what is written.
 #[derive(Debug, Clone, Default)]
-struct Captured(Rc<RefCell<Vec<u8>>>);
+pub struct Captured(Rc<RefCell<Vec<u8>>>);
 
 impl Captured {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.borrow().clone()).unwrap()
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hydration::timestamp::Timestamp;
 
+use crate::exit::UsageError;
 use crate::queue::filter::{Filter, FilterArgs, parse_id};
 
 /// Run failed batches again on their function, and delete each message whose records have all succeeded
@@ -13,8 +14,8 @@ use crate::queue::filter::{Filter, FilterArgs, parse_id};
 Examples:
   dlq replay --all                                what would be run; nothing is invoked
   dlq replay 4f1c --execute                       one batch
-  dlq replay --all --failed-function orders --execute --rate 2
-  dlq replay --all --execute --function orders:fixed
+  dlq replay --all --function orders --execute --rate 2
+  dlq replay --all --execute --on orders:fixed
 
 The function is invoked with exactly the Records that Lambda delivered. A shard's batches run in its order, one after
 the other; when one fails, those behind it are held back (--keep-going runs them). An answer with batchItemFailures is
@@ -35,9 +36,6 @@ pub struct Arguments {
     pub execute: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Only batches that this function failed on, by name or ARN
-    #[arg(long, value_name = "NAME", help_heading = "Filters")]
-    failed_function: Option<String>,
     #[command(flatten)]
     pub options: ReplayOptions,
     /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
@@ -50,8 +48,8 @@ impl Arguments {
         self.audit.as_deref()
     }
 
-    pub fn filter(&self, now: Timestamp) -> Filter {
-        Filter::new(&self.filter, self.failed_function.clone(), &self.ids, now)
+    pub fn filter(&self, now: Timestamp) -> Result<Filter, UsageError> {
+        Filter::new(&self.filter, &self.ids, now)
     }
 }
 
@@ -59,7 +57,7 @@ impl Arguments {
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReplayOptions {
     /// Invoke this function instead of the one that failed: a name, name:alias, or an ARN
-    #[arg(long, value_name = "NAME", help_heading = "How")]
+    #[arg(long = "on", value_name = "NAME", help_heading = "How")]
     pub function: Option<String>,
     /// Run supersets too, with the records between that may have succeeded before
     #[arg(long, help_heading = "How")]

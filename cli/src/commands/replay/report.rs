@@ -115,7 +115,7 @@ fn print_plan(output: &Output, plan: &Plan, rate: f64, invocations: usize) -> Re
         let numbers = [totals.invocations, totals.records, totals.shards].map(|number| (thousands(number), None));
         table.row(std::iter::once((function.to_owned(), None)).chain(numbers));
     }
-    output.line(table.text())?;
+    output.table(&table)?;
     output.line("")?;
     let seconds = (invocations as f64 / rate).ceil();
     if seconds > 1.0 {

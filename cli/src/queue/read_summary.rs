@@ -1,0 +1,64 @@
+//! Numbers of a read: the messages that were shown, and those that were not, with the reason.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::print::{Output, Paint, count, thousands};
+
+/// Numbers of messages, at the end of the output of every command that reads the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadSummary {
+    /// Hydrated messages that pass the filters; copies count as one.
+    pub shown: u64,
+    /// Hydrated messages that do not.
+    pub filtered: u64,
+    /// Messages that somebody else holds.
+    pub in_flight: u64,
+    pub delayed: u64,
+    /// Messages that are not hydrated.
+    pub foreign: u64,
+    /// Messages that SQS did not show: behind others of a FIFO queue, or beyond its limit of messages in flight.
+    pub not_looked_at: u64,
+}
+
+impl ReadSummary {
+    /// Nothing is on the queue that the command does not show or filter.
+    pub fn is_complete(&self) -> bool {
+        self.in_flight + self.delayed + self.foreign + self.not_looked_at == 0
+    }
+
+    /// The queue was seen to be empty.
+    pub fn is_empty(&self) -> bool {
+        self.is_complete() && self.shown + self.filtered == 0
+    }
+
+    pub fn exit(&self) -> Exit {
+        if self.is_complete() { Exit::Done } else { Exit::Attention }
+    }
+
+    /// Prints the last lines of the output.
+    pub fn print(&self, output: &Output) -> Result<()> {
+        if output.json {
+            return output.json(&serde_json::json!({ "summary": self }));
+        }
+        self.lines().iter().try_for_each(|line| output.line(output.paint(Paint::Yellow, line)))
+    }
+
+    /// A line for each number above zero that is not shown.
+    pub fn lines(&self) -> Vec<String> {
+        let messages = |number| count(number, "message", "messages");
+        let lines = [
+            (self.filtered, format!("{} filtered out", messages(self.filtered))),
+            (self.in_flight, format!("{} in flight: somebody else holds them for now", messages(self.in_flight))),
+            (self.delayed, format!("{} delayed: SQS does not show them yet", messages(self.delayed))),
+            (self.foreign, format!("{} not hydrated", messages(self.foreign))),
+            (
+                self.not_looked_at,
+                format!("about {} not looked at: SQS shows no more before others are deleted", thousands(self.not_looked_at)),
+            ),
+        ];
+        lines.into_iter().filter(|(number, _)| *number > 0).map(|(_, line)| line).collect()
+    }
+}
