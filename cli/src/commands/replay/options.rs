@@ -57,7 +57,7 @@ impl Arguments {
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReplayOptions {
     /// Invoke this function instead of the one that failed: a name, name:alias, or an ARN
-    #[arg(long = "on", value_name = "NAME", help_heading = "How")]
+    #[arg(long = "on", id = "on", value_name = "NAME", help_heading = "How")]
     pub function: Option<String>,
     /// Run supersets too, with the records between that may have succeeded before
     #[arg(long, help_heading = "How")]
