@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
 use crate::print::Output;
+use crate::print::progress::during;
 
 const ABOUT: &str = "From the alarm to the cause, and back to processed.";
 
@@ -78,48 +79,72 @@ impl AwsCommand {
             words: std::env::args().skip(1).collect(),
             location_flags: typed.location_flags(),
         };
-        let global = typed.or_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        let aws = Connection::open(global, &context.output).await?;
+        let global = typed.or_environment(environment);
+        let look_up = async {
+            let aws = Connection::open(global, &context.output).await?;
+            let targets = Targets::find(&self, &aws).await?;
+            Ok::<_, anyhow::Error>((aws, targets))
+        };
+        let (aws, targets) = context.interrupt.race(during("connecting", look_up)).await??;
+        self.run_on(&context, &aws, targets).await
+    }
+
+    async fn run_on(self, context: &Context<SystemClock>, aws: &Connection, targets: Targets) -> Result<Exit> {
+        let (bucket, function) = (aws.bucket(), aws.function());
+        let queue = || aws.queue_at(targets.queue_url.clone());
         match self {
             Self::Status(arguments) => {
-                let (queue, others) = (aws.queue().await?, aws.retry_and_parked_queues());
-                commands::status::run(&context, &queue, &aws.bucket(), &others, arguments).await
+                commands::status::run(context, &queue(), &bucket, &aws.retry_and_parked_queues(), arguments).await
             }
-            Self::List(arguments) => commands::list::run(&context, &aws.queue().await?, &aws.bucket(), arguments).await,
-            Self::Show(arguments) => {
-                commands::show::run(&context, &aws.queue().await?, &aws.bucket(), &aws.logs(), arguments).await
-            }
+            Self::List(arguments) => commands::list::run(context, &queue(), &bucket, arguments).await,
+            Self::Show(arguments) => commands::show::run(context, &queue(), &bucket, &aws.logs(), arguments).await,
             Self::Replay(arguments) => {
-                let url = aws.queue_url().await?;
-                let audit_path = audit::path_for(arguments.audit_file(), &url)?;
-                let (queue, bucket, function) = (aws.queue_at(url), aws.bucket(), aws.function());
-                commands::replay::run(&context, &queue, &bucket, &function, audit_path, arguments).await
+                let audit_path = audit::path_for(arguments.audit_file(), &targets.queue_url)?;
+                commands::replay::run(context, &queue(), &bucket, &function, audit_path, arguments).await
             }
             Self::Discard(arguments) => {
-                let url = aws.queue_url().await?;
-                let audit_path = audit::path_for(arguments.audit_file(), &url)?;
-                commands::discard::run(&context, &aws.queue_at(url), &aws.bucket(), audit_path, arguments).await
+                let audit_path = audit::path_for(arguments.audit_file(), &targets.queue_url)?;
+                commands::discard::run(context, &queue(), &bucket, audit_path, arguments).await
             }
-            Self::Isolate(arguments) => {
-                let (queue, bucket, function) = (aws.queue().await?, aws.bucket(), aws.function());
-                commands::isolate::run(&context, &queue, &bucket, &function, arguments).await
-            }
-            Self::Export(arguments) => {
-                commands::export::run(&context, &aws.queue().await?, &aws.bucket(), arguments).await
-            }
+            Self::Isolate(arguments) => commands::isolate::run(context, &queue(), &bucket, &function, arguments).await,
+            Self::Export(arguments) => commands::export::run(context, &queue(), &bucket, arguments).await,
             Self::Hydrate(arguments) => {
-                let destination = Destination::open(&aws, &arguments).await?;
-                let from_queue = match arguments.source_queue() {
-                    Some(name) => Some(aws.queue_at(aws.find_queue(name).await?)),
-                    None => None,
-                };
+                let destination = Destination::open(aws, &arguments, &targets, environment("OVERFLOW_BUCKET"));
+                let from_queue = targets.from_queue_url.map(|url| aws.queue_at(url));
                 let reader = AwsShardReader::new(&aws.config);
-                commands::hydrate::run(&context, reader, from_queue.as_ref(), destination, arguments).await
+                commands::hydrate::run(context, reader, from_queue.as_ref(), destination?, arguments).await
             }
             Self::Doctor(arguments) => {
-                let queues = aws.all_queues().await?;
-                commands::doctor::run(&context, &queues, &aws.deployment(), aws.stack(), arguments).await
+                let queues = aws.all_queues(targets.queue_url);
+                commands::doctor::run(context, &queues, &aws.deployment(), aws.stack(), arguments).await
             }
         }
     }
+}
+
+/// The queues that a command works with, by their URLs.
+#[derive(Debug, Default)]
+pub struct Targets {
+    /// The queue of hydrated messages; empty where the command needs none.
+    pub queue_url: String,
+    pub from_queue_url: Option<String>,
+}
+
+impl Targets {
+    async fn find(command: &AwsCommand, aws: &Connection) -> Result<Self> {
+        let AwsCommand::Hydrate(arguments) = command else {
+            return Ok(Self { queue_url: aws.queue_url().await?, from_queue_url: None });
+        };
+        let from_queue_url = match arguments.source_queue() {
+            Some(name) => Some(aws.find_queue(name).await?),
+            None => None,
+        };
+        let queue_url = if arguments.sends() { aws.queue_url().await? } else { String::new() };
+        Ok(Self { queue_url, from_queue_url })
+    }
+}
+
+/// A variable of the environment, unless it is empty.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -8,6 +8,7 @@ mod context;
 mod exit;
 mod interrupt;
 mod ledger;
+mod message_file;
 mod ports;
 mod print;
 mod queue;

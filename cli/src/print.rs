@@ -67,7 +67,15 @@ impl Output {
     pub fn to(json: bool, answers: Box<dyn Write>, notes: Box<dyn Write>) -> Self {
         let paint_mark = format!("\u{fdd0}{:016x}:", RandomState::new().hash_one("paint"));
         let (colors, is_terminal) = (false, false);
-        Self { json, colors, is_terminal, paint_mark, width: None, answers: RefCell::new(answers), notes: RefCell::new(notes) }
+        Self {
+            json,
+            colors,
+            is_terminal,
+            paint_mark,
+            width: None,
+            answers: RefCell::new(answers),
+            notes: RefCell::new(notes),
+        }
     }
 
     pub fn paint(&self, paint: Paint, text: impl AsRef<str>) -> String {

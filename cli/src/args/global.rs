@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::queue::filter_args::shell_quoted;
+
 #[derive(Debug, Clone, Args)]
 pub struct GlobalArgs {
     /// The hydrator's CloudFormation stack; its outputs name the queues and the bucket [env: DLQ_STACK]
@@ -52,7 +54,7 @@ impl GlobalArgs {
             ("--region", &self.region),
             ("--endpoint-url", &self.endpoint_url),
         ];
-        flags.iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", value.as_ref()?))).collect()
+        flags.iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", shell_quoted(value.as_ref()?)))).collect()
     }
 
     /// The same with the stack and the queue that the environment names, where neither was typed.

@@ -31,7 +31,7 @@ impl Connection {
         if let Some((name, _)) = std::env::vars_os().find(is_empty_endpoint) {
             bail!("{} is set and empty\n  → unset it", name.display());
         }
-        let config = super::config(&global).await;
+        let config = super::config(&global).await?;
         if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             bail!("no region is set\n  → give --region, set AWS_REGION, or choose a --profile that has one");
         }
@@ -74,10 +74,6 @@ impl Connection {
         Sqs::find(&self.config, name).await.map_err(|fault| explain(&fault))
     }
 
-    pub async fn queue(&self) -> Result<Sqs> {
-        Ok(self.queue_at(self.queue_url().await?))
-    }
-
     pub fn queue_at(&self, url: String) -> Sqs {
         Sqs::new(&self.config, url)
     }
@@ -90,9 +86,9 @@ impl Connection {
     }
 
     /// The queue of hydrated messages, and the stack's others.
-    pub async fn all_queues(&self) -> Result<Vec<NamedQueue<Sqs>>> {
-        let hydrated = self.named_queue("hydrated", self.queue_url().await?);
-        Ok(std::iter::once(hydrated).chain(self.retry_and_parked_queues()).collect())
+    pub fn all_queues(&self, hydrated_url: String) -> Vec<NamedQueue<Sqs>> {
+        let hydrated = self.named_queue("hydrated", hydrated_url);
+        std::iter::once(hydrated).chain(self.retry_and_parked_queues()).collect()
     }
 
     fn named_queue(&self, name: &'static str, url: String) -> NamedQueue<Sqs> {

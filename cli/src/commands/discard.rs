@@ -1,21 +1,26 @@
 //! `dlq discard`: delete messages that were dealt with in another way.
 
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use hydration::ports::Clock;
+use serde::Serialize;
 
 use crate::commands::replay::audit::{Audit, AuditEntry, AuditStep};
 use crate::context::Context;
 use crate::exit::{Exit, explain};
+use crate::message_file::MessageFolder;
 use crate::ports::{Bucket, Queue};
-use crate::print::message_json::MessageJson;
-use crate::print::{Output, Paint, count, short_id};
+use crate::print::message_json::{ForeignJson, MessageJson};
+use crate::print::{Paint, count, printable, short_id};
 use crate::queue::filter::{Filter, FilterArgs, parse_id};
 use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::identity::QueueIdentity;
 use crate::queue::lease::{Lease, with_lease};
-use crate::queue::read_queue::{KeepBodies, read_queue};
+use crate::queue::queue_message::ForeignMessage;
+use crate::queue::read_queue::{KeepBodies, QueueContents, body_of, read_queue};
 
 /// Delete messages without running them: what is expired, or was dealt with in another way
 #[derive(Debug, Args)]
@@ -23,11 +28,15 @@ use crate::queue::read_queue::{KeepBodies, read_queue};
 Examples:
   dlq discard --all --status Expired,Gone,NoRange      what would be deleted; nothing is
   dlq discard 4f1c --execute
+  dlq discard --all --until 3d --execute --backup discarded/
 
 Every copy of a message goes, and the audit file has a line for each. An object in the overflow bucket is left to the
-bucket's lifecycle. To keep the records, dlq export them first.")]
+bucket's lifecycle. --backup keeps the records: each message is written to a file before it is deleted. Messages are
+deleted one by one, so that Ctrl-C stops before the next. A message that is not hydrated is named by its message id.
+
+Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it.")]
 pub struct Arguments {
-    /// Ids, or the beginnings of some
+    /// Ids, or the beginnings of some; message ids where a message is not hydrated
     #[arg(value_name = "ID", value_parser = parse_id, required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<String>,
     /// Every message that the filters let pass
@@ -38,6 +47,9 @@ pub struct Arguments {
     execute: bool,
     #[command(flatten)]
     filter: FilterArgs,
+    /// Write each message to a file in this folder before it is deleted
+    #[arg(long, value_name = "DIR")]
+    backup: Option<PathBuf>,
     /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
@@ -57,55 +69,166 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &arguments.ids, context.now())?;
-    let mut audit = if arguments.execute { Some(Audit::open(&audit_path)?) } else { None };
-    let chosen = with_lease(queue, &context.interrupt, async |lease| {
-        let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
+    let audit = if arguments.execute { Some(RefCell::new(Audit::open(&audit_path)?)) } else { None };
+    let backup = arguments.backup.as_deref().filter(|_| arguments.execute);
+    let backup = backup.map(|path| MessageFolder::open(path, false)).transpose()?;
+    QueueIdentity::read(queue, &context.interrupt).await?.print(&context.output)?;
+    let keep = if backup.is_some() { KeepBodies::Of(&filter) } else { KeepBodies::None };
+    let discard = Discard { context, bucket, audit, backup, totals: Totals::default() };
+    let outcome = with_lease(queue, &context.interrupt, async |lease| {
+        let mut contents = read_queue(lease, bucket, keep).await?;
         let chosen = contents.choose(&filter, lease).await?;
-        contents.warnings().iter().for_each(|warning| context.output.note(warning));
-        if let Some(audit) = &mut audit {
-            for message in &chosen {
-                delete(lease, message, audit, &context.clock).await?;
+        // Without an id, foreign messages are none of this command's business.
+        let foreign: Vec<_> = contents.foreign.iter().filter(|foreign| filter.names(foreign)).cloned().collect();
+        contents.foreign.retain(|foreign| !filter.names(foreign));
+        let items = chosen.iter().map(Item::hydrated).chain(foreign.iter().map(Item::foreign));
+        for item in items {
+            discard.discard(lease, &item).await?;
+        }
+        Ok(contents)
+    })
+    .await;
+    discard.finish(outcome)
+}
+
+/// A message to discard.
+struct Item<'a> {
+    id: &'a str,
+    /// The status, or the reason why it is foreign.
+    status: &'a str,
+    records: u64,
+    function: &'a str,
+    message_ids: Vec<&'a str>,
+    kind: ItemKind<'a>,
+}
+
+enum ItemKind<'a> {
+    Hydrated(&'a HydratedMessage),
+    Foreign(&'a ForeignMessage),
+}
+
+impl<'a> Item<'a> {
+    fn hydrated(message: &'a HydratedMessage) -> Self {
+        Self {
+            id: &message.id,
+            status: message.status.as_str(),
+            records: message.records,
+            function: message.function_arn.as_deref().unwrap_or_default(),
+            message_ids: message.message_ids().collect(),
+            kind: ItemKind::Hydrated(message),
+        }
+    }
+
+    fn foreign(message: &'a ForeignMessage) -> Self {
+        Self {
+            id: &message.message_id,
+            status: &message.reason,
+            records: 0,
+            function: "",
+            message_ids: vec![&message.message_id],
+            kind: ItemKind::Foreign(message),
+        }
+    }
+}
+
+/// Numbers of messages and of their records.
+#[derive(Debug, Default)]
+struct Totals {
+    messages: Cell<u64>,
+    records: Cell<u64>,
+}
+
+struct Discard<'a, B, C> {
+    context: &'a Context<C>,
+    bucket: &'a B,
+    /// `None` in a dry run.
+    audit: Option<RefCell<Audit>>,
+    backup: Option<MessageFolder>,
+    totals: Totals,
+}
+
+impl<B: Bucket, C: Clock> Discard<'_, B, C> {
+    /// Backs a message up, deletes its copies, and prints it, before the next is touched.
+    async fn discard<Q: Queue>(&self, lease: &Lease<'_, Q>, item: &Item<'_>) -> Result<()> {
+        lease.interrupt.check()?;
+        if let Some(audit) = &self.audit {
+            lease.check_extended()?;
+            self.back_up(item).await?;
+            for message_id in &item.message_ids {
+                lease.delete(message_id).await.map_err(|fault| explain(&fault))?;
+                audit.borrow_mut().write(&AuditEntry {
+                    message_id: Some((*message_id).to_owned()),
+                    ..AuditEntry::new(self.context.now().rfc3339(), AuditStep::Deleted, item.id, item.function)
+                })?;
             }
         }
-        Ok(chosen)
-    })
-    .await?;
-    print(&context.output, &chosen, arguments.execute)?;
-    Ok(Exit::Done)
+        self.totals.messages.set(self.totals.messages.get() + 1);
+        self.totals.records.set(self.totals.records.get() + item.records);
+        self.print(item)
+    }
+
+    async fn back_up(&self, item: &Item<'_>) -> Result<()> {
+        let Some(folder) = &self.backup else { return Ok(()) };
+        let body = match item.kind {
+            ItemKind::Hydrated(message) => self.context.interrupt.race(body_of(message, self.bucket)).await?,
+            ItemKind::Foreign(message) => message.text(),
+        };
+        let body = body.with_context(|| format!("{} could not be read, and was not deleted", item.id))?;
+        folder.write(&folder.path_of(item.id, "message.json")?, body.as_bytes()).map(drop)
+    }
+
+    fn print(&self, item: &Item<'_>) -> Result<()> {
+        let output = &self.context.output;
+        if !output.json {
+            let id = match item.kind {
+                ItemKind::Hydrated(_) => short_id(item.id),
+                ItemKind::Foreign(_) => item.id.to_owned(),
+            };
+            let records = count(item.records, "record", "records");
+            let id = output.paint(Paint::Cyan, printable(&id));
+            return output.line(format!("{id}  {:<12} {records}", printable(item.status)));
+        }
+        let action = if self.audit.is_some() { "deleted" } else { "wouldDelete" };
+        match item.kind {
+            ItemKind::Hydrated(message) => output.json(&DiscardJson { action, message: &MessageJson::from(message) }),
+            ItemKind::Foreign(message) => output.json(&DiscardJson { action, message: &ForeignJson::from(message) }),
+        }
+    }
+
+    /// Prints what was done, also where the command was stopped.
+    fn finish(&self, outcome: Result<QueueContents>) -> Result<Exit> {
+        let output = &self.context.output;
+        let messages = count(self.totals.messages.get(), "message", "messages");
+        let records = count(self.totals.records.get(), "record", "records");
+        let is_executed = self.audit.is_some();
+        let contents = match outcome {
+            Ok(contents) => contents,
+            Err(error) => {
+                if is_executed {
+                    output.progress(format!("{messages} deleted, with {records}, before it stopped"));
+                }
+                return Err(error);
+            }
+        };
+        let summary = contents.summary();
+        summary.print(output)?;
+        if !output.json {
+            let line = if is_executed {
+                format!("{messages} deleted, with {records}.")
+            } else {
+                format!("Dry run: nothing was deleted. --execute deletes {messages}, with {records}.")
+            };
+            output.line(output.paint(Paint::Bold, line))?;
+        }
+        contents.warnings().iter().for_each(|warning| output.note(warning));
+        Ok(summary.exit())
+    }
 }
 
-async fn delete<Q: Queue, C: Clock>(
-    lease: &Lease<'_, Q>,
-    message: &HydratedMessage,
-    audit: &mut Audit,
-    clock: &C,
-) -> Result<()> {
-    for message_id in message.message_ids() {
-        lease.delete(message_id).await.map_err(|fault| explain(&fault))?;
-        let function = message.function_arn.as_deref().unwrap_or_default();
-        audit.write(&AuditEntry {
-            message_id: Some(message_id.to_owned()),
-            ..AuditEntry::new(clock.now().rfc3339(), AuditStep::Deleted, &message.id, function)
-        })?;
-    }
-    Ok(())
-}
-
-fn print(output: &Output, chosen: &[HydratedMessage], is_executed: bool) -> Result<()> {
-    if output.json {
-        return chosen.iter().try_for_each(|message| output.json(&MessageJson::from(message)));
-    }
-    for message in chosen {
-        let id = output.paint(Paint::Cyan, short_id(&message.id));
-        let records = count(message.records, "record", "records");
-        output.line(format!("{id}  {:<12} {records}", message.status.as_str()))?;
-    }
-    let messages = count(chosen.len() as u64, "message", "messages");
-    let records = count(chosen.iter().map(|message| message.records).sum(), "record", "records");
-    let summary = if is_executed {
-        format!("{messages} deleted, with {records}.")
-    } else {
-        format!("Dry run: nothing was deleted. --execute deletes {messages}, with {records}.")
-    };
-    output.line(output.paint(Paint::Bold, summary))
+/// A message with what was done with it, as JSON.
+#[derive(Serialize)]
+struct DiscardJson<'a, T> {
+    action: &'static str,
+    #[serde(flatten)]
+    message: &'a T,
 }

@@ -5,11 +5,10 @@ mod rules;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use hydration::arn::{Source, StreamArn};
 use hydration::error::Fault;
-use hydration::invocation_record::function_name;
 
 use crate::aws::stack::Stack;
 use crate::commands::doctor::rules::{Finding, Grade};
@@ -17,7 +16,8 @@ use crate::context::Context;
 use crate::exit::{Exit, explain};
 use crate::ports::{Deployment, NamedQueue, Queue, StreamMapping};
 use crate::print::progress::Progress;
-use crate::print::{Output, Paint, count};
+use crate::print::{Output, Paint, count, printable};
+use crate::queue::filter_args::FunctionFilter;
 
 /// Check a deployment: mappings, permissions, retentions; say what to change
 #[derive(Debug, Args)]
@@ -33,8 +33,8 @@ what your credentials may not look at is listed as unchecked.
 Exit code 3 means that it found problems.")]
 pub struct Arguments {
     /// Only look at the mappings of this function, by name or ARN
-    #[arg(long, value_name = "NAME")]
-    function: Option<String>,
+    #[arg(long, value_name = "FUNCTION", value_parser = FunctionFilter::parse)]
+    function: Option<FunctionFilter>,
     /// Print what is fine, too
     #[arg(long, short)]
     verbose: bool,
@@ -52,8 +52,11 @@ pub async fn run<Q: Queue, D: Deployment, C>(
 ) -> Result<Exit> {
     let progress = Progress::new("checking");
     let mut checks = Checks { deployment, stack, findings: Vec::new(), progress: &progress };
-    checks.check_queues(queues).await;
-    checks.check_mappings(arguments.function.as_deref()).await;
+    let check_all = async {
+        checks.check_queues(queues).await;
+        checks.check_mappings(arguments.function.as_ref()).await
+    };
+    context.interrupt.race(check_all).await??;
     progress.finish();
     let mut findings = checks.findings;
     findings.sort_by_key(|finding| finding.grade);
@@ -100,15 +103,20 @@ impl<D: Deployment> Checks<'_, D> {
         }
     }
 
-    async fn check_mappings(&mut self, function: Option<&str>) {
+    async fn check_mappings(&mut self, function: Option<&FunctionFilter>) -> Result<()> {
         let mut mappings = match self.deployment.mappings().await {
-            Err(fault) => return self.add_unchecked("mappings", &fault),
+            Err(fault) => {
+                self.add_unchecked("mappings", &fault);
+                return Ok(());
+            }
             Ok(mappings) => mappings,
         };
-        let is_chosen = |mapping: &StreamMapping| {
-            function.is_none_or(|name| mapping.function == name || function_name(&mapping.function) == Some(name))
-        };
-        mappings.retain(is_chosen);
+        if let Some(function) = function {
+            mappings.retain(|mapping| function.takes_function(&mapping.function, None));
+            if mappings.is_empty() {
+                return self.check_exists(function).await;
+            }
+        }
         if mappings.is_empty() {
             let change = "attach one with infra/kinesis-source.yaml or infra/dynamodb-source.yaml";
             let finding = "no stream is mapped to a function here";
@@ -119,6 +127,24 @@ impl<D: Deployment> Checks<'_, D> {
             self.progress.add(1);
             self.check_mapping(mapping, &mut checked_roles).await;
         }
+        Ok(())
+    }
+
+    /// Tells a function that has no mapping from one that does not exist.
+    async fn check_exists(&mut self, function: &FunctionFilter) -> Result<()> {
+        let name = function.as_typed();
+        match self.deployment.role_of(&name).await {
+            Err(fault) if fault.detail.contains("ResourceNotFound") => {
+                bail!("there is no function {name} here\n  → check --function, --region and --profile")
+            }
+            Err(fault) => self.add_unchecked(format!("function {name}"), &fault),
+            Ok(_) => {
+                let change = "attach a stream with infra/kinesis-source.yaml or infra/dynamodb-source.yaml";
+                let finding = "no stream is mapped to it here";
+                self.findings.push(Finding::new(Grade::Warning, format!("function {name}"), finding, change));
+            }
+        }
+        Ok(())
     }
 
     async fn check_mapping(&mut self, mapping: &StreamMapping, checked_roles: &mut BTreeSet<String>) {
@@ -173,7 +199,7 @@ fn print_text(output: &Output, findings: &[Finding], verbose: bool) -> Result<()
         output.line(format!(
             "{}  {}",
             output.paint(paint, format!("{word:<9}")),
-            output.paint(Paint::Bold, &finding.subject)
+            output.paint(Paint::Bold, printable(&finding.subject))
         ))?;
         output.line(format!("           {}", finding.finding.replace('\n', "\n         ")))?;
         if let Some(change) = &finding.change {

@@ -1,20 +1,19 @@
 //! `dlq export`: batches written to files, to debug on a laptop.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use hydration::message::parsed::ParsedMessage;
 use hydration::ports::Clock;
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::message_file::{MessageFolder, Written};
 use crate::ports::{Bucket, Queue};
-use crate::print::{bytes, count, records};
+use crate::print::{Output, bytes, count, records};
 use crate::queue::filter::{Filter, FilterArgs, parse_id};
+use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::with_lease;
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 
@@ -27,7 +26,8 @@ Examples:
   dlq export 4f1c --to . --format ndjson       one decoded record a line, for jq
 
 The files hold the records' data: they are readable by you alone. A file that is there already is never overwritten
-unless --force is given. The messages stay on the queue.")]
+unless --force is given. One with the same content counts as written, so that an export that was cut off can be run
+again. The messages stay on the queue.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some
     #[arg(value_name = "ID", value_parser = parse_id, required_unless_present = "all", conflicts_with = "all")]
@@ -65,39 +65,49 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &arguments.ids, context.now())?;
-    fs::create_dir_all(&arguments.to).with_context(|| format!("the folder {}", arguments.to.display()))?;
+    let folder = MessageFolder::open(&arguments.to, arguments.force)?;
     let output = &context.output;
     let (contents, chosen) = with_lease(queue, &context.interrupt, async |lease| {
-        let mut contents = read_queue(lease, bucket, KeepBodies::Of(&filter)).await?;
+        let mut contents = read_queue(lease, bucket, KeepBodies::UntilFound(&filter)).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))
     })
     .await?;
-    let (mut written, mut empty) = (0, 0);
+    let mut empty = 0;
     for message in &chosen {
         if message.records == 0 && arguments.format != ExportFormat::Message {
             empty += 1;
             continue;
         }
-        let body = body_of(message, bucket).await.with_context(|| format!("{} could not be read", message.id))?;
+        let could_not = || format!("{} could not be read", message.id);
+        let body = context.interrupt.race(body_of(message, bucket)).await?.with_context(could_not)?;
         let (content, extension) = content(&body, arguments.format).with_context(|| message.id.clone())?;
-        let path = arguments.to.join(format!("{}.{extension}", message.id));
-        write(&path, content.as_bytes(), arguments.force)?;
-        written += 1;
-        if output.json {
-            output.json(&serde_json::json!({ "id": message.id, "path": path, "records": message.records }))?;
-        } else {
-            output.line(format!("{}  {}", path.display(), bytes::size(content.len() as u64)))?;
-        }
+        let path = folder.path_of(&message.id, extension)?;
+        let written = folder.write(&path, content.as_bytes())?;
+        print(output, message, &path, content.len(), written)?;
     }
     if empty > 0 {
         output.note(format!("{} no record left and no file", count(empty, "message has", "messages have")));
     }
-    if written == 0 && empty == 0 {
+    if chosen.is_empty() {
         output.note("no message passes the filters");
     }
+    let summary = contents.summary();
+    if !contents.received.is_cut_short {
+        summary.print(output)?;
+    }
     contents.warnings().iter().for_each(|warning| output.note(warning));
-    Ok(Exit::Done)
+    Ok(if contents.received.is_cut_short { Exit::Done } else { summary.exit() })
+}
+
+fn print(output: &Output, message: &HydratedMessage, path: &Path, bytes: usize, written: Written) -> Result<()> {
+    let is_new = written == Written::New;
+    if output.json {
+        let (id, records) = (&message.id, message.records);
+        return output.json(&serde_json::json!({ "id": id, "path": path, "records": records, "isNew": is_new }));
+    }
+    let there = if is_new { "" } else { ", was there" };
+    output.line(format!("{}  {}{there}", path.display(), bytes::size(bytes as u64)))
 }
 
 fn content(body: &str, format: ExportFormat) -> Result<(String, &'static str)> {
@@ -113,21 +123,4 @@ fn content(body: &str, format: ExportFormat) -> Result<(String, &'static str)> {
         .map(serde_json::to_string)
         .collect::<Result<Vec<_>, _>>()?;
     Ok((lines.join("\n") + "\n", "ndjson"))
-}
-
-/// Writes the file under another name first, so that it is there whole or not at all.
-fn write(path: &Path, content: &[u8], force: bool) -> Result<()> {
-    if !force && path.exists() {
-        bail!("{} is there already\n  → give --force to overwrite it, or another --to", path.display());
-    }
-    let partial = path.with_extension("partial");
-    let file_name = || path.display().to_string();
-    match fs::remove_file(&partial) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(file_name),
-        _ => {}
-    }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).with_context(file_name)?;
-    file.write_all(content).and_then(|()| file.sync_all()).with_context(file_name)?;
-    fs::rename(&partial, path).with_context(file_name)
 }

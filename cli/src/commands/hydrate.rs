@@ -19,13 +19,15 @@ use hydration::retry::CallStats;
 use hydration_aws::AwsOutbox;
 use serde_json::value::RawValue;
 
+use crate::args::Targets;
 use crate::aws::connection::Connection;
 use crate::context::Context;
 use crate::exit::{Exit, explain};
 use crate::ports::Queue;
-use crate::print::progress::Progress;
+use crate::print::progress::{Progress, during};
 use crate::print::{Output, count, short_id};
-use crate::queue::lease::{Lease, with_lease_until_done};
+use crate::queue::lease::{Lease, with_lease};
+use crate::queue::read_summary::ReadSummary;
 use crate::queue::receive_all::{Next, receive_all};
 
 /// The longest time for one batch: ten minutes to read, one more to deliver.
@@ -62,7 +64,7 @@ pub struct Arguments {
     /// Delete from --from-queue what was sent
     #[arg(long, requires = "from_queue", requires = "send")]
     delete: bool,
-    /// The overflow bucket, where no --stack names it
+    /// The overflow bucket, where no --stack names it [env: OVERFLOW_BUCKET]
     #[arg(long, value_name = "BUCKET", requires = "send")]
     overflow_bucket: Option<String>,
 }
@@ -75,26 +77,35 @@ pub enum Destination<O> {
 
 impl Destination<AwsOutbox> {
     /// The queue and the bucket that the command line names.
-    pub async fn open(aws: &Connection, arguments: &Arguments) -> Result<Self> {
+    pub fn open(
+        aws: &Connection,
+        arguments: &Arguments,
+        targets: &Targets,
+        default_bucket: Option<String>,
+    ) -> Result<Self> {
         if !arguments.send {
             return Ok(Self::Print);
         }
-        let url = aws.queue_url().await?;
-        if let Some(from) = &arguments.from_queue
-            && aws.find_queue(from).await? == url
-        {
+        let url = targets.queue_url.clone();
+        if targets.from_queue_url.as_ref() == Some(&url) {
             bail!("--from-queue is the queue to send to\n  → name the other with --queue or --stack");
         }
         let overflow_bucket = arguments.overflow_bucket.as_deref().or_else(|| aws.stack().overflow_bucket());
+        let overflow_bucket = overflow_bucket.map(str::to_owned).or(default_bucket);
         Ok(Self::Send {
             is_fifo: url.ends_with(".fifo"),
-            overflow_bucket: overflow_bucket.map(str::to_owned),
+            overflow_bucket,
             outbox: AwsOutbox::new(&aws.config, url),
         })
     }
 }
 
 impl Arguments {
+    /// Messages are sent to the queue of hydrated messages.
+    pub fn sends(&self) -> bool {
+        self.send
+    }
+
     /// The queue to read from, by URL or name.
     pub fn source_queue(&self) -> Option<&str> {
         self.from_queue.as_deref()
@@ -178,28 +189,37 @@ struct Hydration<'a, R, O, C> {
 
 impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
     async fn run<Q: Queue>(self, from_queue: Option<&Q>) -> Result<Exit> {
+        let mut unseen = ReadSummary::default();
         if let Some(path) = &self.arguments.file {
             self.hydrate_file(path).await?;
         }
         if let Some(queue) = from_queue {
-            with_lease_until_done(queue, &self.context.interrupt, async |lease| self.hydrate_queue(lease).await).await?;
+            let interrupt = &self.context.interrupt;
+            unseen = with_lease(queue, interrupt, async |lease| self.hydrate_queue(lease).await).await?;
         }
         let (hydrated, failed) = (self.totals.hydrated.get(), self.totals.failed.get());
         let verb = if self.arguments.send { "sent" } else { "printed" };
         let documents = count(hydrated, "document", "documents");
         self.context.output.note(format!("{documents} hydrated and {verb}, {failed} not"));
-        Ok(if failed > 0 { Exit::Attention } else { Exit::Done })
+        unseen.lines().iter().for_each(|line| self.context.output.note(line));
+        Ok(if failed > 0 { Exit::Attention } else { unseen.exit() })
     }
 
     async fn hydrate_file(&self, path: &Path) -> Result<()> {
-        for (index, document) in read_documents(path)?.iter().enumerate() {
+        // A read of standard input cannot be cancelled: a thread waits for it, and ends with the process.
+        let (path, (sender, receiver)) = (path.to_owned(), tokio::sync::oneshot::channel());
+        std::thread::spawn(move || sender.send(read_documents(&path)));
+        let documents = self.context.interrupt.race(during("reading the documents", receiver)).await???;
+        for (index, document) in documents.iter().enumerate() {
             self.check_interrupt()?;
-            self.totals.add(self.hydrate_document(&format!("document {}", index + 1), document).await);
+            let name = format!("document {}", index + 1);
+            let hydration = self.hydrate_document(&name, document);
+            self.totals.add(self.context.interrupt.race(during("hydrating", hydration)).await?);
         }
         Ok(())
     }
 
-    async fn hydrate_queue<Q: Queue>(&self, lease: &Lease<'_, Q>) -> Result<()> {
+    async fn hydrate_queue<Q: Queue>(&self, lease: &Lease<'_, Q>) -> Result<ReadSummary> {
         let messages = RefCell::new(Vec::new());
         let reading = Progress::new("reading the queue");
         let summary = receive_all(lease, &reading, |message| {
@@ -213,7 +233,7 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
         for message in &messages {
             self.check_interrupt()?;
             let name = format!("message {}", message.message_id);
-            let is_hydrated = self.hydrate_document(&name, &message.body).await;
+            let is_hydrated = lease.interrupt.race(self.hydrate_document(&name, &message.body)).await?;
             self.totals.add(is_hydrated);
             progress.add(1);
             if is_hydrated && self.arguments.delete {
@@ -222,7 +242,12 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
         }
         progress.finish();
         summary.warnings().iter().for_each(|warning| self.context.output.note(warning));
-        Ok(())
+        Ok(ReadSummary {
+            in_flight: summary.in_flight(),
+            delayed: summary.attributes.delayed,
+            not_looked_at: summary.not_looked_at(),
+            ..ReadSummary::default()
+        })
     }
 
     fn check_interrupt(&self) -> Result<()> {

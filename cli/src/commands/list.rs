@@ -4,12 +4,11 @@ use anyhow::Result;
 use clap::Args;
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::ports::{Bucket, Queue};
-use crate::print::message_json::MessageJson;
+use crate::print::message_json::{ForeignJson, MessageJson};
 use crate::print::table::Columns;
 use crate::print::{Output, Paint, bytes, count, printable, short_id, status_paint, time};
 use crate::queue::filter::{Filter, FilterArgs};
@@ -35,25 +34,6 @@ Exit code 3 means that something on the queue was not seen, or is not hydrated; 
 pub struct Arguments {
     #[command(flatten)]
     filter: FilterArgs,
-}
-
-/// A message that is not hydrated, as JSON.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ForeignJson<'a> {
-    not_hydrated: &'a str,
-    is_invocation_record: bool,
-    message_id: &'a str,
-}
-
-impl<'a> From<&'a ForeignMessage> for ForeignJson<'a> {
-    fn from(foreign: &'a ForeignMessage) -> Self {
-        Self {
-            not_hydrated: &foreign.reason,
-            is_invocation_record: foreign.is_bare_record,
-            message_id: &foreign.message_id,
-        }
-    }
 }
 
 pub async fn run<Q: Queue, B: Bucket, C: Clock>(

@@ -1,6 +1,7 @@
 //! `dlq show`: one batch, the facts of its failure and its records.
 
 mod facts;
+mod foreign;
 mod invocation_log;
 
 use anyhow::{Context as _, Result};
@@ -13,6 +14,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::ports::{Bucket, Logs, Queue};
 use crate::print::message_json::MessageJson;
+use crate::print::progress::during;
 use crate::print::records::{self, RecordJson};
 use crate::queue::filter::{Filter, parse_id};
 use crate::queue::hydrated_message::HydratedMessage;
@@ -29,9 +31,10 @@ Examples:
   dlq show 4f1c --all               every record, nothing shortened
   dlq show 4f1c --raw | jq .Records[0]
 
-The parts of a batch are shown together. A message in the overflow bucket is fetched by itself.")]
+The parts of a batch are shown together. A message in the overflow bucket is fetched by itself. With an id of twelve
+digits or more, the queue is read only until the batch and its parts are found.")]
 pub struct Arguments {
-    /// Ids, or the beginnings of some
+    /// Ids, or the beginnings of some; message ids where a message is not hydrated
     #[arg(required = true, value_name = "ID", value_parser = parse_id)]
     ids: Vec<String>,
     /// Show this many records of each message
@@ -71,9 +74,10 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::by_ids(&arguments.ids);
-    let chosen = with_lease(queue, &context.interrupt, async |lease| {
-        let mut contents = read_queue(lease, bucket, KeepBodies::Of(&filter)).await?;
-        contents.choose(&filter, lease).await
+    let (contents, chosen) = with_lease(queue, &context.interrupt, async |lease| {
+        let mut contents = read_queue(lease, bucket, KeepBodies::UntilFound(&filter)).await?;
+        let chosen = contents.choose(&filter, lease).await?;
+        Ok((contents, chosen))
     })
     .await?;
     for (index, message) in chosen.iter().enumerate() {
@@ -81,14 +85,16 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, C: Clock>(
             context.output.line("")?;
         }
         let could_not = || format!("{} could not be read", message.id);
-        let body = body_of(message, bucket).await.with_context(could_not)?;
+        let body = context.interrupt.race(body_of(message, bucket)).await?.with_context(could_not)?;
         if arguments.raw {
-            context.output.line(&body)?;
+            context.output.raw_json(&body)?;
         } else {
             let received = ParsedMessage::parse(&body).with_context(could_not)?;
             show(context, logs, &arguments, message, &received).await?;
         }
     }
+    contents.foreign.iter().try_for_each(|message| foreign::show(context, &arguments, message))?;
+    contents.warnings().iter().for_each(|warning| context.output.note(warning));
     Ok(Exit::Done)
 }
 
@@ -102,7 +108,8 @@ async fn show<L: Logs, C: Clock>(
     let (output, now) = (&context.output, context.now());
     let max_records = if arguments.all { usize::MAX } else { arguments.records };
     let log = if arguments.logs {
-        Some(invocation_log::fetch(logs, message, arguments.log_group.as_deref(), now).await)
+        let fetch = invocation_log::fetch(logs, message, arguments.log_group.as_deref(), now);
+        Some(context.interrupt.race(during("fetching the log", fetch)).await?)
     } else {
         None
     };

@@ -20,8 +20,9 @@ use crate::print::progress::Progress;
 use crate::print::table::Columns;
 use crate::print::{Output, Paint, count, printable, short_id, status_paint, thousands, time};
 use crate::queue::filter::{Filter, FilterArgs};
-use crate::queue::lease::with_lease;
+use crate::queue::filter_args::typed_filters;
 use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::lease::with_lease;
 use crate::queue::read_queue::{KeepBodies, QueueContents, read_queue};
 use crate::queue::read_summary::ReadSummary;
 use crate::queue::receive_all::{Next, receive_all};
@@ -256,11 +257,11 @@ fn next_steps<C: Clock>(context: &Context<C>, report: &Report) -> Vec<String> {
         steps.push(format!("{show}   the latest batch: its facts, its records"));
     }
     if with_records.is_some() {
-        let replay = command("replay --all".to_owned());
+        let replay = command(format!("replay --all{}", typed_filters(&context.words)));
         steps.push(format!("{replay}   what a replay would do; nothing is invoked yet"));
     }
     if let Some(parked) = report.others.iter().find(|other| other.queue == "parked" && other.visible > 0) {
-        let hydrate = command(format!("hydrate --from-queue {} --send", parked.url));
+        let hydrate = command(format!("hydrate --from-queue {} --send --delete", parked.url));
         steps.push(format!("{hydrate}   once the cause is fixed, hydrate the parked ones here"));
     }
     if report.others.iter().any(|other| other.queue == "retry" && other.visible + other.in_flight > 0) {

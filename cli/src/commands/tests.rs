@@ -1,12 +1,15 @@
 //! Whole commands on the in-memory queue, bucket and function.
 
+mod discard;
 mod doctor;
 mod export;
+mod hostile;
 mod isolate;
 mod list;
 mod replay;
 mod show;
 mod status;
+mod stop;
 
 use crate::test_support::messages::{TestBatch, TestPart, batch, expired};
 use crate::test_support::queue::Counts;
@@ -62,18 +65,19 @@ fn all_visible(visible: u64) -> Counts {
 async fn reading_leaves_every_message_visible() {
     let tool = shop();
     let folder = tool.state.path().join("out").display().to_string();
-    for line in [
-        "list".to_owned(),
-        "status".to_owned(),
-        "show 5e".to_owned(),
-        "show 5e --raw".to_owned(),
-        "replay --all".to_owned(),
-        "discard --all".to_owned(),
-        "isolate 5e".to_owned(),
-        format!("export --all --to {folder}"),
+    // Two messages on the queue are not hydrated: the exit code of a command that looks for all is 3.
+    for (line, code) in [
+        ("list".to_owned(), 3),
+        ("status".to_owned(), 3),
+        ("show 5e".to_owned(), 0),
+        ("show 5e --raw".to_owned(), 0),
+        ("replay --all".to_owned(), 0),
+        ("discard --all".to_owned(), 3),
+        ("isolate 5e".to_owned(), 0),
+        (format!("export --all --to {folder}"), 3),
     ] {
         let run = tool.run(&line).await;
-        assert_eq!((run.code, tool.queue.counts()), (0, all_visible(10)), "{line}: {}", run.notes);
+        assert_eq!((run.code, tool.queue.counts()), (code, all_visible(10)), "{line}: {}", run.notes);
     }
 }
 

@@ -7,6 +7,7 @@ use hydration::verdict::Status;
 use serde::Serialize;
 
 use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::queue_message::ForeignMessage;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +79,32 @@ impl<'a> From<&'a HydratedMessage> for MessageJson<'a> {
             receives: message.receive_count,
             message_ids: message.message_ids().collect(),
             trouble: message.read_error.as_deref(),
+        }
+    }
+}
+
+/// A message that is not hydrated, as JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignJson<'a> {
+    not_hydrated: &'a str,
+    is_invocation_record: bool,
+    message_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_at: Option<String>,
+    bytes: u64,
+    receives: u32,
+}
+
+impl<'a> From<&'a ForeignMessage> for ForeignJson<'a> {
+    fn from(foreign: &'a ForeignMessage) -> Self {
+        Self {
+            not_hydrated: &foreign.reason,
+            is_invocation_record: foreign.is_bare_record,
+            message_id: &foreign.message_id,
+            sent_at: foreign.sent_at.map(Timestamp::rfc3339),
+            bytes: foreign.bytes,
+            receives: foreign.receive_count,
         }
     }
 }

@@ -137,7 +137,10 @@ mod tests {
             }
             let is_table = text.starts_with("ID");
             assert_eq!(is_table, width >= 60, "{text}");
-            assert!(!is_table || text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}: {text}");
+            assert!(
+                !is_table || text.lines().all(|line| line.chars().count() <= usize::from(width)),
+                "{width}: {text}"
+            );
         }
     }
 }

@@ -47,7 +47,9 @@ impl Filter {
             && since >= until
         {
             let (since, until) = (since.rfc3339(), until.rfc3339());
-            return Err(UsageError(format!("nothing fails both since {since} and before {until}: check --since and --until")));
+            return Err(UsageError(format!(
+                "nothing fails both since {since} and before {until}: check --since and --until"
+            )));
         }
         Ok(Self {
             function: args.function.clone(),

@@ -77,7 +77,7 @@ pub struct FunctionFilter {
 }
 
 impl FunctionFilter {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (function, qualifier) = split_qualifier(text);
         let is_arn = text.starts_with("arn:");
         if function.is_empty() || qualifier == Some("") || (is_arn && function_name(function).is_none()) {
@@ -147,6 +147,33 @@ impl ShardFilter {
     }
 }
 
+/// The filters among the words that were typed, for a suggested command to repeat.
+pub fn typed_filters(words: &[String]) -> String {
+    let flags = ["--function", "--status", "--source", "--shard", "--since", "--until", "--limit"];
+    let (mut filters, mut words) = (String::new(), words.iter());
+    while let Some(word) = words.next() {
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (word.as_str(), None),
+        };
+        if let Some(flag) = flags.iter().find(|known| **known == flag)
+            && let Some(value) = value.or_else(|| words.next().map(String::as_str))
+        {
+            filters.push_str(&format!(" {flag} {}", shell_quoted(value)));
+        }
+    }
+    filters
+}
+
+/// A word for a shell, in quotes where it needs them.
+pub fn shell_quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +228,13 @@ mod tests {
         for wrong in ["", "/1", "orders/", "a/b/c"] {
             assert!(ShardFilter::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_suggested_command_repeats_the_filters_that_were_typed() {
+        let words = "status --stack s --function orders:$LATEST --since=2h -o json --shard a'b".split(' ');
+        let words: Vec<String> = words.map(str::to_owned).collect();
+        assert_eq!(typed_filters(&words), r" --function 'orders:$LATEST' --since 2h --shard 'a'\''b'");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use anyhow::Result;
 use hydration::arn::Source;
 use hydration::invocation_record::function_name;
 use hydration::message::PartNumber;
@@ -19,6 +20,12 @@ use crate::spool::{Slot, Spool};
 pub struct StoredBody {
     pub spool: Rc<Spool>,
     pub slot: Slot,
+}
+
+impl StoredBody {
+    pub fn text(&self) -> Result<String> {
+        Ok(self.spool.get(&self.slot)?)
+    }
 }
 
 /// One of the messages on the queue that have the same id.

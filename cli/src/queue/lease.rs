@@ -53,7 +53,13 @@ pub struct Lease<'a, Q> {
 
 impl<'a, Q: Queue> Lease<'a, Q> {
     fn new(queue: &'a Q, interrupt: &'a Interrupt) -> Self {
-        Self { queue, interrupt, handles: RefCell::default(), releasing: RefCell::default(), extension_error: RefCell::default() }
+        Self {
+            queue,
+            interrupt,
+            handles: RefCell::default(),
+            releasing: RefCell::default(),
+            extension_error: RefCell::default(),
+        }
     }
 
     /// Adds a message; `false` when the lease held it already, with an older receipt handle.

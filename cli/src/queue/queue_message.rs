@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context, Result};
 use hydration::arn::Source;
 use hydration::message::parsed::{FunctionResponse, MessageHead, ParseMessageError, Pointer, is_bare_record};
 use hydration::sequence_number::SequenceNumber;
@@ -10,6 +11,8 @@ use hydration::verdict::Status;
 
 use crate::ports::ReceivedMessage;
 use crate::queue::hydrated_message::{HydratedMessage, MessageCopy, StoredBody};
+
+const INVALID_ID: &str = "its hydration.id is not the id of a hydrated message";
 
 /// A message of any kind, as it lies on the queue.
 #[derive(Debug, Clone)]
@@ -53,6 +56,13 @@ pub struct ForeignMessage {
     pub body: Option<StoredBody>,
 }
 
+impl ForeignMessage {
+    /// The whole text of the message.
+    pub fn text(&self) -> Result<String> {
+        self.body.as_ref().context("the message's body was not kept")?.text()
+    }
+}
+
 impl QueueMessage {
     /// Parses a message; its body is not kept.
     pub fn parse(received: &ReceivedMessage) -> Self {
@@ -61,6 +71,9 @@ impl QueueMessage {
             Content::InBucket { error: None }
         } else {
             match MessageHead::parse(&received.body) {
+                Ok(head) if !is_message_id(&head.hydration.id) => {
+                    Content::Foreign { is_bare_record: false, reason: INVALID_ID.to_owned() }
+                }
                 Ok(head) => Content::Hydrated(Box::new(head)),
                 Err(error) => Content::Foreign {
                     is_bare_record: error == ParseMessageError::NotHydrated && is_bare_record(&received.body),
@@ -88,7 +101,10 @@ impl QueueMessage {
     /// Takes the first bytes of the object in the bucket, or the reason why it could not be read.
     pub fn set_object(&mut self, first_bytes: Result<Vec<u8>, String>) {
         let head = first_bytes.and_then(|bytes| {
-            MessageHead::parse(valid_prefix(&bytes)).map_err(|error| format!("of the object in the bucket: {error}"))
+            let head = MessageHead::parse(valid_prefix(&bytes)).map_err(|error| error.to_string());
+            let head = head
+                .and_then(|head| if is_message_id(&head.hydration.id) { Ok(head) } else { Err(INVALID_ID.to_owned()) });
+            head.map_err(|error| format!("of the object in the bucket: {error}"))
         });
         self.content = match head {
             Ok(head) => Content::Hydrated(Box::new(head)),
@@ -123,7 +139,11 @@ impl QueueMessage {
             Content::InBucket { error } => {
                 let body = copy.body.clone();
                 self.read_attributes(error.clone(), copy).ok_or_else(|| {
-                    self.foreign("it points into a bucket, and its attributes are not a hydrated message's", false, body)
+                    self.foreign(
+                        "it points into a bucket, and its attributes are not a hydrated message's",
+                        false,
+                        body,
+                    )
                 })
             }
         }
@@ -178,7 +198,7 @@ impl QueueMessage {
         let status_name = text("hydrationStatus")?;
         let source_name = text("source");
         Some(HydratedMessage {
-            id: text("hydrationId")?,
+            id: text("hydrationId").filter(|id| is_message_id(id))?,
             part: None,
             status: Status::ALL.into_iter().find(|status| status.as_str() == status_name)?,
             reason: None,
@@ -202,6 +222,18 @@ impl QueueMessage {
             read_error,
             copies: vec![copy],
         })
+    }
+}
+
+/// Tells if the text is a hydrated message's id: a SHA-256, and for a part sixteen more digits. An id names files and
+/// keys, so that a message with another text in its place is a foreign one.
+fn is_message_id(id: &str) -> bool {
+    let is_hex = |text: &str, digits: usize| {
+        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    match id.split_once('-') {
+        None => is_hex(id, 64),
+        Some((batch, part)) => is_hex(batch, 64) && is_hex(part, 16),
     }
 }
 

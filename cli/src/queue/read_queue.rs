@@ -189,6 +189,5 @@ pub async fn body_of<B: Bucket>(message: &HydratedMessage, bucket: &B) -> Result
         let bytes = bucket.get(pointer, None).await.map_err(|error| anyhow!(describe(&error, pointer)))?;
         return String::from_utf8(bytes).map_err(|_| anyhow!("the object is not UTF-8 text"));
     }
-    let StoredBody { spool, slot } = copy.body.as_ref().context("the message's body was not kept")?;
-    Ok(spool.get(slot)?)
+    copy.body.as_ref().context("the message's body was not kept")?.text()
 }

@@ -56,7 +56,10 @@ impl ReadSummary {
             (self.foreign, format!("{} not hydrated", messages(self.foreign))),
             (
                 self.not_looked_at,
-                format!("about {} not looked at: SQS shows no more before others are deleted", thousands(self.not_looked_at)),
+                format!(
+                    "about {} not looked at: SQS shows no more before others are deleted",
+                    thousands(self.not_looked_at)
+                ),
             ),
         ];
         lines.into_iter().filter(|(number, _)| *number > 0).map(|(_, line)| line).collect()

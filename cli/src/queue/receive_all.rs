@@ -78,7 +78,9 @@ impl ReceiveSummary {
         if self.received == 0 {
             return match self.attributes.visible {
                 0 => cost,
-                visible => format!("{cost}; {visible} were visible and none was received: they have moved, or others have them"),
+                visible => format!(
+                    "{cost}; {visible} were visible and none was received: they have moved, or others have them"
+                ),
             };
         }
         let left = match max.saturating_sub(self.max_receive_count) {

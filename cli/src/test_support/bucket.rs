@@ -16,6 +16,8 @@ struct StoredObject {
 
 #[derive(Debug, Default)]
 pub struct InMemoryBucket {
+    /// No read ever answers.
+    pub is_hanging: std::cell::Cell<bool>,
     objects: RefCell<BTreeMap<String, StoredObject>>,
 }
 
@@ -52,6 +54,9 @@ impl InMemoryBucket {
 
 impl Bucket for InMemoryBucket {
     async fn get(&self, pointer: &Pointer, first_bytes: Option<usize>) -> Result<Vec<u8>, GetObjectError> {
+        if self.is_hanging.get() {
+            std::future::pending::<()>().await;
+        }
         let objects = self.objects.borrow();
         let object = objects.get(&pointer.key).ok_or(GetObjectError::Missing)?;
         let length = first_bytes.unwrap_or(usize::MAX).min(object.bytes.len());

@@ -44,6 +44,12 @@ pub struct InMemoryQueue {
     attributes: QueueAttributes,
     /// The calls that fail from now on, by the action's name.
     failing: RefCell<BTreeSet<&'static str>>,
+    /// The calls that never answer from now on, by the action's name.
+    hanging: RefCell<BTreeSet<&'static str>>,
+    /// Deletions that succeed before all others are refused.
+    max_deletions: Cell<Option<u32>>,
+    /// Messages in flight from which on SQS refuses to give more.
+    max_in_flight: Cell<Option<u64>>,
 }
 
 /// A message to send.
@@ -68,8 +74,13 @@ impl InMemoryQueue {
 
     /// Puts a message on the queue and returns its id: `m0`, `m1` and so on.
     pub fn send(&self, message: impl Into<NewMessage>) -> String {
-        let message = message.into();
         let id = format!("m{}", self.next_id.replace(self.next_id.get() + 1));
+        self.send_with_id(id, message)
+    }
+
+    /// Puts a message on the queue with an id, for a command line that names it as SQS does.
+    pub fn send_with_id(&self, id: impl Into<String>, message: impl Into<NewMessage>) -> String {
+        let (id, message) = (id.into(), message.into());
         let now = self.clock.now();
         self.messages.borrow_mut().push(StoredMessage {
             id: id.clone(),
@@ -87,6 +98,21 @@ impl InMemoryQueue {
     /// Makes every later call of the action fail, `sqs:DeleteMessage` for example.
     pub fn fail(&self, action: &'static str) {
         self.failing.borrow_mut().insert(action);
+    }
+
+    /// Lets every later call of the action wait for ever.
+    pub fn hang(&self, action: &'static str) {
+        self.hanging.borrow_mut().insert(action);
+    }
+
+    /// Refuses all deletions after the next few.
+    pub fn refuse_after(&self, deletions: u32) {
+        self.max_deletions.set(Some(deletions));
+    }
+
+    /// Refuses to give messages while this many are in flight.
+    pub fn limit_in_flight(&self, messages: u64) {
+        self.max_in_flight.set(Some(messages));
     }
 
     pub fn counts(&self) -> Counts {
@@ -111,7 +137,10 @@ impl InMemoryQueue {
         self.largest_batch.get()
     }
 
-    fn check(&self, action: &'static str) -> Result<(), Fault> {
+    async fn check(&self, action: &'static str) -> Result<(), Fault> {
+        if self.hanging.borrow().contains(action) {
+            std::future::pending::<()>().await;
+        }
         if self.failing.borrow().contains(action) {
             return Err(Fault { kind: FaultKind::AccessDenied, action, detail: "AccessDenied: no".to_owned() });
         }
@@ -130,16 +159,23 @@ fn handle(message: &StoredMessage) -> String {
 
 impl Queue for InMemoryQueue {
     async fn attributes(&self) -> Result<QueueAttributes, Fault> {
-        self.check("sqs:GetQueueAttributes")?;
+        self.check("sqs:GetQueueAttributes").await?;
         let Counts { visible, in_flight, delayed } = self.counts();
         let arn = "arn:aws:sqs:us-east-1:123456789012:hydrated".to_owned();
         Ok(QueueAttributes { arn, visible, in_flight, delayed, ..self.attributes.clone() })
     }
 
     async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault> {
-        self.check("sqs:ReceiveMessage")?;
+        self.check("sqs:ReceiveMessage").await?;
+        if self.max_in_flight.get().is_some_and(|max| self.counts().in_flight >= max) {
+            let detail = "OverLimit (HTTP 403): too many messages are in flight".to_owned();
+            return Err(Fault { kind: FaultKind::Throttled, action: "sqs:ReceiveMessage", detail });
+        }
         let now = self.clock.now();
         let mut messages = self.messages.borrow_mut();
+        if let Some(max) = self.attributes.max_receives {
+            messages.retain(|message| message.visible_at > now || message.receive_count < max);
+        }
         // A FIFO queue holds back a group while one of its messages is in flight.
         let groups_in_flight: BTreeSet<String> =
             messages.iter().filter(|message| message.visible_at > now).filter_map(|m| m.group.clone()).collect();
@@ -164,7 +200,7 @@ impl Queue for InMemoryQueue {
     }
 
     async fn change_visibility(&self, receipts: &[Receipt], visibility_timeout: Duration) -> Result<(), Fault> {
-        self.check("sqs:ChangeMessageVisibility")?;
+        self.check("sqs:ChangeMessageVisibility").await?;
         self.largest_batch.set(self.largest_batch.get().max(receipts.len()));
         let now = self.clock.now();
         for message in self.messages.borrow_mut().iter_mut() {
@@ -176,7 +212,14 @@ impl Queue for InMemoryQueue {
     }
 
     async fn delete(&self, receipt: &Receipt) -> Result<(), Fault> {
-        self.check("sqs:DeleteMessage")?;
+        self.check("sqs:DeleteMessage").await?;
+        match self.max_deletions.get() {
+            Some(0) => {
+                let detail = "AccessDenied: no".to_owned();
+                return Err(Fault { kind: FaultKind::AccessDenied, action: "sqs:DeleteMessage", detail });
+            }
+            left => self.max_deletions.set(left.map(|left| left - 1)),
+        }
         self.messages.borrow_mut().retain(|message| handle(message) != receipt.handle);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hydration::error::Fault;
@@ -34,6 +35,8 @@ pub struct Tool {
     pub logs: InMemoryLogs,
     pub deployment: InMemoryDeployment,
     pub retry_and_parked: Vec<NamedQueue<InMemoryQueue>>,
+    /// Standard output takes no more bytes than that.
+    pub max_answer_bytes: Option<usize>,
     /// The folder of the audit file.
     pub state: tempfile::TempDir,
     interrupt: (InterruptSender, Interrupt),
@@ -76,6 +79,7 @@ impl Tool {
             logs: InMemoryLogs::default(),
             deployment: InMemoryDeployment::default(),
             retry_and_parked: Vec::new(),
+            max_answer_bytes: None,
             state: tempfile::tempdir().unwrap(),
             interrupt: Interrupt::manual(),
         }
@@ -86,6 +90,17 @@ impl Tool {
         let queue = InMemoryQueue::new(self.clock.clone(), attributes);
         self.retry_and_parked.push(NamedQueue { name, url: format!("https://sqs.test/{name}"), queue });
         &self.retry_and_parked.last().unwrap().queue
+    }
+
+    /// Runs a command, sends Ctrl-C after that time, and returns the time that the command needed to stop.
+    pub async fn run_and_interrupt(&self, line: &str, after: Duration) -> (Run, Duration) {
+        let interrupt = async {
+            tokio::time::sleep(after).await;
+            self.interrupt();
+            Instant::now()
+        };
+        let (run, interrupted_at) = tokio::join!(self.run(line), interrupt);
+        (run, interrupted_at.elapsed())
     }
 
     /// Sends Ctrl-C.
@@ -103,7 +118,8 @@ impl Tool {
                 return Run { code, answers: String::new(), notes: error.to_string() };
             }
         };
-        let (answers, notes) = (Captured::default(), Captured::default());
+        let (answers, notes) =
+            (Captured { max_bytes: self.max_answer_bytes, ..Captured::default() }, Captured::default());
         let is_json = cli.global.output == Some(OutputFormat::Json);
         let mut output = Output::to(is_json, Box::new(answers.clone()), Box::new(notes.clone()));
         output.width = Some(WIDTH);
@@ -157,17 +173,24 @@ impl Tool {
 
 /// A writer that keeps what is written.
 #[derive(Debug, Clone, Default)]
-pub struct Captured(Rc<RefCell<Vec<u8>>>);
+pub struct Captured {
+    bytes: Rc<RefCell<Vec<u8>>>,
+    /// A reader that closes the pipe after that.
+    max_bytes: Option<usize>,
+}
 
 impl Captured {
     pub fn text(&self) -> String {
-        String::from_utf8(self.0.borrow().clone()).unwrap()
+        String::from_utf8(self.bytes.borrow().clone()).unwrap()
     }
 }
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
+        if self.max_bytes.is_some_and(|max| self.bytes.borrow().len() > max) {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        self.bytes.borrow_mut().write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -178,6 +201,8 @@ impl Write for Captured {
 /// Log groups in memory.
 #[derive(Debug, Default)]
 pub struct InMemoryLogs {
+    /// No search ever answers.
+    pub is_hanging: std::cell::Cell<bool>,
     pub events: RefCell<Vec<LogEvent>>,
 }
 
@@ -187,6 +212,9 @@ impl Logs for InMemoryLogs {
     }
 
     async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {
+        if self.is_hanging.get() {
+            std::future::pending::<()>().await;
+        }
         let pattern = search.pattern.as_deref().unwrap_or_default().trim_matches('"').to_owned();
         let is_found = |event: &&LogEvent| {
             event.message.contains(&pattern)

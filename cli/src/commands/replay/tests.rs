@@ -182,7 +182,7 @@ fn message(place: usize, shard: usize, start: u64, count: u64) -> Message {
     let records = (0..count).map(|_| "hi".to_owned()).collect();
     let batch = TestBatch { shard, first: start, records, ..batch("ab") };
     // The place in the shard is the id.
-    let body = batch.body().replace(&batch.id(), &format!("{shard}{start:06x}"));
+    let body = batch.body().replace(&batch.id(), &format!("{shard}{start:063x}"));
     let shard_id = format!("shardId-{shard:012}");
     Message {
         received: ReceivedMessage {

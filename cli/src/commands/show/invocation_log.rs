@@ -5,7 +5,8 @@ use hydration::timestamp::Timestamp;
 
 use crate::exit::explain;
 use crate::ports::{LogSearch, Logs};
-use crate::print::{Output, Paint, printable};
+use crate::print::visible::Visible;
+use crate::print::{Output, Paint};
 use crate::queue::hydrated_message::HydratedMessage;
 
 /// The longest time that an invocation runs before Lambda gives the batch up
@@ -55,7 +56,7 @@ pub async fn fetch<L: Logs>(
 pub fn print(output: &Output, lines: &[String]) -> Result<()> {
     output.line(format!("\n{}", output.paint(Paint::Bold, "The function's log")))?;
     for line in lines.iter().flat_map(|message| message.lines()) {
-        output.line(format!("  {}", printable(line)))?;
+        output.line(format!("  {}", Visible::lines(line)))?;
     }
     Ok(())
 }

@@ -54,3 +54,13 @@ async fn doctor_lists_what_it_may_not_read() {
         Some(Fault { kind: FaultKind::AccessDenied, action: "lambda:List", detail: "AccessDenied: no".to_owned() });
     assert_snapshot!(tool.run("doctor").await.text());
 }
+
+#[tokio::test]
+async fn doctor_tells_a_function_without_a_mapping_from_one_that_does_not_exist() {
+    let mut tool = deployment(14);
+    tool.deployment.missing_functions = vec!["nosuch"];
+    let run = tool.run("doctor --function nosuch").await;
+    assert!(run.code == 1 && run.notes.contains("there is no function nosuch here"), "{}", run.text());
+    let run = tool.run("doctor --function unmapped").await;
+    assert!(run.code == 0 && run.answers.contains("no stream is mapped to it here"), "{}", run.text());
+}

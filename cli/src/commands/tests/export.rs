@@ -9,9 +9,15 @@ async fn export_writes_the_event_once() {
     assert_eq!(tool.run(&line).await.code, 0);
     let path = folder.join(format!("{}.json", batch("5e").id()));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), batch("5e").event());
+    // A second run finds the same content there, as after an export that was cut off.
+    let again = tool.run(&line).await;
+    assert!(again.code == 0 && again.answers.contains(r#"5e5e.json  "#), "{}", again.text());
+    std::fs::write(&path, "mine").unwrap();
     let again = tool.run(&line).await;
     assert!(again.code == 1 && again.notes.contains("--force"), "{}", again.notes);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     assert_eq!(tool.run(&format!("{line} --force")).await.code, 0);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), batch("5e").event());
 }
 
 #[tokio::test]

@@ -71,3 +71,95 @@ async fn an_object_that_is_gone_is_listed_with_the_reason() {
     assert!(lines[0]["trouble"].as_str().unwrap().contains("is gone"));
     assert_snapshot!(tool.run("show ab").await.text());
 }
+
+#[tokio::test]
+async fn filters_are_exact_and_name_a_range_of_time() {
+    let tool = Tool::default();
+    for (id, shard, minutes) in [("a1", 1, 60), ("b1", 11, 120), ("c1", 21, 26 * 60), ("d1", 0, 3 * 24 * 60)] {
+        tool.queue.send(TestBatch { shard, failed_minutes_ago: Some(minutes), ..batch(id) }.message());
+    }
+    for (flags, expected) in [
+        ("--shard 1", "a1"),
+        ("--shard 0", "d1"),
+        ("--shard orders/11", "b1"),
+        ("--shard other/11", ""),
+        ("--shard shardId-000000000021", "c1"),
+        ("--function order", ""),
+        ("--function arn:aws:lambda:us-east-1:999999999999:function:order-projector", ""),
+        ("--until 90m", "d1 c1 b1"),
+        ("--since 2026-11-20 --until 2026-11-21", "c1"),
+        ("--limit 2", "d1 c1"),
+        ("--since 2d --limit 1", "c1"),
+    ] {
+        let lines = tool.run(&format!("list -o json {flags}")).await.json();
+        let ids: Vec<&str> = lines.iter().filter_map(|line| line["id"].as_str()).map(|id| &id[..2]).collect();
+        assert_eq!(ids.join(" "), expected, "{flags}");
+        let summary = &lines.last().unwrap()["summary"];
+        assert_eq!(summary["shown"].as_u64().unwrap() + summary["filtered"].as_u64().unwrap(), 4, "{flags}");
+    }
+    for wrong in ["--since 1h --until 2h", "--limit 0", "--until yesterday", "--shard a/b/c", "--function ''"] {
+        assert_eq!(tool.run(&format!("list {wrong}")).await.code, if wrong.ends_with("''") { 0 } else { 2 }, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn limit_keeps_the_parts_of_a_batch_together() {
+    let lines = shop().run("list -o json --limit 4").await.json();
+    assert_eq!(lines.iter().filter(|line| line.get("part").is_some()).count(), 2);
+    assert_eq!(lines.last().unwrap()["summary"]["filtered"], 2);
+}
+
+#[tokio::test]
+async fn a_queue_that_was_not_seen_whole_is_not_called_empty() {
+    let tool = Tool::default();
+    tool.queue.send(batch("ab").message());
+    let held = crate::ports::Queue::receive(&tool.queue, std::time::Duration::from_secs(60)).await.unwrap();
+    assert_eq!(held.len(), 1);
+    for line in ["list", "status"] {
+        let run = tool.run(line).await;
+        assert!(run.code == 3 && !run.answers.contains("No failed batch is on the queue"), "{}", run.text());
+        assert!(run.answers.contains("1 message in flight"), "{}", run.text());
+    }
+    let run = tool.run("show abababababab").await;
+    assert!(run.code == 3 && run.notes.contains("1 message in flight"), "{}", run.text());
+    tool.queue.send(batch("cd").message());
+    let run = tool.run("status --shard 7").await;
+    assert!(
+        run.answers.contains("1 message filtered out") && !run.answers.contains("is on the queue"),
+        "{}",
+        run.text()
+    );
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_limit_of_messages_in_flight_is_counted() {
+    let tool = Tool::default();
+    (0..100).for_each(|n| drop(tool.queue.send(TestBatch { first: 10 * n, ..batch("ab") }.message())));
+    tool.queue.limit_in_flight(60);
+    let run = tool.run("list -o json").await;
+    assert_eq!(
+        (run.code, run.json().last().unwrap()["summary"]["notLookedAt"].as_u64()),
+        (3, Some(40)),
+        "{}",
+        run.text()
+    );
+    assert_eq!(tool.queue.counts().visible, 100);
+}
+
+#[tokio::test]
+async fn messages_that_a_redrive_policy_has_moved_are_counted() {
+    let tool = Tool::with_queue(QueueAttributes { max_receives: Some(3), ..Default::default() });
+    (0..5).for_each(|n| drop(tool.queue.send(TestBatch { first: 10 * n, ..batch("ab") }.message())));
+    for left in ["can be received 2 more times", "can be received one more time", "moves it away"] {
+        let run = tool.run("list").await;
+        assert!(run.code == 0 && run.notes.contains(left), "{}", run.text());
+    }
+    let run = tool.run("list -o json").await;
+    assert_eq!(
+        (run.code, run.json().last().unwrap()["summary"]["notLookedAt"].as_u64()),
+        (3, Some(5)),
+        "{}",
+        run.text()
+    );
+    assert!(run.notes.contains("5 were visible and none was received"), "{}", run.notes);
+}

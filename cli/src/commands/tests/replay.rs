@@ -22,7 +22,7 @@ fn actions(run: &Run) -> Vec<String> {
 #[tokio::test]
 async fn a_dry_run_prints_the_plan() {
     let tool = shop();
-    assert_snapshot!(tool.run("replay --all --failed-function order-projector").await.text());
+    assert_snapshot!(tool.run("replay --all --function order-projector").await.text());
     assert_snapshot!("dry_run_json", tool.run("replay --all -o json").await.text());
     assert!(tool.function.invocations().is_empty());
 }

@@ -70,3 +70,20 @@ async fn the_log_has_the_lines_of_the_failed_invocation() {
     let run = tool.run("show 5e --logs").await;
     assert!(run.code == 0 && run.notes.contains("no line with the request id request-5e"), "{}", run.notes);
 }
+
+#[tokio::test]
+async fn show_stops_reading_once_the_id_and_its_parts_are_found() {
+    let tool = Tool::default();
+    tool.queue.send(batch("ab").message());
+    (0..500).for_each(|n| drop(tool.queue.send(TestBatch { first: 1000 + 10 * n, ..batch("cd") }.message())));
+    let run = tool.run("show abababababab").await;
+    assert_eq!(run.code, 0, "{}", run.notes);
+    assert!(tool.queue.receives() <= 90, "{}", tool.queue.receives());
+    assert_eq!(tool.queue.counts().visible, 501);
+    // A part is missing, so that all is read.
+    let part = crate::test_support::messages::TestPart { digest: "0123456789abcdef", number: 2, is_last: true };
+    tool.queue.send(TestBatch { part: Some(part), ..batch("ef") }.message());
+    let before = tool.queue.receives();
+    assert_eq!(tool.run("show efefefefefef").await.code, 0);
+    assert_eq!(tool.queue.receives() - before, 502);
+}
