@@ -114,8 +114,8 @@ impl Output {
 
     fn write(&self, text: impl AsRef<str>) -> Result<()> {
         let mut answers = self.answers.borrow_mut();
-        answers.write_all(text.as_ref().as_bytes())?;
-        answers.write_all(b"\n")?;
+        // One write for the whole line, so that a reader never has a part of it.
+        answers.write_all(format!("{}\n", text.as_ref()).as_bytes())?;
         Ok(answers.flush()?)
     }
 

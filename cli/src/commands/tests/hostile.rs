@@ -12,7 +12,7 @@ fn evil() -> Tool {
     let tool = Tool::default();
     let message = TestBatch { records: vec![format!("text {EVIL}")], ..batch("ab") }.message();
     let mut body = message.body.clone();
-    for field in ["RetryAttemptsExhausted", "order-projector", "request-ab", "Unhandled", "stream/orders"] {
+    for field in ["RetryAttemptsExhausted", "order-projector", "request-ab", "Unhandled"] {
         body = body.replace(field, &format!("{field}\\u001b[2J\\u009b31m\\u202e"));
     }
     tool.queue.send(crate::test_support::queue::NewMessage { body, ..message });
@@ -48,7 +48,8 @@ async fn no_control_character_reaches_a_terminal_in_any_command() {
         assert!(!text.contains(is_unsafe), "{line}: {text:?}");
         assert!(!run.answers.is_empty(), "{line}: {}", run.notes);
     }
-    assert!(tool.run("show ab").await.answers.contains(r"RetryAttemptsExhausted\u{1b}[2J\u{9b}31m\u{202e}"));
+    let run = tool.run("show ab").await;
+    assert!(run.answers.contains(r"RetryAttemptsExhausted\u{1b}[2J\u{9b}31m\u{202e}"), "{}", run.text());
 }
 
 #[tokio::test]
