@@ -329,6 +329,15 @@ class Result:
     def lines(self):
         return [json.loads(line) for line in self.out.splitlines()]
 
+    @property
+    def messages(self):
+        """The lines about messages, without the header and the summary."""
+        return [line for line in self.lines if "header" not in line and "summary" not in line]
+
+    @property
+    def summary(self):
+        return self.lines[-1]["summary"]
+
 
 class Dlq:
     """The compiled tool, with an environment of its own."""

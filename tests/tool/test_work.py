@@ -17,6 +17,9 @@ def test_export_writes_the_event_as_delivered_for_you_alone(tool, queue, tmp_pat
     tool("export", batch.id[:8], "--to", path.parent)
     assert path.read_text() == batch.event
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    # A second run finds the same content there, as after one that was cut off.
+    assert tool("export", batch.id[:8], "--to", path.parent).messages[0]["isNew"] is False
+    path.write_text("mine")
     assert "--force" in tool("export", batch.id[:8], "--to", path.parent, code=1).err
     tool("export", batch.id[:8], "--to", path.parent, "--force")
 
@@ -220,5 +223,5 @@ def test_discard_deletes_only_what_it_is_told_to(tool, queue):
     assert "nothing was deleted" in tool("discard", "--all", "--status", "Gone", "-o", "text").out
     assert queue.counts() == (3, 0)
     tool("discard", "--all", "--status", "Gone", "--execute")
-    assert [line["id"] for line in tool("list").lines] == [kept.id]
+    assert [line["id"] for line in tool("list").messages] == [kept.id]
     assert [step["step"] for step in tool.audit()] == ["deleted"] * 2
