@@ -41,6 +41,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one value is made, once")]
 pub enum Command {
     #[command(flatten)]
     OnAws(AwsCommand),

@@ -98,18 +98,18 @@ impl Output {
     /// Prints a line of the answer. Characters that control a terminal are written as escapes.
     pub fn line(&self, text: impl AsRef<str>) -> Result<()> {
         let text = Visible::lines(text.as_ref()).to_string();
-        self.write(&text.replace(&self.paint_mark, "\u{1b}["))
+        self.write(text.replace(&self.paint_mark, "\u{1b}["))
     }
 
     /// Prints a table, whose cells are safe already.
     pub fn table(&self, table: &Columns) -> Result<()> {
-        self.write(&table.text())
+        self.write(table.text())
     }
 
     /// Prints the JSON text of a message. A terminal gets the same JSON value with escapes in it, all others the text
     /// as it is.
     pub fn raw_json(&self, text: &str) -> Result<()> {
-        if self.is_terminal { self.write(&visible::json_escaped(text)) } else { self.write(text) }
+        if self.is_terminal { self.write(visible::json_escaped(text)) } else { self.write(text) }
     }
 
     fn write(&self, text: impl AsRef<str>) -> Result<()> {

@@ -254,7 +254,8 @@ def test_no_control_character_of_a_message_reaches_a_terminal(tool, queue, funct
 # Long queues.
 
 def test_large_messages_are_exported_in_little_memory(tool, queue, tmp_path):
-    queue.send(*[dlq.kinesis([os.urandom(150_000)], at=10 * n) for n in range(300)])
+    for n in range(300):
+        queue.send(dlq.kinesis([os.urandom(500_000)], at=10 * n))
     script = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
     done = subprocess.run(["python3", "-c", script, str(tool.path), "export", "--all", "--to", str(tmp_path / "out")],

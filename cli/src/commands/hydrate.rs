@@ -201,7 +201,12 @@ impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
         let verb = if self.arguments.send { "sent" } else { "printed" };
         let documents = count(hydrated, "document", "documents");
         self.context.output.note(format!("{documents} hydrated and {verb}, {failed} not"));
-        unseen.lines().iter().for_each(|line| self.context.output.note(line));
+        if from_queue.is_some() && self.arguments.send {
+            ReadSummary { shown: hydrated + failed, ..unseen }.print(&self.context.output)?;
+        } else {
+            // Standard output has hydrated messages only, for other programs to read.
+            unseen.lines().iter().for_each(|line| self.context.output.note(line));
+        }
         Ok(if failed > 0 { Exit::Attention } else { unseen.exit() })
     }
 

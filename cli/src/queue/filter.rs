@@ -116,7 +116,7 @@ impl Filter {
 
     /// Tells if the message's own id was typed.
     pub fn names(&self, foreign: &ForeignMessage) -> bool {
-        self.ids.iter().any(|id| *id == foreign.message_id)
+        self.ids.contains(&foreign.message_id)
     }
 
     /// Tells if every id is long enough to be unique, and the messages hold all that it names.

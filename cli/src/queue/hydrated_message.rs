@@ -177,5 +177,6 @@ pub fn unite_copies(queue_messages: Vec<QueueMessage>) -> SortedMessages {
     }
     let mut hydrated: Vec<HydratedMessage> = by_id.into_values().collect();
     hydrated.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+    foreign.sort_by_key(|message: &ForeignMessage| (message.sent_at, message.message_id.clone()));
     SortedMessages { hydrated, foreign }
 }
