@@ -1,11 +1,17 @@
 """The tool says what it did not see, stops at once, and trusts no message: real processes, signals and pipes."""
 
+import contextlib
+import fcntl
+import json
 import os
+import pty
 import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
+import termios
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -95,6 +101,15 @@ def test_until_dates_and_limit_choose_the_oldest(tool, queue):
     assert ids() == [new.id]
 
 
+def test_doctor_says_that_there_is_no_such_function(tool, function):
+    def other(path, body):
+        if "event-source-mappings" in path:
+            return 200, {"EventSourceMappings": []}
+        return 404, {"__type": "ResourceNotFoundException", "Message": "Function not found"}
+    function.other = other
+    assert "there is no function nosuch here" in tool("doctor", "--function", "nosuch", code=1).err
+
+
 # What was not seen.
 
 def test_a_queue_is_called_empty_only_where_that_was_seen(tool, queue):
@@ -136,6 +151,46 @@ def test_foreign_messages_have_a_line_and_go_by_their_message_id(tool, queue, tm
     tool("discard", message_id, "--execute", "--backup", tmp_path / "backup")
     assert (tmp_path / "backup" / f"{message_id}.message.json").read_text() == f"hello {EVIL}"
     assert [line["id"] for line in tool("list").messages] == [batch.id]
+
+
+def on_a_terminal(tool, columns, *arguments):
+    """The tool's output on a terminal with so many columns, without colours."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {name: value for name, value in tool.environment.items() if name != "COLUMNS"}
+    running = subprocess.Popen([tool.path, *map(str, arguments)], env={**environment, "NO_COLOR": "1"},
+                               stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.DEVNULL)
+    os.close(slave)
+    output = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(master, 65536):
+            output += part
+    running.wait()
+    os.close(master)
+    return output.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_on_a_terminal_words_and_ids_stay_whole(tool, queue, columns):
+    batch, _ = queue.send(dlq.kinesis(), "hello")
+    foreign, = [line for line in tool("list", code=3).messages if "notHydrated" in line]
+    for command in ("list", "status"):
+        text = on_a_terminal(tool, columns, command)
+        words = [batch.id[:12], "order-projector", "Complete"]
+        words += ["RetryAttemptsExhausted"] if command == "status" else ["orders/0", foreign["messageId"]]
+        assert all(re.search(rf"(^|\s){re.escape(word)}(\s|$)", text, re.M) for word in words), text
+        table = [line for line in text.splitlines() if "dlq " not in line]
+        assert max(map(len, table)) <= columns, text
+
+
+def test_a_raw_body_is_escaped_on_a_terminal_only(tool, queue):
+    batch = dlq.kinesis([b"x"])
+    batch.view = ["view \u202e"]
+    queue.send(batch)
+    assert "\u202e" in tool("show", batch.id, "--raw").out
+    text = on_a_terminal(tool, 80, "show", batch.id, "--raw")
+    assert "\u202e" not in text and "\\u202e" in text
+    assert json.loads(text.replace("\n", "")) == json.loads(tool("show", batch.id, "--raw").out)
 
 
 # Stopping.

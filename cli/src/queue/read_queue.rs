@@ -49,7 +49,11 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
     bucket: &B,
     keep_bodies: KeepBodies<'_>,
 ) -> Result<QueueContents> {
-    let reader = Reader { keep_bodies, spool: Rc::new(Spool::open()?), messages: RefCell::default() };
+    let spool = match keep_bodies {
+        KeepBodies::None => None,
+        KeepBodies::Of(_) | KeepBodies::UntilFound(_) => Some(Rc::new(Spool::open()?)),
+    };
+    let reader = Reader { keep_bodies, spool, messages: RefCell::default() };
     let progress = Progress::new("reading the queue");
     let received = receive_all(lease, &progress, |message| reader.take(&message)).await?;
     let mut queue_messages = reader.messages.into_inner();
@@ -60,7 +64,8 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
 
 struct Reader<'a> {
     keep_bodies: KeepBodies<'a>,
-    spool: Rc<Spool>,
+    /// `None` where no body is kept.
+    spool: Option<Rc<Spool>>,
     messages: RefCell<Vec<QueueMessage>>,
 }
 
@@ -74,9 +79,12 @@ impl Reader<'_> {
                 described.as_ref().map_or_else(|foreign| filter.names(foreign), |copy| filter.may_take(copy))
             }
         };
-        if is_wanted && message.pointer.is_none() {
-            let slot = self.spool.put(&received.body)?;
-            message.keep_body(StoredBody { spool: Rc::clone(&self.spool), slot });
+        if let Some(spool) = &self.spool
+            && is_wanted
+            && message.pointer.is_none()
+        {
+            let slot = spool.put(&received.body)?;
+            message.keep_body(StoredBody { spool: Rc::clone(spool), slot });
         }
         self.messages.borrow_mut().push(message);
         Ok(if is_wanted && self.is_all_found() { Next::Stop } else { Next::Continue })

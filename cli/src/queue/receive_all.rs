@@ -102,7 +102,7 @@ pub async fn receive_all<Q: Queue>(
     progress.expect(attributes.visible);
     let max_receivers = if attributes.is_fifo { MAX_CONCURRENT_FIFO_RECEIVES } else { MAX_CONCURRENT_RECEIVES };
     let pass = Pass { lease, progress, take, counters: Counters::default() };
-    let receivers = (0..max_receivers).map(|number| pass.receive_until_empty(number));
+    let receivers = (0..max_receivers).map(|number| pass.run_receiver(number));
     join_all(receivers).await.into_iter().collect::<Result<Vec<()>>>()?;
     progress.finish();
     lease.interrupt.check()?;
@@ -126,6 +126,8 @@ struct Counters {
     largest_answer: Cell<usize>,
     is_cut_short: Cell<bool>,
     is_over_limit: Cell<bool>,
+    /// A receiver met an error, so that the others stop.
+    has_failed: Cell<bool>,
 }
 
 struct Pass<'a, 'q, Q, T> {
@@ -136,6 +138,14 @@ struct Pass<'a, 'q, Q, T> {
 }
 
 impl<Q: Queue, T: Fn(ReceivedMessage) -> Result<Next>> Pass<'_, '_, Q, T> {
+    async fn run_receiver(&self, number: usize) -> Result<()> {
+        let outcome = self.receive_until_empty(number).await;
+        if outcome.is_err() {
+            self.counters.has_failed.set(true);
+        }
+        outcome
+    }
+
     /// A call that is running when the interrupt comes is awaited: an answer that nobody reads hides its messages.
     async fn receive_until_empty(&self, number: usize) -> Result<()> {
         while self.may_receive(number) {
@@ -164,9 +174,10 @@ impl<Q: Queue, T: Fn(ReceivedMessage) -> Result<Next>> Pass<'_, '_, Q, T> {
 
     /// Tells if the receiver with this number may go on. Large messages are received by fewer at a time.
     fn may_receive(&self, number: usize) -> bool {
-        let Counters { largest_answer, is_cut_short, is_over_limit, .. } = &self.counters;
+        let Counters { largest_answer, is_cut_short, is_over_limit, has_failed, .. } = &self.counters;
         let receivers = MAX_CONCURRENT_BYTES / largest_answer.get().max(1);
-        let has_ended = is_cut_short.get() || is_over_limit.get() || self.lease.interrupt.is_requested();
+        let has_ended =
+            is_cut_short.get() || is_over_limit.get() || has_failed.get() || self.lease.interrupt.is_requested();
         !has_ended && number < receivers.max(1)
     }
 
