@@ -31,7 +31,7 @@ def test_the_function_gets_exactly_what_lambda_delivered(tool, queue, function):
 
 def test_another_function_may_be_named(tool, queue, function):
     batch, = queue.send(dlq.kinesis())
-    tool("replay", "--all", "--execute", "--function", "orders:fixed")
+    tool("replay", "--all", "--execute", "--on", "orders:fixed")
     assert [invocation.function for invocation in function.invocations] == ["orders:fixed"]
 
 
@@ -227,16 +227,16 @@ def test_killed_between_the_answer_and_the_deletion_only_the_deletion_is_left(to
     assert path.read_text().splitlines()[2:] == ['{"at":"2026-', path.read_text().splitlines()[-1]]
 
 
-@pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_finishes_what_runs_and_puts_the_rest_back(tool, queue, function, wish):
+@pytest.mark.parametrize("wish, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 130)])
+def test_an_interrupt_finishes_what_runs_and_puts_the_rest_back(tool, queue, function, wish, code):
     queue.send(*[dlq.kinesis(at=10 * n) for n in range(5)])
     function.answer = lambda invocation: time.sleep(1)
     running = tool.start("replay", "--all", "--execute")
     dlq.until(lambda: function.invocations)
     os.kill(running.pid, wish)
     _, errors = running.communicate(timeout=20)
-    assert running.returncode == 130, errors
-    assert "back on the queue" in errors
+    assert running.returncode == code, errors
+    assert "visible again" in errors
     assert (len(function.invocations), queue.counts()) == (1, (4, 0))
     assert [step["step"] for step in tool.audit()] == ["started", "succeeded", "deleted"]
 
@@ -273,8 +273,8 @@ def test_a_fifo_queue_is_worked_through_ten_by_ten(tool, fifo, function):
 
 def test_a_function_is_not_given_the_batches_of_others_by_mistake(tool, queue, function):
     queue.send(dlq.kinesis(), dlq.kinesis(at=10, function="mailer"))
-    result = tool("replay", "--all", "--execute", "--function", "mailer", code=1)
-    assert "--failed-function" in result.err and function.invocations == []
-    tool("replay", "--all", "--execute", "--function", "mailer:2", "--failed-function", "mailer")
+    result = tool("replay", "--all", "--execute", "--on", "mailer", code=1)
+    assert "--function" in result.err and function.invocations == []
+    tool("replay", "--all", "--execute", "--on", "mailer:2", "--function", "mailer")
     assert [invocation.function for invocation in function.invocations] == ["mailer:2"]
     assert queue.counts() == (1, 0)

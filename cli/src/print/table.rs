@@ -1,7 +1,7 @@
 //! Tables without lines: a header, columns, and colour where it has a meaning.
 //!
-//! Cells wrap between words only, so that an id or a name is never broken. Where the words do not fit beside each other,
-//! each row becomes a block of lines.
+//! Cells wrap between words only, so that an id or a name is never broken. Where the words do not fit beside each
+//! other, each row becomes a block of lines.
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
 

@@ -57,7 +57,8 @@ impl ReadSummary {
             (
                 self.not_looked_at,
                 format!(
-                    "about {} not looked at: SQS shows no more before others are deleted",
+                    "about {} not looked at: SQS shows no more before others are deleted (of each shard, a FIFO queue \
+                     shows ten at most)",
                     thousands(self.not_looked_at)
                 ),
             ),

@@ -53,8 +53,8 @@ impl ReceiveSummary {
         self.attributes.visible.saturating_sub(self.received)
     }
 
-    /// Messages that SQS did not show. The count of visible messages is approximate, so that a standard queue is believed
-    /// when it says that none is left, unless a redrive policy may have moved them.
+    /// Messages that SQS did not show. The count of visible messages is approximate, so that a standard queue is
+    /// believed when it says that none is left, unless a redrive policy may have moved them.
     pub fn not_looked_at(&self) -> u64 {
         let not_received = if self.attributes.max_receives.is_some() { self.not_received() } else { 0 };
         if self.is_cut_short { 0 } else { self.waiting_behind().max(self.beyond_limit).max(not_received) }
