@@ -92,11 +92,7 @@ impl Destination<AwsOutbox> {
         }
         let overflow_bucket = arguments.overflow_bucket.as_deref().or_else(|| aws.stack().overflow_bucket());
         let overflow_bucket = overflow_bucket.map(str::to_owned).or(default_bucket);
-        Ok(Self::Send {
-            is_fifo: url.ends_with(".fifo"),
-            overflow_bucket,
-            outbox: AwsOutbox::new(&aws.config, url),
-        })
+        Ok(Self::Send { is_fifo: url.ends_with(".fifo"), overflow_bucket, outbox: AwsOutbox::new(&aws.config, url) })
     }
 }
 
