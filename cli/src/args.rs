@@ -11,7 +11,7 @@ use hydration_aws::{AwsShardReader, SystemClock};
 use crate::aws::connection::Connection;
 use crate::commands;
 use crate::commands::hydrate::Destination;
-use crate::commands::replay::audit;
+use crate::commands::replay::{Resources, audit};
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
@@ -100,14 +100,19 @@ impl AwsCommand {
             Self::List(arguments) => commands::list::run(context, &queue(), &bucket, arguments).await,
             Self::Show(arguments) => commands::show::run(context, &queue(), &bucket, &aws.logs(), arguments).await,
             Self::Replay(arguments) => {
-                let audit_path = audit::path_for(arguments.audit_file(), &targets.queue_url)?;
-                commands::replay::run(context, &queue(), &bucket, &function, audit_path, arguments).await
+                let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
+                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function };
+                commands::replay::run(context, resources, &ledger, &place, arguments).await
             }
             Self::Discard(arguments) => {
                 let audit_path = audit::path_for(arguments.audit_file(), &targets.queue_url)?;
                 commands::discard::run(context, &queue(), &bucket, audit_path, arguments).await
             }
-            Self::Isolate(arguments) => commands::isolate::run(context, &queue(), &bucket, &function, arguments).await,
+            Self::Isolate(arguments) => {
+                let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
+                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function };
+                commands::isolate::run(context, resources, &ledger, &place, arguments).await
+            }
             Self::Export(arguments) => commands::export::run(context, &queue(), &bucket, arguments).await,
             Self::Hydrate(arguments) => {
                 let destination = Destination::open(aws, &arguments, &targets, environment("OVERFLOW_BUCKET"));

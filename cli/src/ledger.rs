@@ -52,7 +52,7 @@
 //! - Permissions: `s3:GetObject`, `s3:PutObject` and `s3:ListBucket`; without the last, S3 answers 403 for an object
 //!   that does not exist. The bucket's lifecycle must keep `ledger/` for longer than the queue keeps messages.
 
-// The commands do not use the ledger yet.
+// No command prints the history of a batch yet.
 #![allow(dead_code)]
 
 pub mod claim;

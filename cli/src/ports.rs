@@ -103,10 +103,25 @@ pub enum InvokeOutcome {
     Unknown(String),
 }
 
+/// An invocation with its id, by which the function's log names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invoked {
+    pub outcome: InvokeOutcome,
+    pub request_id: Option<String>,
+}
+
 #[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
 pub trait Function {
     /// Invokes once and waits for the answer. It never repeats a call that may have run the function.
-    async fn invoke(&self, function: &str, event: String) -> InvokeOutcome;
+    async fn invoke(&self, function: &str, event: String) -> Invoked;
+
+    /// The whole ARN of a function that is given by its name, perhaps with `:ALIAS`. A function that does not exist is
+    /// an error.
+    async fn resolve(&self, name: &str) -> Result<String, Fault>;
+
+    /// Invocations that the function may run at the same time: its reserved concurrency, else what the account has
+    /// left for functions without one.
+    async fn concurrency(&self, function: &str) -> Result<u32, Fault>;
 }
 
 /// A search in a log group.

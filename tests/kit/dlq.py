@@ -236,6 +236,8 @@ class Lambda:
     def __init__(self):
         self.invocations, self.log_events, self.searches = [], [], []
         self.answer = lambda invocation: None
+        # The version that answers name as executed; None where something else than Lambda answers.
+        self.version = "$LATEST"
         self.other = lambda path, body: (404, {})
         self._server = local_http.Server(_LambdaHandler)
         self._server.stand_in = self
@@ -285,9 +287,18 @@ class _LambdaHandler(local_http.Handler):
 
     def _other(self, body):
         status, answer = self.server.stand_in.other(urllib.parse.unquote(self.path), body)
+        path, _, query = urllib.parse.unquote(self.path).partition("?")
+        is_function = path.endswith("/configuration") and not path.split("/")[-2].startswith("nosuch")
+        if status == 404 and is_function:
+            return self._configuration(path.split("/")[-2], urllib.parse.parse_qs(query))
         text = answer if isinstance(answer, str) else json.dumps(answer)
         kind = "text/xml" if isinstance(answer, str) else "application/json"
         self.answer(status, text.encode(), {"Content-Type": kind})
+
+    def _configuration(self, name, query):
+        qualifier = "".join(f":{value}" for value in query.get("Qualifier", []))
+        arn = f"arn:aws:lambda:us-east-1:123456789012:function:{name}{qualifier}"
+        self.answer(200, json.dumps({"FunctionName": name, "FunctionArn": arn}).encode())
 
     def _invoke(self, stand_in, function, body):
         invocation = Invocation(function, body.decode())
@@ -302,7 +313,8 @@ class _LambdaHandler(local_http.Handler):
         except HangsUp:
             self.close_connection = True
             return self.connection.close()
-        self.answer(200, json.dumps(answer).encode())
+        version = {"X-Amz-Executed-Version": stand_in.version} if stand_in.version else {}
+        self.answer(200, json.dumps(answer).encode(), version)
 
     def _filter(self, stand_in, search):
         stand_in.searches.append(search)
@@ -364,9 +376,14 @@ class Dlq:
         return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
     def audit(self):
-        """The lines of the one audit file."""
+        """The lines of the one audit file of discard."""
         paths = list((self.folder / "state" / "dlq").glob("audit-*.jsonl"))
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+    def runs(self):
+        """The records of the ledger about batches, in a folder of this machine."""
+        paths = sorted((self.folder / "state" / "dlq").glob("**/runs/*/*.json"))
+        return [json.loads(path.read_text()) for path in paths]
 
 
 def encoded(data):

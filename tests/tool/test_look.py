@@ -142,7 +142,7 @@ def test_looking_leaves_every_message_visible(tool, queue, shop, command, tmp_pa
     before = queue.counts()
     words = [{"ID": shop[0].id, "DIR": tmp_path / "out"}.get(word, word) for word in command]
     # Two messages on the queue are not hydrated: a command that looks for all ends with 3.
-    tool(*words, code=3 if command[0] in ("list", "status", "export") else 0)
+    tool(*words, code=3 if command[0] in ("list", "status", "export", "replay") else 0)
     assert queue.counts() == before == (11, 0)
 
 

@@ -57,9 +57,10 @@ def test_isolate_finds_the_poison_record(tool, queue, function):
 def test_isolate_finds_records_that_fail_only_together(tool, queue, function):
     batch, = queue.send(dlq.kinesis([b"record %d" % n for n in range(16)]))
     function.answer = poison(b"record 3", b"record 12")
-    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000, "--function", "f:dev").lines
+    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000, "--on", "f:dev").lines
     assert [record["number"] for record in found["records"]] == [4, 13]
-    assert {invocation.function for invocation in function.invocations} == {"f:dev"}
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:f:dev"
+    assert {invocation.function for invocation in function.invocations} == {arn}
 
 
 def test_isolate_understands_a_partial_answer(tool, queue, function):

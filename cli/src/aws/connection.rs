@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::{Result, bail};
 use aws_config::SdkConfig;
+use hydration_aws::SystemClock;
 
 use crate::args::GlobalArgs;
 use crate::aws::deployment::AwsDeployment;
@@ -12,9 +13,18 @@ use crate::aws::logs::CloudWatchLogs;
 use crate::aws::s3::S3;
 use crate::aws::sqs::Sqs;
 use crate::aws::stack::Stack;
+use crate::commands::replay::session::LedgerPlace;
+use crate::context::Context;
 use crate::exit::explain;
+use crate::ledger::Ledger;
+use crate::ledger::location::{Location, QueueName};
+use crate::ledger::record::Who;
+use crate::ledger::store::AnyStore;
+use crate::ledger::store::folder::FolderStore;
+use crate::ledger::store::s3::S3Store;
 use crate::ports::NamedQueue;
 use crate::print::Output;
+use crate::queue::identity::QueueIdentity;
 
 pub struct Connection {
     pub config: SdkConfig,
@@ -101,6 +111,33 @@ impl Connection {
 
     pub fn function(&self) -> Lambda {
         Lambda::new(&self.config)
+    }
+
+    /// The ledger of the queue, in the place that was typed, else in the overflow bucket, else in a folder.
+    pub async fn ledger(
+        &self,
+        queue: &Sqs,
+        context: &Context<SystemClock>,
+        typed: Option<&str>,
+    ) -> Result<(Ledger<AnyStore, SystemClock>, LedgerPlace)> {
+        let identity = QueueIdentity::read(queue, &context.interrupt).await?;
+        let QueueIdentity { account, region, queue: name } = identity.clone();
+        let variable = std::env::var("OVERFLOW_BUCKET").ok().filter(|name| !name.is_empty());
+        let bucket = self.stack.overflow_bucket().map(str::to_owned).or(variable);
+        let queue_name = QueueName { account, region, name };
+        let location = Location::choose(typed, bucket.as_deref(), &queue_name, |name| std::env::var_os(name))?;
+        let place = LedgerPlace {
+            queue: identity,
+            ledger: location.to_string(),
+            is_shared: typed.is_some() || location.is_shared(),
+        };
+        let store = match location {
+            Location::S3 { bucket, prefix } => {
+                AnyStore::S3(S3Store::new(&super::with_retries(&self.config), &bucket, &prefix))
+            }
+            Location::Folder(path) => AnyStore::Folder(FolderStore::new(path)),
+        };
+        Ok((Ledger::new(store, SystemClock, Who::current()), place))
     }
 
     pub fn logs(&self) -> CloudWatchLogs {

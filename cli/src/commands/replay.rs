@@ -1,103 +1,199 @@
 //! `dlq replay`: run failed batches again, and delete those that have succeeded.
 
 pub mod audit;
-mod execute;
+pub mod execute;
 pub mod options;
 mod plan;
 mod report;
+mod selection;
+pub mod session;
 
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use hydration::message::parsed::ParsedMessage;
 use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 
-use crate::commands::replay::audit::{Audit, History};
-use crate::commands::replay::execute::{ReplayExecutor, ReplayOutcome};
+use crate::commands::replay::execute::{ReplayExecutor, ReplayOutcome, RunState};
 pub use crate::commands::replay::options::{Arguments, parse_rate};
-use crate::commands::replay::plan::{Plan, ReplayItem, plan};
+use crate::commands::replay::options::{InDoubt, Rate};
+use crate::commands::replay::plan::{Facts, OtherMessage, Plan, ReplayItem, plan, run_key};
+use crate::commands::replay::session::{LedgerPlace, take_lock};
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{Exit, UsageError, explain, is_broken_pipe};
+use crate::ledger::Ledger;
+use crate::ledger::claim::Known;
+use crate::ledger::function::FunctionArn;
+use crate::ledger::key::RunKey;
+use crate::ledger::lock::Lock;
+use crate::ledger::store::Store;
 use crate::ports::{Bucket, Function, Queue};
 use crate::print::progress::Progress;
 use crate::queue::filter::Filter;
 use crate::queue::hydrated_message::HydratedMessage;
-use crate::queue::lease::{Lease, with_lease, with_lease_until_done};
+use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT, with_lease, with_lease_counted};
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
+use crate::queue::read_summary::ReadSummary;
 use crate::rate_limiter::RateLimiter;
 
-pub async fn run<Q: Queue, B: Bucket, F: Function, C: Clock>(
+/// The half of a function's concurrency is left to production.
+const SHARE_OF_CONCURRENCY: u32 = 2;
+/// Requests that one execution environment of a function takes in a second
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html>).
+const REQUESTS_PER_SECOND: f64 = 10.0;
+const MAX_AUTO_CONCURRENCY: u32 = 100;
+
+/// What a replay works with.
+#[derive(Debug)]
+pub struct Resources<'a, Q, B, F> {
+    pub queue: &'a Q,
+    pub bucket: &'a B,
+    pub function: &'a F,
+}
+
+pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
     context: &Context<C>,
-    queue: &Q,
-    bucket: &B,
-    function: &F,
-    audit_path: PathBuf,
+    resources: Resources<'_, Q, B, F>,
+    ledger: &Ledger<S, C>,
+    place: &LedgerPlace,
     arguments: Arguments,
 ) -> Result<Exit> {
+    let options = &arguments.options;
+    if (options.records.is_some() || options.except.is_some()) && arguments.ids.len() != 1 {
+        let text = "--records and --except choose records of one batch\n  → name one id";
+        return Err(UsageError(text.to_owned()).into());
+    }
+    let on = match &options.on {
+        Some(name) => Some(resolve(resources.function, name).await?),
+        None => None,
+    };
     let filter = arguments.filter(context.now())?;
-    let replay = Replay { context, queue, bucket, function, audit_path, arguments, filter, totals: Totals::default() };
+    let replay = Replay {
+        context,
+        resources,
+        ledger,
+        place,
+        arguments,
+        on,
+        filter,
+        pace: OnceCell::new(),
+        state: RunState::default(),
+        outcomes: RefCell::default(),
+        read: Cell::default(),
+    };
     if replay.arguments.execute { replay.execute().await } else { replay.dry_run().await }
 }
 
-struct Replay<'a, Q, B, F, C> {
-    context: &'a Context<C>,
-    queue: &'a Q,
-    bucket: &'a B,
-    function: &'a F,
-    audit_path: PathBuf,
-    arguments: Arguments,
-    filter: Filter,
-    totals: Totals,
+/// The whole ARN of a function. A bare name is looked up, so that a run is never known by a name that two accounts have.
+pub async fn resolve<F: Function>(function: &F, name: &str) -> Result<FunctionArn> {
+    if let Ok(arn) = FunctionArn::parse(name) {
+        return Ok(arn);
+    }
+    if name.starts_with("arn:") {
+        bail!("{name}: {}", crate::ledger::function::InvalidFunctionArn);
+    }
+    let arn = function.resolve(name).await.map_err(|fault| explain(&fault)).with_context(|| {
+        format!("the function {name} could not be looked up; give its whole ARN if you may not look it up")
+    })?;
+    FunctionArn::parse(&arn).with_context(|| format!("Lambda answered for {name} with {arn}"))
 }
 
-/// Numbers of messages in all passes over the queue.
-#[derive(Debug, Default)]
-struct Totals {
-    done: Cell<u64>,
-    /// Messages that the latest pass left on the queue.
-    left: Cell<u64>,
-    failures: Cell<u32>,
+struct Replay<'a, Q, B, F, S, C> {
+    context: &'a Context<C>,
+    resources: Resources<'a, Q, B, F>,
+    ledger: &'a Ledger<S, C>,
+    place: &'a LedgerPlace,
+    arguments: Arguments,
+    /// The function that `--on` names.
+    on: Option<FunctionArn>,
+    filter: Filter,
+    pace: OnceCell<Pace>,
+    state: RunState,
+    /// The latest outcome of each message: done or not.
+    outcomes: RefCell<BTreeMap<String, bool>>,
+    /// Facts about the latest pass over the queue.
+    read: Cell<ReadSummary>,
+}
+
+/// The speed of a run.
+pub struct Pace {
+    pub per_second: f64,
+    pub concurrency: usize,
+    limiter: RateLimiter,
+}
+
+impl Pace {
+    fn new(per_second: f64, concurrency: usize) -> Self {
+        Self { per_second, concurrency, limiter: RateLimiter::per_second(per_second) }
+    }
 }
 
 /// The plan for one pass over the queue.
 struct PassPlan {
     plan: Plan,
-    /// A FIFO queue has more messages than it shows.
+    /// The queue has more messages than it shows.
     has_more: bool,
 }
 
-impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
+impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S, C> {
     async fn dry_run(&self) -> Result<Exit> {
-        let history = History::read(&self.audit_path);
-        let interrupt = &self.context.interrupt;
-        let pass = with_lease(self.queue, interrupt, async |lease| self.plan_pass(lease, &history).await).await?;
-        if self.context.output.json {
-            report::dry_run_json(&self.context.output, &pass.plan)?;
-        } else {
-            report::dry_run(self.context, &pass.plan, self.arguments.options.rate, &self.audit_path)?;
+        let (interrupt, output) = (&self.context.interrupt, &self.context.output);
+        let lock = self.ledger.held_lock().await?;
+        let pass = with_lease(self.resources.queue, interrupt, async |lease| self.plan_pass(lease).await).await?;
+        let pace = self.pace(&pass.plan).await?;
+        let report = report::Report { context: self.context, place: self.place, pace };
+        report.header(&pass.plan)?;
+        report.dry_run(&pass.plan, self.read.get())?;
+        if let Some(held) = &lock {
+            output.note(held.to_string());
         }
-        Ok(Exit::Done)
+        Ok(if lock.is_none() { self.read.get().exit() } else { Exit::Attention })
     }
 
     async fn execute(&self) -> Result<Exit> {
-        let audit = RefCell::new(Audit::open(&self.audit_path)?);
-        tokio::select! {
-            outcome = self.run_passes(&audit) => outcome?,
+        let options = &self.arguments.options;
+        let settles = (options.in_doubt != InDoubt::Keep).then_some(options.ended_run.as_deref()).flatten();
+        let lock = take_lock(self.ledger, settles).await?;
+        let is_all_visible = Cell::new(true);
+        let worked = tokio::select! {
+            worked = self.run_passes(&lock, &is_all_visible) => worked,
             never = self.announce_interrupt() => match never {},
+        };
+        let hidden = (!is_all_visible.get()).then_some(VISIBILITY_TIMEOUT);
+        let unlocked = self.ledger.unlock(&lock, hidden).await;
+        let is_readable = worked.as_ref().err().is_none_or(|error| !is_broken_pipe(error));
+        if is_readable {
+            self.summary()?;
         }
+        worked?;
+        unlocked.context("the lock on the queue could not be released")?;
         self.context.interrupt.check()?;
-        let (done, left) = (self.totals.done.get(), self.totals.left.get());
-        if !self.context.output.json {
-            report::summary(&self.context.output, done, left, &self.audit_path)?;
+        if let Some(reason) = self.state.stop_reason() {
+            bail!("{reason}\n  → run it again: what is done is in the ledger");
         }
-        Ok(if left > 0 { Exit::Attention } else { Exit::Done })
+        Ok(if self.left() > 0 || !self.read.get().is_complete() { Exit::Attention } else { Exit::Done })
+    }
+
+    fn summary(&self) -> Result<()> {
+        let output = &self.context.output;
+        for id in self.state.under_way.borrow().iter() {
+            output.note(format!("{id} was under way: nobody knows whether it ran, and it is in doubt"));
+        }
+        report::summary(output, self.done(), self.left(), self.read.get())
+    }
+
+    fn done(&self) -> u64 {
+        self.outcomes.borrow().values().filter(|is_done| **is_done).count() as u64
+    }
+
+    fn left(&self) -> u64 {
+        self.outcomes.borrow().values().filter(|is_done| !**is_done).count() as u64
     }
 
     /// Says on the first Ctrl-C that the run comes to its end. Never returns.
@@ -109,72 +205,113 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
         std::future::pending().await
     }
 
-    /// Runs passes until nothing more can be done. One is enough, but a FIFO queue shows ten messages of a shard, and
-    /// the next when these are deleted.
-    async fn run_passes(&self, audit: &RefCell<Audit>) -> Result<()> {
-        loop {
-            let done_before = self.totals.done.get();
-            let has_more = self.run_pass(audit).await?;
-            let has_advanced = self.totals.done.get() > done_before
-                && self.totals.failures.get() < self.arguments.options.max_failures;
-            let is_worth_another = has_more && self.arguments.all && has_advanced;
-            if !is_worth_another || self.context.interrupt.is_requested() {
+    /// Runs passes until nothing more can be done. One is enough, unless the queue shows only a part of its messages:
+    /// ten of each shard on a FIFO queue, 120,000 on others.
+    async fn run_passes(&self, lock: &Lock, is_all_visible: &Cell<bool>) -> Result<()> {
+        let interrupt = &self.context.interrupt;
+        if lock.hidden_until().is_some() {
+            self.context.output.progress("waiting until the messages of a run that was cut off are visible again");
+        }
+        tokio::select! {
+            () = self.ledger.wait_until_visible(lock) => {}
+            () = interrupt.requested() => return Ok(()),
+        }
+        for pass in 1.. {
+            let done_before = self.done();
+            let work = async |lease: &Lease<'_, Q>| self.run_pass(lease, lock, pass).await;
+            let leased = with_lease_counted(self.resources.queue, interrupt, work).await;
+            is_all_visible.set(is_all_visible.get() && leased.hidden == 0);
+            let has_more = leased.result?;
+            let is_stopped =
+                self.state.stop_reason().is_some() || self.state.has_too_many_failures(&self.arguments.options);
+            let is_worth_another = has_more && self.arguments.all && self.done() > done_before && !is_stopped;
+            if !is_worth_another || interrupt.is_requested() {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Runs what is visible on the queue now; `true` when the queue has more.
-    async fn run_pass(&self, audit: &RefCell<Audit>) -> Result<bool> {
-        with_lease_until_done(self.queue, &self.context.interrupt, async |lease| {
-            let history = audit.borrow().history().clone();
-            let pass = self.plan_pass(lease, &history).await?;
-            let executor = ReplayExecutor {
-                lease,
-                bucket: self.bucket,
-                function: self.function,
-                clock: &self.context.clock,
-                audit,
-                options: &self.arguments.options,
-                rate_limiter: RateLimiter::per_second(self.arguments.options.rate),
-                failures: &self.totals.failures,
-            };
-            self.run_plan(&executor, pass.plan).await?;
-            Ok(pass.has_more)
-        })
-        .await
+    async fn run_pass(&self, lease: &Lease<'_, Q>, lock: &Lock, pass: u32) -> Result<bool> {
+        let planned = self.plan_pass(lease).await?;
+        let pace = self.pace(&planned.plan).await?;
+        if pass == 1 {
+            report::Report { context: self.context, place: self.place, pace }.header(&planned.plan)?;
+        }
+        let executor = ReplayExecutor {
+            lease,
+            bucket: self.resources.bucket,
+            function: self.resources.function,
+            clock: &self.context.clock,
+            ledger: self.ledger,
+            lock,
+            options: &self.arguments.options,
+            concurrency: pace.concurrency,
+            rate_limiter: &pace.limiter,
+            state: &self.state,
+        };
+        self.run_plan(&executor, planned.plan).await?;
+        Ok(planned.has_more)
     }
 
-    async fn run_plan(&self, executor: &ReplayExecutor<'_, Q, B, F, C>, plan: Plan) -> Result<()> {
-        let (output, totals) = (&self.context.output, &self.totals);
-        totals.left.set(plan.refused.len() as u64);
-        if output.json {
-            report::refused_json(output, &plan, "refused")?;
-        }
+    async fn run_plan(&self, executor: &ReplayExecutor<'_, Q, B, F, S, C>, plan: Plan) -> Result<()> {
+        let output = &self.context.output;
         let progress = Progress::new("replaying");
         progress.expect(plan.items().count() as u64);
         let report_item = |item: &ReplayItem, outcome: &ReplayOutcome| {
-            let total = if outcome.is_done() { &totals.done } else { &totals.left };
-            total.set(total.get() + 1);
+            let before = self.outcomes.borrow_mut().insert(item.message.id.clone(), outcome.is_done());
             progress.add(1);
+            // A later pass meets again what an earlier one has left.
+            if before == Some(false) && !outcome.is_done() {
+                return Ok(());
+            }
             progress.aside(|| report::outcome(output, item, outcome))
         };
         executor.run(plan.shard_queues, report_item).await?;
         progress.finish();
-        if output.json { Ok(()) } else { report::refused(output, &plan.refused) }
+        Ok(())
     }
 
-    /// Reads the queue and plans what to run. Messages that are not run are released.
-    async fn plan_pass(&self, lease: &Lease<'_, Q>, history: &History) -> Result<PassPlan> {
-        let mut contents = read_queue(lease, self.bucket, KeepBodies::Of(&self.filter)).await?;
+    /// Reads the queue and the ledger, and plans what to run. Messages that are not run are released.
+    async fn plan_pass(&self, lease: &Lease<'_, Q>) -> Result<PassPlan> {
+        let mut contents = read_queue(lease, self.resources.bucket, KeepBodies::Of(&self.filter)).await?;
+        let all: Vec<(String, OtherMessage)> = contents
+            .messages
+            .iter()
+            .map(|message| (message.id.clone(), OtherMessage::new(message, self.on.as_ref())))
+            .collect();
         let chosen = contents.choose(&self.filter, lease).await?;
-        contents.summary().lines().iter().for_each(|line| self.context.output.note(line));
         contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
+        let ids: BTreeSet<&str> = chosen.iter().map(|message| message.id.as_str()).collect();
+        let others: Vec<OtherMessage> =
+            all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other).collect();
+        self.read.set(contents.summary());
         self.check_function(&chosen)?;
-        let event_bytes = self.large_event_bytes(&chosen).await?;
-        let plan = plan(chosen, &self.arguments.options, history, &event_bytes);
-        lease.release(plan.refused.iter().flat_map(|refused| refused.message.message_ids())).await;
-        Ok(PassPlan { plan, has_more: contents.received.waiting_behind() > 0 })
+        let (known, event_bytes) = self.context.interrupt.race(self.known(&chosen, &others)).await??;
+        let failed_before = self.state.failed.borrow().clone();
+        let facts = Facts {
+            options: &self.arguments.options,
+            on: self.on.as_ref(),
+            known: &known,
+            event_bytes: &event_bytes,
+            failed_before: &failed_before,
+        };
+        let plan = plan(chosen, &others, &facts);
+        let is_kept =
+            |item: &&ReplayItem| matches!(item.action, plan::Action::Refuse(_) | plan::Action::HoldBack { .. });
+        lease.release(plan.items().filter(is_kept).flat_map(|item| item.message.message_ids())).await;
+        Ok(PassPlan { plan, has_more: contents.received.not_looked_at() > 0 })
+    }
+
+    async fn known(
+        &self,
+        chosen: &[HydratedMessage],
+        others: &[OtherMessage],
+    ) -> Result<(BTreeMap<RunKey, Known>, HashMap<String, usize>)> {
+        let own = chosen.iter().filter_map(|message| run_key(message, self.on.as_ref()));
+        let keys: BTreeSet<RunKey> = own.chain(others.iter().filter_map(|other| other.key.clone())).collect();
+        Ok((self.ledger.known(&keys).await?, self.large_event_bytes(chosen).await?))
     }
 
     /// The exact size of those events that may be too large to invoke, by message id.
@@ -183,7 +320,7 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
         let is_large =
             |message: &&HydratedMessage| message.bytes > MAX_EVENT_BYTES as u64 && message.read_error.is_none();
         for message in messages.iter().filter(is_large) {
-            if let Ok(received) = ParsedMessage::parse(&body_of(message, self.bucket).await?) {
+            if let Ok(received) = ParsedMessage::parse(&body_of(message, self.resources.bucket).await?) {
                 let event = ParsedMessage::event(received.records.iter().map(AsRef::as_ref));
                 event_bytes.insert(message.id.clone(), event.len());
             }
@@ -191,10 +328,36 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Replay<'_, Q, B, F, C> {
         Ok(event_bytes)
     }
 
+    /// The speed that was asked for. `auto` leaves half of what the function may run at the same time to production.
+    async fn pace(&self, plan: &Plan) -> Result<&Pace> {
+        if let Some(pace) = self.pace.get() {
+            return Ok(pace);
+        }
+        let options = &self.arguments.options;
+        let pace = match options.rate {
+            Rate::PerSecond(rate) => Pace::new(rate, usize::from(options.concurrency)),
+            Rate::Auto => self.auto_pace(plan).await?,
+        };
+        Ok(self.pace.get_or_init(|| pace))
+    }
+
+    async fn auto_pace(&self, plan: &Plan) -> Result<Pace> {
+        let functions: BTreeSet<&str> = plan.invocations().filter_map(ReplayItem::function).collect();
+        let mut share = MAX_AUTO_CONCURRENCY;
+        for function in functions {
+            let allowed = self.resources.function.concurrency(function).await.map_err(|fault| explain(&fault))?;
+            if allowed == 0 {
+                bail!("{function} has a concurrency of 0, so it cannot run\n  → raise it, or name another with --on");
+            }
+            share = share.min((allowed / SHARE_OF_CONCURRENCY).max(1));
+        }
+        Ok(Pace::new(f64::from(share) * REQUESTS_PER_SECOND, usize::try_from(share)?))
+    }
+
     /// Refuses to run the batches of several functions on one function by mistake.
     fn check_function(&self, chosen: &[HydratedMessage]) -> Result<()> {
         let failed: BTreeSet<&str> = chosen.iter().filter_map(|message| message.function_arn.as_deref()).collect();
-        if let Some(function) = &self.arguments.options.function
+        if let Some(function) = &self.on
             && self.arguments.all
             && failed.len() > 1
         {

@@ -71,7 +71,7 @@ async fn reading_leaves_every_message_visible() {
         ("status".to_owned(), 3),
         ("show 5e".to_owned(), 0),
         ("show 5e --raw".to_owned(), 0),
-        ("replay --all".to_owned(), 0),
+        ("replay --all".to_owned(), 3),
         ("discard --all".to_owned(), 3),
         ("isolate 5e".to_owned(), 0),
         (format!("export --all --to {folder}"), 3),

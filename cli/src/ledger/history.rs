@@ -2,8 +2,14 @@
 
 use std::fmt;
 
+use hydration::ports::Clock;
+use serde::Serialize;
+
+use super::Ledger;
+use super::error::LedgerError;
 use super::record::{Attempt, AttemptOutcome, Run, Who};
 use super::span::count;
+use super::store::Store;
 use crate::print::visible::Visible;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +71,70 @@ impl Run {
         let last = self.last_attempt().map(last).unwrap_or_default();
         format!("{done}; tried {times}{last}")
     }
+}
+
+/// The history of one batch on one function, for JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryJson {
+    pub function: String,
+    /// `untried`, `inDoubt`, `succeeded`, `partlyDone` or `failed`.
+    pub state: &'static str,
+    pub records: u64,
+    pub done: u64,
+    pub attempts: u32,
+    /// The latest attempt, or the open claim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl From<&Run> for HistoryJson {
+    fn from(run: &Run) -> Self {
+        let (by, at, error_type, request_id) = match (&run.claim, run.last_attempt()) {
+            (Some(claim), _) => {
+                let unknown = claim.unknown.clone().unwrap_or_default();
+                (Some(&claim.by), Some(&claim.at), unknown.error_type, unknown.request_id)
+            }
+            (None, Some(last)) => {
+                (Some(&last.by), Some(&last.finished_at), last.error_type.clone(), last.request_id.clone())
+            }
+            (None, None) => (None, None, None, None),
+        };
+        Self {
+            function: run.function.clone(),
+            state: run.state().as_str(),
+            records: run.records,
+            done: count(&run.done),
+            attempts: run.attempts_made,
+            by: by.map(name),
+            at: at.cloned(),
+            error_type,
+            request_id,
+        }
+    }
+}
+
+/// The history of a batch on every function that it was tried on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BatchHistory {
+    /// A sentence for each function.
+    pub lines: Vec<String>,
+    pub json: Vec<HistoryJson>,
+}
+
+/// The history of a message by its id: for `show`, `list` and `status`.
+pub async fn history_of<S: Store, C: Clock>(ledger: &Ledger<S, C>, id: &str) -> Result<BatchHistory, LedgerError> {
+    let runs = ledger.history(id).await?;
+    Ok(BatchHistory {
+        lines: runs.iter().map(|(_, known)| known.run.sentence()).collect(),
+        json: runs.iter().map(|(_, known)| HistoryJson::from(&known.run)).collect(),
+    })
 }
 
 fn last(attempt: &Attempt) -> String {

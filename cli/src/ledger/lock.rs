@@ -44,9 +44,10 @@ impl Lock {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "another run holds this queue: {} on {}, since {} (run {})\n  \
-     → wait until it ends; if it was cut off, give --in-doubt rerun or --in-doubt done, which releases its lock too",
+     → wait until it ends; if you know that it was cut off, release its lock: --ended-run {} with --in-doubt rerun \
+     or --in-doubt done",
     Visible::line(&holder.by.user), Visible::line(&holder.by.host), Visible::line(&holder.since),
-    Visible::line(&holder.by.run)
+    Visible::line(&holder.by.run), Visible::line(&holder.by.run)
 )]
 pub struct HeldLock {
     pub holder: Holder,

@@ -49,6 +49,8 @@ pub struct Lease<'a, Q> {
     releasing: RefCell<BTreeMap<String, String>>,
     /// The first failure to extend a visibility timeout.
     extension_error: RefCell<Option<Fault>>,
+    /// Messages that could not be made visible.
+    hidden: Cell<usize>,
 }
 
 impl<'a, Q: Queue> Lease<'a, Q> {
@@ -59,6 +61,7 @@ impl<'a, Q: Queue> Lease<'a, Q> {
             handles: RefCell::default(),
             releasing: RefCell::default(),
             extension_error: RefCell::default(),
+            hidden: Cell::new(0),
         }
     }
 
@@ -95,7 +98,9 @@ impl<'a, Q: Queue> Lease<'a, Q> {
         };
         self.releasing.borrow_mut().extend(removed.clone());
         // A message that cannot be released becomes visible by itself.
-        let _ = self.change_visibility(receipts(removed.clone()), Duration::ZERO, &Cell::default()).await;
+        let changed = Cell::new(0);
+        let _ = self.change_visibility(receipts(removed.clone()), Duration::ZERO, &changed).await;
+        self.hidden.set(self.hidden.get() + removed.len() - changed.get());
         self.releasing.borrow_mut().retain(|message_id, _| !removed.contains_key(message_id));
     }
 
@@ -117,11 +122,18 @@ impl<'a, Q: Queue> Lease<'a, Q> {
     async fn keep_extending(&self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(EXTEND_INTERVAL).await;
-            let receipts = receipts(self.handles.borrow().clone());
-            if let Err(fault) = self.change_visibility(receipts, VISIBILITY_TIMEOUT, &Cell::default()).await {
+            // A message that was deleted during the first call makes it fail, and is not in the second.
+            if self.extend().await.is_err()
+                && let Err(fault) = self.extend().await
+            {
                 self.extension_error.borrow_mut().get_or_insert(fault);
             }
         }
+    }
+
+    async fn extend(&self) -> Result<(), Fault> {
+        let receipts = receipts(self.handles.borrow().clone());
+        self.change_visibility(receipts, VISIBILITY_TIMEOUT, &Cell::default()).await
     }
 
     /// Changes the visibility timeout of all, counts those that were changed, and returns the first failure.
@@ -154,15 +166,22 @@ pub async fn with_lease<Q: Queue, T>(
     interrupt: &Interrupt,
     work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
 ) -> Result<T> {
-    run(queue, interrupt, StopAt::First, work).await
+    run(queue, interrupt, StopAt::First, work).await.result
+}
+
+/// The result of work with a lease.
+pub struct Leased<T> {
+    pub result: Result<T>,
+    /// Messages that could not be made visible. They become visible by themselves.
+    pub hidden: usize,
 }
 
 /// The same for work that must not be cut off: it looks for the first request itself, and the second ends it.
-pub async fn with_lease_until_done<Q: Queue, T>(
+pub async fn with_lease_counted<Q: Queue, T>(
     queue: &Q,
     interrupt: &Interrupt,
     work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
-) -> Result<T> {
+) -> Leased<T> {
     run(queue, interrupt, StopAt::Second, work).await
 }
 
@@ -171,7 +190,7 @@ async fn run<Q: Queue, T>(
     interrupt: &Interrupt,
     stop_at: StopAt,
     work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
-) -> Result<T> {
+) -> Leased<T> {
     let lease = Lease::new(queue, interrupt);
     let interrupted_at = Cell::new(None);
     let stop = async {
@@ -202,10 +221,11 @@ async fn run<Q: Queue, T>(
     };
     let hidden = release(&lease, deadline).await;
     let outcome = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    outcome.map_err(|error| match error.downcast::<Interrupted>() {
+    let result = outcome.map_err(|error| match error.downcast::<Interrupted>() {
         Ok(interrupted) => Interrupted { hidden, ..interrupted }.into(),
         Err(error) => error,
-    })
+    });
+    Leased { result, hidden: hidden + lease.hidden.get() }
 }
 
 /// Releases all messages. An interrupt that comes meanwhile leaves it two seconds, a second one ends it.

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use crate::ports::{Function, InvokeOutcome};
+use hydration::error::{Fault, FaultKind};
+
+use crate::ports::{Function, InvokeOutcome, Invoked};
 
 /// One invocation that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,15 +53,27 @@ pub fn returned(payload: &str) -> InvokeOutcome {
 }
 
 impl Function for ScriptedFunction {
-    async fn invoke(&self, function: &str, event: String) -> InvokeOutcome {
+    async fn invoke(&self, function: &str, event: String) -> Invoked {
         let invocation = Invocation { function: function.to_owned(), event };
         self.invocations.borrow_mut().push(invocation.clone());
-        if let Some(outcome) = self.outcomes.borrow_mut().pop_front() {
-            return outcome;
-        }
-        match &*self.decide.borrow() {
+        let request_id = Some(format!("request-{}", self.invocations.borrow().len()));
+        let scripted = self.outcomes.borrow_mut().pop_front();
+        let outcome = scripted.unwrap_or_else(|| match &*self.decide.borrow() {
             Some(decide) => decide(&invocation),
             None => returned("null"),
+        });
+        Invoked { outcome, request_id }
+    }
+
+    async fn resolve(&self, name: &str) -> Result<String, Fault> {
+        if name.starts_with("nosuch") {
+            let detail = "ResourceNotFoundException: Function not found".to_owned();
+            return Err(Fault { kind: FaultKind::Refused, action: "lambda:GetFunctionConfiguration", detail });
         }
+        Ok(format!("arn:aws:lambda:us-east-1:123456789012:function:{name}"))
+    }
+
+    async fn concurrency(&self, _: &str) -> Result<u32, Fault> {
+        Ok(20)
     }
 }

@@ -208,7 +208,13 @@ impl Queue for InMemoryQueue {
                 message.visible_at = after(now, visibility_timeout);
             }
         }
-        Ok(())
+        let messages = self.messages.borrow();
+        let is_known = |receipt: &Receipt| messages.iter().any(|message| receipt.handle == handle(message));
+        if visibility_timeout.is_zero() || receipts.iter().all(is_known) {
+            return Ok(());
+        }
+        let detail = "ReceiptHandleIsInvalid: it has expired".to_owned();
+        Err(Fault { kind: FaultKind::Refused, action: "sqs:ChangeMessageVisibility", detail })
     }
 
     async fn delete(&self, receipt: &Receipt) -> Result<(), Fault> {

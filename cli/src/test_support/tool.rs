@@ -1,6 +1,6 @@
 //! The tool with everything in memory: a line of words goes in, the output and the exit code come out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -11,11 +11,17 @@ use hydration::error::Fault;
 use crate::args::{AwsCommand, Cli, Command, OutputFormat};
 use crate::aws::stack::Stack;
 use crate::commands;
+use crate::commands::replay::Resources;
+use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::{Interrupt, InterruptSender, StopSignal};
+use crate::ledger::Ledger;
+use crate::ledger::record::Who;
+use crate::ledger::store::memory::{Memory, MemoryStore, NoHook};
 use crate::ports::{LogEvent, LogSearch, Logs, NamedQueue, QueueAttributes};
 use crate::print::Output;
+use crate::queue::identity::QueueIdentity;
 use crate::test_support::bucket::InMemoryBucket;
 use crate::test_support::clock::ManualClock;
 use crate::test_support::deployment::InMemoryDeployment;
@@ -37,6 +43,9 @@ pub struct Tool {
     pub retry_and_parked: Vec<NamedQueue<InMemoryQueue>>,
     /// Standard output takes no more bytes than that.
     pub max_answer_bytes: Option<usize>,
+    /// The records of the ledger.
+    pub records: Memory,
+    runs: Cell<u32>,
     /// The folder of the audit file.
     pub state: tempfile::TempDir,
     interrupt: (InterruptSender, Interrupt),
@@ -80,6 +89,8 @@ impl Tool {
             deployment: InMemoryDeployment::default(),
             retry_and_parked: Vec::new(),
             max_answer_bytes: None,
+            records: Memory::default(),
+            runs: Cell::new(0),
             state: tempfile::tempdir().unwrap(),
             interrupt: Interrupt::manual(),
         }
@@ -138,6 +149,14 @@ impl Tool {
         Run { code: exit::number(&outcome), answers: without_paths(answers.text()), notes: without_paths(notes.text()) }
     }
 
+    /// The ledger, in the name of a new run.
+    pub fn ledger(&self, user: &str) -> Ledger<MemoryStore<'_, NoHook>, ManualClock> {
+        let run = self.runs.get() + 1;
+        self.runs.set(run);
+        let store = MemoryStore { memory: &self.records, hook: NoHook };
+        Ledger::new(store, self.clock.clone(), Who::new(user, "laptop", &format!("run-{run}")))
+    }
+
     async fn dispatch(&self, context: &Context<ManualClock>, command: Command) -> anyhow::Result<Exit> {
         let Command::OnAws(command) = command else { panic!("it needs no AWS: see tests/usage.rs") };
         let Self { queue, bucket, function, .. } = self;
@@ -149,12 +168,16 @@ impl Tool {
             AwsCommand::List(arguments) => commands::list::run(context, queue, bucket, arguments).await,
             AwsCommand::Show(arguments) => commands::show::run(context, queue, bucket, &self.logs, arguments).await,
             AwsCommand::Replay(arguments) => {
-                commands::replay::run(context, queue, bucket, function, audit_path, arguments).await
+                let resources = Resources { queue, bucket, function };
+                commands::replay::run(context, resources, &self.ledger("ana"), &place(), arguments).await
             }
             AwsCommand::Discard(arguments) => {
                 commands::discard::run(context, queue, bucket, audit_path, arguments).await
             }
-            AwsCommand::Isolate(arguments) => commands::isolate::run(context, queue, bucket, function, arguments).await,
+            AwsCommand::Isolate(arguments) => {
+                let resources = Resources { queue, bucket, function };
+                commands::isolate::run(context, resources, &self.ledger("ana"), &place(), arguments).await
+            }
             AwsCommand::Export(arguments) => commands::export::run(context, queue, bucket, arguments).await,
             AwsCommand::Doctor(arguments) => {
                 let outputs = [
@@ -169,6 +192,11 @@ impl Tool {
             AwsCommand::Hydrate(_) => panic!("it reads a stream: see the end-to-end tests"),
         }
     }
+}
+
+fn place() -> LedgerPlace {
+    let queue = QueueIdentity::parse("arn:aws:sqs:us-east-1:123456789012:hydrated").unwrap();
+    LedgerPlace { queue, ledger: "s3://overflow/ledger/us-east-1/hydrated".to_owned(), is_shared: true }
 }
 
 /// A writer that keeps what is written.

@@ -1,6 +1,7 @@
-//! Execution of a plan: shards run side by side, each in its order, and every step is recorded before the next.
+//! Execution of a plan: shards run side by side, each in its order, and every step is in the ledger before the next.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -14,29 +15,41 @@ use hydration::sequence_number::SequenceNumber;
 use serde_json::value::RawValue;
 
 use crate::batch_item_failures::succeeded_count;
-use crate::commands::replay::audit::{Audit, AuditEntry, AuditStep, InvocationInDoubt, RecordRange};
-use crate::commands::replay::options::{InDoubt, ReplayOptions};
-use crate::commands::replay::plan::{RefusalReason, ReplayItem, ShardQueue};
+use crate::commands::replay::options::ReplayOptions;
+use crate::commands::replay::plan::{Action, RefusalReason, ReplayItem, ShardQueue, Target};
 use crate::exit::explain;
-use crate::ports::{Bucket, Function, InvokeOutcome, Queue};
+use crate::ledger::Ledger;
+use crate::ledger::claim::{Claim, Claiming, Invocation, Known, Outcome, Refused};
+use crate::ledger::error::LedgerError;
+use crate::ledger::lock::{Lock, Settled};
+use crate::ledger::record::Shard;
+use crate::ledger::span::{Coverage, Span, coverage, spans};
+use crate::ledger::store::Store;
+use crate::ports::{Bucket, Function, InvokeOutcome, Invoked, Queue};
 use crate::queue::hydrated_message::{HydratedMessage, MessageCopy};
 use crate::queue::lease::Lease;
 use crate::queue::read_queue::body_of;
 use crate::rate_limiter::RateLimiter;
 
 /// Attempts of an invocation that Lambda throttles, the first included.
-const MAX_ATTEMPTS: u32 = 6;
+pub const MAX_ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
-/// Length of an error type in the audit file.
-const MAX_ERROR_TYPE_CHARS: usize = 100;
 
 /// Outcome of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplayOutcome {
-    /// Every record has succeeded in this run, and the message is deleted.
+    /// Every record has succeeded, and the message is deleted.
     Replayed,
+    /// Every record has succeeded, and the message is kept as was asked.
+    Kept,
     /// Every record succeeded in an earlier run, and the message is deleted.
     Deleted,
+    /// Every record succeeded in an earlier run, and the message is kept as was asked.
+    AlreadyDone,
+    /// The chosen records have succeeded, and others remain.
+    PartlyDone {
+        remaining: usize,
+    },
     /// Every record has succeeded, but the message, or a copy of it with other records, is still there.
     NotDeleted {
         reason: String,
@@ -59,18 +72,22 @@ pub enum ReplayOutcome {
     HeldBack {
         behind: String,
     },
-    /// Not started: too many batches had failed, or the run was interrupted.
+    /// Not started: the run had to stop.
     Stopped,
 }
 
 impl ReplayOutcome {
-    /// Tells if the message is done and deleted.
+    /// Tells if nothing is left to do.
     pub fn is_done(&self) -> bool {
-        matches!(self, Self::Replayed | Self::Deleted)
+        matches!(self, Self::Replayed | Self::Kept | Self::Deleted | Self::AlreadyDone)
     }
 
     fn blocks_shard(&self) -> bool {
-        !self.is_done() && !matches!(self, Self::NotDeleted { .. })
+        match self {
+            // A batch without records has nothing that a later one could overtake.
+            Self::Refused { reason, .. } => *reason != RefusalReason::NothingToRun,
+            _ => !self.is_done() && !matches!(self, Self::NotDeleted { .. }),
+        }
     }
 
     fn is_failure(&self) -> bool {
@@ -78,16 +95,44 @@ impl ReplayOutcome {
     }
 }
 
-pub struct ReplayExecutor<'a, Q, B, F, C> {
+/// State of a run, in all its passes over the queue.
+#[derive(Debug, Default)]
+pub struct RunState {
+    failures: Cell<u32>,
+    /// Ids of messages that have failed or been refused by the ledger: each is tried once in a run.
+    pub failed: RefCell<BTreeSet<String>>,
+    /// The fault that ended the run.
+    stop: RefCell<Option<String>>,
+    /// Ids of batches whose invocation is under way.
+    pub under_way: RefCell<BTreeSet<String>>,
+}
+
+impl RunState {
+    /// Ends the run before the next step. The first reason stays.
+    fn stop(&self, reason: String) {
+        self.stop.borrow_mut().get_or_insert(reason);
+    }
+
+    pub fn stop_reason(&self) -> Option<String> {
+        self.stop.borrow().clone()
+    }
+
+    pub fn has_too_many_failures(&self, options: &ReplayOptions) -> bool {
+        self.failures.get() >= options.max_failures
+    }
+}
+
+pub struct ReplayExecutor<'a, Q, B, F, S, C> {
     pub lease: &'a Lease<'a, Q>,
     pub bucket: &'a B,
     pub function: &'a F,
     pub clock: &'a C,
-    pub audit: &'a RefCell<Audit>,
+    pub ledger: &'a Ledger<S, C>,
+    pub lock: &'a Lock,
     pub options: &'a ReplayOptions,
-    pub rate_limiter: RateLimiter,
-    /// The number of batches that have failed, in earlier passes too.
-    pub failures: &'a Cell<u32>,
+    pub concurrency: usize,
+    pub rate_limiter: &'a RateLimiter,
+    pub state: &'a RunState,
 }
 
 /// A record of a batch: its sequence number, and its text as Lambda delivered it.
@@ -97,28 +142,61 @@ struct NumberedRecord<'a> {
     raw: &'a RawValue,
 }
 
-/// Records of a message that have not succeeded yet, or the reason why the message is not run.
-enum Remaining<'a> {
-    Records(Vec<NumberedRecord<'a>>),
-    Refused(RefusalReason),
+/// The records of a batch, and which of them are to be run.
+struct Batch<'a> {
+    records: Vec<NumberedRecord<'a>>,
+    numbers: Vec<SequenceNumber>,
+    is_to_run: Vec<bool>,
 }
 
-/// Result of an invocation with all its attempts.
-enum InvocationResult {
-    AllSucceeded,
-    Ended(ReplayOutcome),
+impl<'a> Batch<'a> {
+    fn to_run(&self) -> Vec<&NumberedRecord<'a>> {
+        self.records
+            .iter()
+            .zip(&self.is_to_run)
+            .filter(|(_, is_to_run)| **is_to_run)
+            .map(|(record, _)| record)
+            .collect()
+    }
+
+    /// Ranges of the first records among those to run.
+    fn spans_of_first(&self, number: usize) -> Vec<Span> {
+        let mut places = (0..self.records.len()).filter(|place| self.is_to_run.get(*place) == Some(&true)).take(number);
+        let chosen: BTreeSet<usize> = places.by_ref().collect();
+        // Records that share a sequence number are run together and fail together.
+        spans(&self.numbers, |place| chosen.contains(&place)).unwrap_or_default()
+    }
+
+    fn not_covered_by(&self, known: &Known) -> usize {
+        match coverage(&known.run.done, &self.numbers) {
+            Coverage::Known(covered) => covered.iter().filter(|covered| !**covered).count(),
+            Coverage::MoreThanWereRun => self.records.len(),
+        }
+    }
 }
 
-impl<Q: Queue, B: Bucket, F: Function, C: Clock> ReplayExecutor<'_, Q, B, F, C> {
+/// A step that may end an item before its last one.
+enum Step<T> {
+    Go(T),
+    End(ReplayOutcome),
+}
+
+impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q, B, F, S, C> {
     /// Runs all items, and calls `report` once for each, when its outcome is known.
     pub async fn run(
         &self,
         shard_queues: Vec<ShardQueue>,
         report: impl Fn(&ReplayItem, &ReplayOutcome) -> Result<()>,
     ) -> Result<()> {
-        let shards = shard_queues.into_iter().map(|items| self.run_shard(items, &report));
-        let concurrency = usize::from(self.options.concurrency);
-        let outcomes: Vec<Result<()>> = stream::iter(shards).buffer_unordered(concurrency).collect().await;
+        let shards = shard_queues.into_iter().map(async |items| {
+            let outcome = self.run_shard(items, &report).await;
+            if let Err(error) = &outcome {
+                // Nothing may be run or deleted after an error of the ledger, or when nobody reads the output.
+                self.state.stop(format!("{error:#}"));
+            }
+            outcome
+        });
+        let outcomes: Vec<Result<()>> = stream::iter(shards).buffer_unordered(self.concurrency).collect().await;
         outcomes.into_iter().collect()
     }
 
@@ -128,14 +206,22 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> ReplayExecutor<'_, Q, B, F, C> 
         report: &impl Fn(&ReplayItem, &ReplayOutcome) -> Result<()>,
     ) -> Result<()> {
         let mut blocked_by: Option<String> = None;
-        for mut item in items {
-            let outcome = match &blocked_by {
+        for item in items {
+            let outcome = match (&item.action, &blocked_by) {
+                (Action::Refuse(reason), _) => refused(*reason),
+                (Action::HoldBack { behind }, _) => ReplayOutcome::HeldBack { behind: behind.clone() },
+                (Action::Keep, _) if self.options.in_doubt.settlement().is_none() => ReplayOutcome::AlreadyDone,
                 _ if self.is_stopped() => ReplayOutcome::Stopped,
-                Some(behind) if !self.options.keep_going => ReplayOutcome::HeldBack { behind: behind.clone() },
-                _ => self.run_item(&mut item).await?,
+                (Action::Invoke, Some(behind)) if !self.options.keep_going => {
+                    ReplayOutcome::HeldBack { behind: behind.clone() }
+                }
+                _ => self.run_item(&item).await?,
             };
             if outcome.is_failure() {
-                self.failures.set(self.failures.get() + 1);
+                self.state.failures.set(self.state.failures.get() + 1);
+            }
+            if outcome.is_failure() || matches!(outcome, ReplayOutcome::Refused { .. }) {
+                self.state.failed.borrow_mut().insert(item.message.id.clone());
             }
             if outcome.blocks_shard() && blocked_by.is_none() {
                 blocked_by = Some(item.message.id.clone());
@@ -145,183 +231,236 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> ReplayExecutor<'_, Q, B, F, C> 
         Ok(())
     }
 
+    /// Tells if no new step may be started.
     fn is_stopped(&self) -> bool {
-        self.lease.interrupt.is_requested() || self.failures.get() >= self.options.max_failures
+        if let Err(error) = self.lease.check_extended() {
+            self.state
+                .stop(format!("a held message could not be kept from others, so nothing more is started: {error:#}"));
+        }
+        self.lease.interrupt.is_requested()
+            || self.state.has_too_many_failures(self.options)
+            || self.state.stop.borrow().is_some()
     }
 
-    async fn run_item(&self, item: &mut ReplayItem) -> Result<ReplayOutcome> {
-        let received = match self.read(&mut item.message).await {
+    async fn run_item(&self, item: &ReplayItem) -> Result<ReplayOutcome> {
+        let received = match self.read(&item.message).await {
             Ok(received) => received,
             Err(error) => return Ok(unreadable(format!("{error:#}"))),
         };
         let Some(records) = numbered_records(&received) else {
             return Ok(unreadable("a record of it has no sequence number".to_owned()));
         };
-        let remaining = match self.remaining(item, &records)? {
-            Remaining::Refused(reason) => return Ok(refused(reason)),
-            Remaining::Records(remaining) => remaining,
+        let Some(mut target) = item.target.clone() else { return Ok(refused(RefusalReason::NoFunction)) };
+        if let Step::End(outcome) = self.settle(&mut target).await? {
+            return Ok(outcome);
+        }
+        let batch = match self.batch(&target.known, records) {
+            Step::Go(batch) => batch,
+            Step::End(outcome) => return Ok(outcome),
         };
-        if remaining.is_empty() {
-            return self.delete(item, ReplayOutcome::Deleted).await;
+        if batch.not_covered_by(&target.known) == 0 {
+            return self.finish(item, &target, ReplayOutcome::Deleted, ReplayOutcome::AlreadyDone).await;
         }
-        match self.invoke(item, &remaining).await? {
-            InvocationResult::AllSucceeded => self.delete(item, ReplayOutcome::Replayed).await,
-            InvocationResult::Ended(outcome) => Ok(outcome),
+        if batch.to_run().is_empty() {
+            return Ok(ReplayOutcome::PartlyDone { remaining: batch.not_covered_by(&target.known) });
+        }
+        let known = match self.invoke(item, &target, &batch).await? {
+            Step::Go(known) => known,
+            Step::End(outcome) => return Ok(outcome),
+        };
+        match batch.not_covered_by(&known) {
+            0 => self.finish(item, &target, ReplayOutcome::Replayed, ReplayOutcome::Kept).await,
+            remaining => Ok(ReplayOutcome::PartlyDone { remaining }),
         }
     }
 
-    /// Reads the whole message, and drops the bodies of its copies: the text must not be in memory twice.
-    async fn read(&self, message: &mut HydratedMessage) -> Result<ParsedMessage> {
-        let body = body_of(message, self.bucket).await?;
-        message.copies.iter_mut().for_each(|copy| copy.body = None);
-        Ok(ParsedMessage::parse(&body)?)
+    async fn read(&self, message: &HydratedMessage) -> Result<ParsedMessage> {
+        Ok(ParsedMessage::parse(&body_of(message, self.bucket).await?)?)
     }
 
-    fn remaining<'r>(&self, item: &ReplayItem, records: &[NumberedRecord<'r>]) -> Result<Remaining<'r>> {
-        let in_doubt = self.audit.borrow().history().of(&item.message.id, &item.function).in_doubt;
-        if let Some(invocation) = in_doubt {
-            if self.options.in_doubt == InDoubt::Keep {
-                return Ok(Remaining::Refused(RefusalReason::InDoubt));
-            }
-            self.settle(item, &invocation)?;
+    /// Writes down what a person decided about an invocation in doubt.
+    async fn settle(&self, target: &mut Target) -> Result<Step<()>> {
+        if target.known.run.claim.is_none() {
+            return Ok(Step::Go(()));
         }
-        let history = self.audit.borrow().history().of(&item.message.id, &item.function);
+        let Some(how) = self.options.in_doubt.settlement() else {
+            return Ok(Step::End(refused(RefusalReason::InDoubt)));
+        };
+        match self.ledger.settle(&target.key, &target.known, how).await? {
+            Settled::Done(known) => target.known = known,
+            Settled::Changed => return Ok(Step::End(refused(RefusalReason::Changed))),
+        }
+        Ok(Step::Go(()))
+    }
+
+    /// Chooses the records to run: those that have not succeeded, and that the command line names.
+    fn batch<'r>(&self, known: &Known, records: Vec<NumberedRecord<'r>>) -> Step<Batch<'r>> {
         let numbers: Vec<SequenceNumber> = records.iter().map(|record| record.number.clone()).collect();
-        let Some(covered) = history.covers(&numbers) else {
-            return Ok(Remaining::Refused(RefusalReason::CopiesDiffer));
+        let Coverage::Known(covered) = coverage(&known.run.done, &numbers) else {
+            return Step::End(refused(RefusalReason::CopiesDiffer));
         };
-        let left = records.iter().zip(covered).filter(|(_, is_covered)| !is_covered);
-        Ok(Remaining::Records(left.map(|(record, _)| record.clone()).collect()))
+        let is_chosen = match self.chosen(&numbers) {
+            Ok(is_chosen) => is_chosen,
+            Err(detail) => return Step::End(ReplayOutcome::Refused { reason: RefusalReason::Selection, detail }),
+        };
+        let is_to_run: Vec<bool> =
+            is_chosen.iter().zip(&covered).map(|(is_chosen, covered)| *is_chosen && !covered).collect();
+        if let Err(error) = spans(&numbers, |place| is_to_run.get(place) == Some(&true)) {
+            let detail = error.to_string();
+            return Step::End(ReplayOutcome::Refused { reason: RefusalReason::Selection, detail });
+        }
+        Step::Go(Batch { records, numbers, is_to_run })
     }
 
-    /// Records what a person decided about an invocation in doubt.
-    fn settle(&self, item: &ReplayItem, invocation: &InvocationInDoubt) -> Result<()> {
-        let entry = if self.options.in_doubt == InDoubt::Done {
-            self.entry(item, AuditStep::Succeeded).with_range(invocation.range.as_ref())
-        } else {
-            self.entry(item, AuditStep::Settled)
-        };
-        self.audit.borrow_mut().write(&entry)
+    fn chosen(&self, numbers: &[SequenceNumber]) -> Result<Vec<bool>, String> {
+        match (&self.options.records, &self.options.except) {
+            (Some(records), _) => records.of(numbers),
+            (None, Some(except)) => Ok(except.of(numbers)?.into_iter().map(|is_left_out| !is_left_out).collect()),
+            (None, None) => Ok(vec![true; numbers.len()]),
+        }
     }
 
-    async fn invoke(&self, item: &ReplayItem, records: &[NumberedRecord<'_>]) -> Result<InvocationResult> {
+    /// Invokes the function with the records to run, and returns the run's state in the ledger when all have succeeded.
+    async fn invoke(&self, item: &ReplayItem, target: &Target, batch: &Batch<'_>) -> Result<Step<Known>> {
+        let records = batch.to_run();
         let event = ParsedMessage::event(records.iter().map(|record| record.raw));
         if event.len() > MAX_EVENT_BYTES {
-            return Ok(InvocationResult::Ended(refused(RefusalReason::TooLarge)));
+            return Ok(Step::End(refused(RefusalReason::TooLarge)));
         }
+        let mut known = target.known.clone();
         for attempt in 1..=MAX_ATTEMPTS {
-            self.rate_limiter.wait(self.clock).await;
+            self.wait(self.rate_limiter.wait(self.clock)).await;
             if self.is_stopped() {
                 break;
             }
-            self.write(item, AuditStep::Started, records, None)?;
-            match self.function.invoke(&item.function, event.clone()).await {
-                InvokeOutcome::NotRun(fault) if fault.kind == FaultKind::Throttled && attempt < MAX_ATTEMPTS => {
-                    self.write(item, AuditStep::Failed, records, Some("Throttled"))?;
-                    let delay = FIRST_DELAY.mul_f64(f64::from(1 << attempt) * (0.5 + self.clock.jitter() / 2.0));
-                    self.clock.sleep(delay).await;
-                }
-                outcome => return self.record(item, records, outcome),
+            let invocation = Invocation {
+                shard: shard_of(&item.message),
+                batch_records: batch.records.len() as u64,
+                records: batch.spans_of_first(records.len()),
+            };
+            let claim = match self.ledger.claim(self.lock, &target.key, &known, invocation).await? {
+                Claiming::Claimed(claim) => claim,
+                Claiming::Refused(refused) => return Ok(Step::End(not_claimed(&refused))),
+            };
+            self.state.under_way.borrow_mut().insert(item.message.id.clone());
+            let invoked = self.function.invoke(target.key.function.as_str(), event.clone()).await;
+            let is_throttled = is_throttled(&invoked) && attempt < MAX_ATTEMPTS;
+            let (outcome, ended) = outcome_of(invoked, batch, &records);
+            known = self.write_outcome(&claim, outcome).await?;
+            self.state.under_way.borrow_mut().remove(&item.message.id);
+            match ended {
+                None => return Ok(Step::Go(known)),
+                Some(_) if is_throttled => self.wait(self.clock.sleep(throttled_delay(attempt, self.clock))).await,
+                Some(ended) => return Ok(Step::End(ended)),
             }
         }
-        Ok(InvocationResult::Ended(ReplayOutcome::Stopped))
+        Ok(Step::End(ReplayOutcome::Stopped))
     }
 
-    /// Records the outcome of an invocation.
-    fn record(
-        &self,
-        item: &ReplayItem,
-        records: &[NumberedRecord<'_>],
-        outcome: InvokeOutcome,
-    ) -> Result<InvocationResult> {
-        let failed =
-            |error_type: String, message| ReplayOutcome::Failed { remaining: records.len(), error_type, message };
-        let ended = match outcome {
-            InvokeOutcome::Returned(answer) => return self.record_answer(item, records, &answer),
-            InvokeOutcome::Failed { error_type, message } => {
-                self.write(item, AuditStep::Failed, records, Some(&error_type))?;
-                failed(error_type, message)
-            }
-            InvokeOutcome::NotRun(fault) => {
-                let error_type = format!("{:?}", fault.kind);
-                self.write(item, AuditStep::Failed, records, Some(&error_type))?;
-                failed(error_type, format!("{:#}", explain(&fault)))
-            }
-            InvokeOutcome::Unknown(reason) => {
-                self.write(item, AuditStep::Unknown, records, None)?;
-                ReplayOutcome::Unknown { reason }
-            }
-        };
-        Ok(InvocationResult::Ended(ended))
-    }
-
-    fn record_answer(
-        &self,
-        item: &ReplayItem,
-        records: &[NumberedRecord<'_>],
-        answer: &[u8],
-    ) -> Result<InvocationResult> {
-        let numbers: Vec<SequenceNumber> = records.iter().map(|record| record.number.clone()).collect();
-        let succeeded = succeeded_count(answer, &numbers).min(records.len());
-        let (done, left) = records.split_at(succeeded);
-        if done.is_empty() {
-            self.write(item, AuditStep::Failed, records, Some("batchItemFailures"))?;
-        } else {
-            self.write(item, AuditStep::Succeeded, done, None)?;
+    /// Waits, unless the run is interrupted.
+    async fn wait(&self, until: impl Future<Output = ()>) {
+        tokio::select! {
+            () = until => {}
+            () = self.lease.interrupt.requested() => {}
         }
-        let Some(first_left) = left.first() else { return Ok(InvocationResult::AllSucceeded) };
-        Ok(InvocationResult::Ended(ReplayOutcome::Failed {
-            remaining: left.len(),
-            error_type: "batchItemFailures".to_owned(),
-            message: format!("the function named {} as failed", first_left.number),
-        }))
+    }
+
+    async fn write_outcome(&self, claim: &Claim, outcome: Outcome) -> Result<Known, LedgerError> {
+        match self.ledger.outcome(claim, outcome.clone()).await {
+            // The first write may or may not have been carried out, and the ledger finds out which.
+            Err(LedgerError::Store(_)) => self.ledger.outcome(claim, outcome).await,
+            written => written,
+        }
+    }
+
+    /// Deletes the message, or keeps it where that was asked.
+    async fn finish(
+        &self,
+        item: &ReplayItem,
+        target: &Target,
+        deleted: ReplayOutcome,
+        kept: ReplayOutcome,
+    ) -> Result<ReplayOutcome> {
+        if target.deletes { Ok(self.delete(item, deleted).await) } else { Ok(kept) }
     }
 
     /// Deletes every copy whose records have all run, and returns `done` when no copy is left.
-    async fn delete(&self, item: &ReplayItem, done: ReplayOutcome) -> Result<ReplayOutcome> {
+    async fn delete(&self, item: &ReplayItem, done: ReplayOutcome) -> ReplayOutcome {
         let mut not_deleted = None;
         for copy in &item.message.copies {
             if !is_within(copy, &item.message) {
                 not_deleted = Some("a copy of it holds other records; a second run deals with it".to_owned());
                 continue;
             }
-            match self.lease.delete(&copy.message_id).await {
-                Err(fault) => not_deleted = Some(format!("{:#}", explain(&fault))),
-                Ok(()) => {
-                    let message_id = Some(copy.message_id.clone());
-                    let entry = AuditEntry { message_id, ..self.entry(item, AuditStep::Deleted) };
-                    self.audit.borrow_mut().write(&entry)?;
-                }
+            if let Err(fault) = self.lease.delete(&copy.message_id).await {
+                let reason = format!("{:#}", explain(&fault));
+                self.state.stop(format!("a message could not be deleted, so nothing more is started: {reason}"));
+                return ReplayOutcome::NotDeleted { reason };
             }
         }
-        Ok(not_deleted.map_or(done, |reason| ReplayOutcome::NotDeleted { reason }))
-    }
-
-    fn entry(&self, item: &ReplayItem, step: AuditStep) -> AuditEntry {
-        AuditEntry::new(self.clock.now().rfc3339(), step, &item.message.id, &item.function)
-    }
-
-    fn write(
-        &self,
-        item: &ReplayItem,
-        step: AuditStep,
-        records: &[NumberedRecord<'_>],
-        error_type: Option<&str>,
-    ) -> Result<()> {
-        let range = records.first().zip(records.last()).map(|(first, last)| RecordRange {
-            first: first.number.clone(),
-            last: last.number.clone(),
-            records: records.len() as u64,
-        });
-        let entry = AuditEntry { error: error_type.map(name_only), ..self.entry(item, step) };
-        self.audit.borrow_mut().write(&entry.with_range(range.as_ref()))
+        not_deleted.map_or(done, |reason| ReplayOutcome::NotDeleted { reason })
     }
 }
 
-/// An error type without anything that cannot be in a name: a function chooses this text, and it must not carry data.
-fn name_only(error_type: &str) -> String {
-    let is_name = |c: &char| c.is_ascii_alphanumeric() || ".:_$".contains(*c);
-    error_type.chars().filter(is_name).take(MAX_ERROR_TYPE_CHARS).collect()
+pub fn is_throttled(invoked: &Invoked) -> bool {
+    matches!(&invoked.outcome, InvokeOutcome::NotRun(fault) if fault.kind == FaultKind::Throttled)
+}
+
+/// The wait before the next attempt of an invocation that was throttled.
+pub fn throttled_delay<C: Clock>(attempt: u32, clock: &C) -> Duration {
+    FIRST_DELAY.mul_f64(f64::from(1 << attempt) * (0.5 + clock.jitter() / 2.0))
+}
+
+/// The outcome for the ledger, and the end of the item unless every record of the event has succeeded.
+fn outcome_of(
+    invoked: Invoked,
+    batch: &Batch<'_>,
+    records: &[&NumberedRecord<'_>],
+) -> (Outcome, Option<ReplayOutcome>) {
+    let Invoked { outcome, request_id } = invoked;
+    let failed = |remaining, error_type: &str, message| {
+        Some(ReplayOutcome::Failed { remaining, error_type: error_type.to_owned(), message })
+    };
+    match outcome {
+        InvokeOutcome::Returned(answer) => {
+            let numbers: Vec<SequenceNumber> = records.iter().map(|record| record.number.clone()).collect();
+            let succeeded = succeeded_count(&answer, &numbers).min(records.len());
+            let Some(first_left) = numbers.get(succeeded) else { return (Outcome::Succeeded { request_id }, None) };
+            let error_type = "batchItemFailures".to_owned();
+            let message = format!("the function named {first_left} as failed");
+            let ended = failed(records.len() - succeeded, &error_type, message);
+            let outcome = match batch.spans_of_first(succeeded) {
+                spans if spans.is_empty() => Outcome::Failed { error_type, request_id },
+                succeeded => Outcome::Partly { succeeded, error_type, request_id },
+            };
+            (outcome, ended)
+        }
+        InvokeOutcome::Failed { error_type, message } => {
+            let ended = failed(records.len(), &error_type, message);
+            (Outcome::Failed { error_type, request_id }, ended)
+        }
+        InvokeOutcome::NotRun(fault) => {
+            let error_type = format!("{:?}", fault.kind);
+            let ended = failed(records.len(), &error_type, format!("{:#}", explain(&fault)));
+            (Outcome::NotInvoked { error_type }, ended)
+        }
+        InvokeOutcome::Unknown(reason) => {
+            let error_type = "NoAnswer".to_owned();
+            (Outcome::Unknown { error_type, request_id }, Some(ReplayOutcome::Unknown { reason }))
+        }
+    }
+}
+
+fn not_claimed(refused: &Refused) -> ReplayOutcome {
+    let reason = match refused {
+        Refused::InDoubt(_) => RefusalReason::InDoubt,
+        Refused::NothingToRun | Refused::Changed(_) => RefusalReason::Changed,
+    };
+    ReplayOutcome::Refused { reason, detail: refused.to_string() }
+}
+
+fn shard_of(message: &HydratedMessage) -> Option<Shard> {
+    Some(Shard::new(message.stream.as_deref()?, message.shard.as_deref()?))
 }
 
 fn refused(reason: RefusalReason) -> ReplayOutcome {

@@ -1,11 +1,11 @@
 //! Options of a replay from the command line.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
 use hydration::timestamp::Timestamp;
 
+use crate::commands::replay::selection::{Selection, parse_selection};
 use crate::exit::UsageError;
+use crate::ledger::claim::Settlement;
 use crate::queue::filter::{Filter, FilterArgs, parse_id};
 
 /// Run failed batches again on their function, and delete each message whose records have all succeeded
@@ -15,19 +15,20 @@ Examples:
   dlq replay --all                                what would be run; nothing is invoked
   dlq replay 4f1c --execute                       one batch
   dlq replay --all --function orders --execute --rate 2
-  dlq replay --all --execute --on orders:fixed
+  dlq replay --all --on orders:fixed --execute    on another function; the messages are kept
+  dlq replay 4f1c --except 58 --execute           all records of a batch but one
 
 The function is invoked with exactly the Records that Lambda delivered. A shard's batches run in its order, one after
-the other; when one fails, those behind it are held back (--keep-going runs them). An answer with batchItemFailures is
-honoured: only what remains is run the next time. Each step is on record in the audit file before the next is taken, so
-that a second run never repeats what is done, whatever ended the first. Ctrl-C lets running invocations finish and puts
-everything else back; a second one leaves them, in doubt.
+the other. When one fails, is refused or is in doubt, those behind it are held back (--keep-going runs them). An answer
+with batchItemFailures is honoured: only what remains is run the next time. The ledger has a claim before each
+invocation and its outcome after it, so that no machine repeats what is done, whatever ended an earlier run. Ctrl-C lets
+running invocations finish and puts everything else back; a second one leaves them, in doubt.
 
 Exit code 3 means that something was left undone; what, and why, is listed.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some
     #[arg(value_name = "ID", value_parser = parse_id, required_unless_present = "all", conflicts_with = "all")]
-    ids: Vec<String>,
+    pub ids: Vec<String>,
     /// Every message that the filters let pass
     #[arg(long)]
     pub all: bool,
@@ -38,16 +39,13 @@ pub struct Arguments {
     filter: FilterArgs,
     #[command(flatten)]
     pub options: ReplayOptions,
-    /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
-    #[arg(long, value_name = "FILE", help_heading = "How")]
-    audit: Option<PathBuf>,
+    /// The place of the ledger: s3://BUCKET/PREFIX or a folder; by default the overflow bucket of --stack or of
+    /// OVERFLOW_BUCKET, else a folder in $XDG_STATE_HOME/dlq
+    #[arg(long, value_name = "s3://…|DIR", help_heading = "How")]
+    pub ledger: Option<String>,
 }
 
 impl Arguments {
-    pub fn audit_file(&self) -> Option<&Path> {
-        self.audit.as_deref()
-    }
-
     pub fn filter(&self, now: Timestamp) -> Result<Filter, UsageError> {
         Filter::new(&self.filter, &self.ids, now)
     }
@@ -56,22 +54,39 @@ impl Arguments {
 /// The way in which batches are run.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ReplayOptions {
-    /// Invoke this function instead of the one that failed: a name, name:alias, or an ARN
-    #[arg(long = "on", id = "on", value_name = "NAME", help_heading = "How")]
-    pub function: Option<String>,
+    /// Run the batches on this function instead of the one that failed, and keep the messages: a name, name:alias, or
+    /// an ARN
+    #[arg(long, value_name = "FUNCTION", help_heading = "How")]
+    pub on: Option<String>,
+    /// Keep messages whose records have succeeded
+    #[arg(long, help_heading = "How", conflicts_with = "delete")]
+    pub keep: bool,
+    /// Delete messages whose records have succeeded on the function that --on names
+    #[arg(long, help_heading = "How", requires = "on")]
+    pub delete: bool,
+    /// Only these records of one batch: numbers as dlq show prints them, or sequence numbers, as in 1-57,59-
+    #[arg(long, value_name = "LIST", value_parser = parse_selection, help_heading = "How")]
+    #[arg(conflicts_with_all = ["all", "except"])]
+    pub records: Option<Selection>,
+    /// All records of one batch but these
+    #[arg(long, value_name = "LIST", value_parser = parse_selection, help_heading = "How", conflicts_with = "all")]
+    pub except: Option<Selection>,
     /// Run supersets too, with the records between that may have succeeded before
     #[arg(long, help_heading = "How")]
     pub include_superset: bool,
-    /// Run the batches behind a failed one of the same shard too
+    /// Run the batches behind one that failed, is refused or is in doubt too
     #[arg(long, help_heading = "How")]
     pub keep_going: bool,
     /// Treatment of a batch whose invocation may or may not have run
     #[arg(long, value_enum, default_value = "keep", value_name = "WHAT", help_heading = "How")]
     pub in_doubt: InDoubt,
-    /// Invocations a second, at most
-    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = parse_rate, help_heading = "How")]
-    pub rate: f64,
-    /// Shards side by side
+    /// A run that was cut off, by its id: its lock on the queue is released. Needs --in-doubt rerun or --in-doubt done
+    #[arg(long, value_name = "RUN", help_heading = "How", requires = "in_doubt")]
+    pub ended_run: Option<String>,
+    /// Invocations a second, at most; auto takes half of the concurrency that the function may use
+    #[arg(long, value_name = "N|auto", default_value = "5", value_parser = parse_rate_or_auto, help_heading = "How")]
+    pub rate: Rate,
+    /// Shards side by side; with --rate auto, as many as the function's concurrency allows
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
     #[arg(help_heading = "How")]
     pub concurrency: u16,
@@ -93,23 +108,28 @@ pub enum InDoubt {
     Done,
 }
 
+impl InDoubt {
+    pub fn settlement(self) -> Option<Settlement> {
+        match self {
+            Self::Keep => None,
+            Self::Rerun => Some(Settlement::Rerun),
+            Self::Done => Some(Settlement::Done),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    PerSecond(f64),
+    Auto,
+}
+
 /// A number of invocations per second from the command line.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
     rate.ok_or_else(|| "a rate is a number from 0.001 to 1000".to_owned())
 }
 
-#[cfg(test)]
-impl Default for ReplayOptions {
-    fn default() -> Self {
-        Self {
-            function: None,
-            include_superset: false,
-            keep_going: false,
-            in_doubt: InDoubt::Keep,
-            rate: 1000.0,
-            concurrency: 4,
-            max_failures: 3,
-        }
-    }
+fn parse_rate_or_auto(text: &str) -> Result<Rate, String> {
+    if text == "auto" { Ok(Rate::Auto) } else { parse_rate(text).map(Rate::PerSecond) }
 }

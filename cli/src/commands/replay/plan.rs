@@ -1,12 +1,18 @@
-//! The plan of a replay: the messages to run, their order, and the reasons why others are not run.
+//! The plan of a replay: each message, in its shard's order, and what will happen to it.
+//!
+//! The dry run prints this plan and `--execute` follows it. The only thing that it cannot know is how an invocation ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hydration::message::part::MAX_EVENT_BYTES;
+use hydration::sequence_number::SequenceNumber;
 use hydration::verdict::Status;
 
-use crate::commands::replay::audit::{BatchHistory, History, RecordRange, function_key};
 use crate::commands::replay::options::{InDoubt, ReplayOptions};
+use crate::ledger::claim::Known;
+use crate::ledger::function::FunctionArn;
+use crate::ledger::key::RunKey;
+use crate::ledger::span::{Span, count};
 use crate::queue::hydrated_message::HydratedMessage;
 
 /// Reasons why a message is not run.
@@ -22,6 +28,12 @@ pub enum RefusalReason {
     Unreadable,
     /// An earlier run knew fewer records of it than there are.
     CopiesDiffer,
+    /// The records that were chosen on the command line cannot be run.
+    Selection,
+    /// Another run has acted on it since it was planned.
+    Changed,
+    /// It was tried in this run, and has failed.
+    FailedBefore,
 }
 
 impl RefusalReason {
@@ -34,6 +46,9 @@ impl RefusalReason {
             Self::NoFunction => "noFunction",
             Self::Unreadable => "unreadable",
             Self::CopiesDiffer => "copiesDiffer",
+            Self::Selection => "selection",
+            Self::Changed => "changed",
+            Self::FailedBefore => "failedBefore",
         }
     }
 
@@ -43,109 +58,236 @@ impl RefusalReason {
             Self::Superset => "a superset: it would run records that had succeeded; --include-superset runs it",
             Self::TooLarge => "larger than the 6 MB that an invocation takes; dlq export writes it to a file",
             Self::InDoubt => {
-                "in doubt: an earlier run was cut off while it was invoked; look at the function's log, then give \
+                "in doubt: an earlier invocation has no known outcome; look at the function's log, then give \
                  --in-doubt rerun or --in-doubt done"
             }
             Self::NothingToRun => {
                 "nothing is left to run; dlq discard takes it off the queue when it has been dealt with"
             }
-            Self::NoFunction => "no Lambda function failed on it; --function names one to run it on",
+            Self::NoFunction => "no Lambda function failed on it; --on names one to run it on",
             Self::Unreadable => "not readable; dlq show says why",
             Self::CopiesDiffer => "it holds records that an earlier, partial run did not know of; run it by hand",
+            Self::Selection => "the chosen records cannot be run",
+            Self::Changed => "another run has acted on it; run dlq again",
+            Self::FailedBefore => "it has failed in this run already",
         }
+    }
+
+    /// A batch without records has nothing that a later one could overtake.
+    fn holds_back(self) -> bool {
+        self != Self::NothingToRun
     }
 }
 
-/// A message to run, with its copies, and the function to run it on.
+/// What will happen to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Invoke,
+    /// Every record has succeeded in an earlier run, and only the deletion is left.
+    Delete,
+    /// Every record has succeeded in an earlier run, and the message is kept.
+    Keep,
+    Refuse(RefusalReason),
+    /// An earlier batch of the shard has to be run first.
+    HoldBack {
+        behind: String,
+    },
+}
+
+/// A batch on the function that it will run on.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub key: RunKey,
+    pub known: Known,
+    /// The message is deleted when every record has succeeded.
+    pub deletes: bool,
+}
+
+/// A message, with its copies, and what will happen to it.
 #[derive(Debug, Clone)]
 pub struct ReplayItem {
     pub message: HydratedMessage,
-    pub function: String,
-    /// The item keeps its place in the shard's order and is not run: the items behind it must not overtake it.
-    pub is_in_doubt: bool,
+    pub target: Option<Target>,
+    pub action: Action,
 }
 
-/// The items of one function and shard, in the shard's order.
+impl ReplayItem {
+    pub fn function(&self) -> Option<&str> {
+        self.target.as_ref().map(|target| target.key.function.as_str())
+    }
+
+    /// Records that an invocation would have.
+    pub fn remaining_records(&self) -> u64 {
+        let done = self.target.as_ref().map_or(0, |target| count(&target.known.run.done));
+        self.message.records.saturating_sub(done)
+    }
+}
+
+/// The items of one failed function and shard, in the shard's order.
 pub type ShardQueue = Vec<ReplayItem>;
-
-/// A message that is not run.
-#[derive(Debug, Clone)]
-pub struct RefusedMessage {
-    pub message: HydratedMessage,
-    pub reason: RefusalReason,
-}
 
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     pub shard_queues: Vec<ShardQueue>,
-    pub refused: Vec<RefusedMessage>,
-    /// The number of items that succeeded in an earlier run and only wait for their deletion.
-    pub already_done: u64,
 }
 
 impl Plan {
     pub fn items(&self) -> impl Iterator<Item = &ReplayItem> {
         self.shard_queues.iter().flatten()
     }
+
+    pub fn invocations(&self) -> impl Iterator<Item = &ReplayItem> {
+        self.items().filter(|item| item.action == Action::Invoke)
+    }
 }
 
-/// Makes the plan. `event_bytes` has the exact size of those events that may be too large to invoke, by message id.
-pub fn plan(
-    messages: Vec<HydratedMessage>,
-    options: &ReplayOptions,
-    history: &History,
-    event_bytes: &HashMap<String, usize>,
-) -> Plan {
-    let mut plan = Plan::default();
-    let mut shard_queues: BTreeMap<(String, Option<String>, Option<String>), ShardQueue> = BTreeMap::new();
-    for message in messages {
-        let function = options.function.clone().or_else(|| message.lambda_arn().map(str::to_owned));
-        match (refusal(&message, options, event_bytes), function) {
-            (Some(reason), _) => plan.refused.push(RefusedMessage { message, reason }),
-            (None, None) => plan.refused.push(RefusedMessage { message, reason: RefusalReason::NoFunction }),
-            (None, Some(function)) => {
-                let earlier = history.of(&message.id, &function);
-                plan.already_done += u64::from(is_done(&message, &earlier));
-                let is_in_doubt = options.in_doubt == InDoubt::Keep && earlier.in_doubt.is_some();
-                let key = (function_key(&function), message.stream.clone(), message.shard.clone());
-                shard_queues.entry(key).or_default().push(ReplayItem { message, function, is_in_doubt });
-            }
+/// A shard as one function works through it.
+type ShardKey = (Option<String>, Option<String>, Option<String>);
+
+fn shard_key(message: &HydratedMessage) -> ShardKey {
+    (message.function_arn.clone(), message.stream.clone(), message.shard.clone())
+}
+
+/// The place of a message in its shard. A message whose place is not known comes first.
+type Place = (Option<SequenceNumber>, Option<SequenceNumber>, String);
+
+fn place(message: &HydratedMessage) -> Place {
+    (message.first.clone(), message.last.clone(), message.id.clone())
+}
+
+/// A message that the filters do not let pass, and that the ones behind it in its shard must not overtake.
+#[derive(Debug, Clone)]
+pub struct OtherMessage {
+    shard: ShardKey,
+    place: Place,
+    has_records: bool,
+    /// The run that would have to come first.
+    pub key: Option<RunKey>,
+    records: u64,
+    ends: Option<(SequenceNumber, SequenceNumber)>,
+}
+
+impl OtherMessage {
+    pub fn new(message: &HydratedMessage, on: Option<&FunctionArn>) -> Self {
+        Self {
+            shard: shard_key(message),
+            place: place(message),
+            has_records: message.records > 0 || message.read_error.is_some(),
+            key: run_key(message, on),
+            records: message.records,
+            ends: message.first.clone().zip(message.last.clone()),
         }
     }
-    plan.shard_queues = shard_queues.into_values().collect();
-    plan.shard_queues.iter_mut().for_each(sort);
-    plan
+
+    fn waits(&self, known: &BTreeMap<RunKey, Known>) -> bool {
+        let done = self.key.as_ref().and_then(|key| known.get(key)).map(|known| known.run.done.as_slice());
+        self.has_records && !is_covered(self.ends.as_ref(), self.records, done.unwrap_or_default())
+    }
 }
 
-/// Sorts by sequence numbers, which also puts the parts of a batch in their order.
-fn sort(items: &mut ShardQueue) {
-    items.sort_by(|a, b| {
-        let (a, b) = (&a.message, &b.message);
-        (&a.first, &a.last, &a.id).cmp(&(&b.first, &b.last, &b.id))
-    });
+/// The run of a message on its target: the function given, else the one that failed.
+pub fn run_key(message: &HydratedMessage, on: Option<&FunctionArn>) -> Option<RunKey> {
+    let function = on.cloned().or_else(|| FunctionArn::parse(message.lambda_arn()?).ok())?;
+    Some(RunKey { batch: message.id.clone(), function })
 }
 
-fn refusal(
-    message: &HydratedMessage,
-    options: &ReplayOptions,
-    event_bytes: &HashMap<String, usize>,
-) -> Option<RefusalReason> {
-    if message.read_error.is_some() {
-        return Some(RefusalReason::Unreadable);
-    }
-    if message.records == 0 {
-        return Some(RefusalReason::NothingToRun);
-    }
-    if message.status == Status::Superset && !options.include_superset {
-        return Some(RefusalReason::Superset);
-    }
-    let is_too_large = event_bytes.get(&message.id).is_some_and(|bytes| *bytes > MAX_EVENT_BYTES);
-    is_too_large.then_some(RefusalReason::TooLarge)
+/// All that a plan depends on, beside the messages.
+pub struct Facts<'a> {
+    pub options: &'a ReplayOptions,
+    pub on: Option<&'a FunctionArn>,
+    pub known: &'a BTreeMap<RunKey, Known>,
+    /// The exact size of those events that may be too large to invoke, by message id.
+    pub event_bytes: &'a HashMap<String, usize>,
+    /// Ids of messages that have failed in this run.
+    pub failed_before: &'a BTreeSet<String>,
 }
 
-/// Tells if the message succeeded in an earlier run, as far as can be told without its records.
-fn is_done(message: &HydratedMessage, earlier: &BatchHistory) -> bool {
-    let Some((first, last)) = message.first.as_ref().zip(message.last.as_ref()) else { return false };
-    let covers = |done: &RecordRange| done.first <= *first && *last <= done.last && done.records >= message.records;
-    earlier.done.iter().any(covers)
+pub fn plan(messages: Vec<HydratedMessage>, others: &[OtherMessage], facts: &Facts<'_>) -> Plan {
+    let mut shards: BTreeMap<ShardKey, ShardQueue> = BTreeMap::new();
+    for message in messages {
+        let target = run_key(&message, facts.on).map(|key| facts.target(key, &message));
+        let action = facts.action(&message, target.as_ref());
+        shards.entry(shard_key(&message)).or_default().push(ReplayItem { message, target, action });
+    }
+    for (key, items) in &mut shards {
+        // Sequence numbers also put the parts of a batch in their order.
+        items.sort_by_key(|item| place(&item.message));
+        if !facts.options.keep_going {
+            let is_before = |other: &&OtherMessage| other.shard == *key && other.waits(facts.known);
+            hold_back(items, others.iter().filter(is_before).collect());
+        }
+    }
+    Plan { shard_queues: shards.into_values().collect() }
+}
+
+/// Holds back the items that are behind one that will not be run.
+fn hold_back(items: &mut ShardQueue, others: Vec<&OtherMessage>) {
+    let first_other = others.into_iter().map(|other| &other.place).min();
+    let mut blocked_by: Option<String> = None;
+    for item in items {
+        if blocked_by.is_none() {
+            blocked_by = first_other.filter(|other| **other < place(&item.message)).map(|(.., id)| id.clone());
+        }
+        match (&item.action, &blocked_by) {
+            (Action::Invoke, Some(behind)) => item.action = Action::HoldBack { behind: behind.clone() },
+            (Action::Refuse(reason), None) if reason.holds_back() => blocked_by = Some(item.message.id.clone()),
+            _ => {}
+        }
+    }
+}
+
+impl Facts<'_> {
+    fn target(&self, key: RunKey, message: &HydratedMessage) -> Target {
+        let is_own =
+            message.lambda_arn().and_then(|arn| FunctionArn::parse(arn).ok()).is_some_and(|own| own == key.function);
+        let deletes = !self.options.keep && (is_own || self.options.delete);
+        let known = self.known.get(&key).cloned().unwrap_or_else(|| Known::absent(&key));
+        Target { key, known, deletes }
+    }
+
+    fn action(&self, message: &HydratedMessage, target: Option<&Target>) -> Action {
+        if let Some(reason) = self.refusal(message) {
+            return Action::Refuse(reason);
+        }
+        let Some(target) = target else { return Action::Refuse(RefusalReason::NoFunction) };
+        let run = &target.known.run;
+        let mut done = run.done.clone();
+        match (&run.claim, self.options.in_doubt) {
+            (Some(_), InDoubt::Keep) => return Action::Refuse(RefusalReason::InDoubt),
+            (Some(claim), InDoubt::Done) => done.extend(claim.records.iter().cloned()),
+            _ => {}
+        }
+        let ends = message.first.clone().zip(message.last.clone());
+        match is_covered(ends.as_ref(), message.records, &done) {
+            true if target.deletes => Action::Delete,
+            true => Action::Keep,
+            false => Action::Invoke,
+        }
+    }
+
+    fn refusal(&self, message: &HydratedMessage) -> Option<RefusalReason> {
+        if message.read_error.is_some() {
+            return Some(RefusalReason::Unreadable);
+        }
+        if message.records == 0 {
+            return Some(RefusalReason::NothingToRun);
+        }
+        if self.failed_before.contains(&message.id) {
+            return Some(RefusalReason::FailedBefore);
+        }
+        if message.status == Status::Superset && !self.options.include_superset {
+            return Some(RefusalReason::Superset);
+        }
+        let is_partial = self.options.records.is_some() || self.options.except.is_some();
+        let is_too_large = self.event_bytes.get(&message.id).is_some_and(|bytes| *bytes > MAX_EVENT_BYTES);
+        (is_too_large && !is_partial).then_some(RefusalReason::TooLarge)
+    }
+}
+
+/// Tells if every record between the ends has succeeded, as far as can be told without the records.
+fn is_covered(ends: Option<&(SequenceNumber, SequenceNumber)>, records: u64, done: &[Span]) -> bool {
+    let Some((first, last)) = ends else { return false };
+    let within: Vec<&Span> = done.iter().filter(|span| *first <= span.last && span.first <= *last).collect();
+    let reaches = |number: &SequenceNumber| within.iter().any(|span| (&span.first..=&span.last).contains(&number));
+    reaches(first) && reaches(last) && within.iter().map(|span| span.records).sum::<u64>() >= records
 }

@@ -1,18 +1,22 @@
-//! Output of `dlq replay`: the dry run, each outcome, the messages that are not run, and the summary.
+//! Output of `dlq replay`: the first lines, the dry run, each outcome, and the summary.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Result;
 use hydration::verdict::Status;
 use serde::Serialize;
 
+use crate::commands::replay::Pace;
 use crate::commands::replay::execute::ReplayOutcome;
-use crate::commands::replay::plan::{Plan, RefusalReason, RefusedMessage, ReplayItem};
+use crate::commands::replay::plan::{Action, Plan, RefusalReason, ReplayItem};
+use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
 use crate::print::table::Columns;
-use crate::print::{Output, Paint, count, printable, short_id, thousands};
+use crate::print::{Output, Paint, count, short_id, thousands, time};
 use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::identity::QueueIdentity;
+use crate::queue::read_summary::ReadSummary;
 
 /// A line of the JSON output.
 #[derive(Serialize)]
@@ -28,129 +32,190 @@ struct ReplayJson<'a> {
     remaining: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// The batch that has to be run first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
 
 impl<'a> ReplayJson<'a> {
-    fn new(message: &'a HydratedMessage, action: &'a str, function: Option<&'a str>) -> Self {
+    fn new(item: &'a ReplayItem, action: &'a str) -> Self {
         Self {
-            id: &message.id,
+            id: &item.message.id,
             action,
-            function,
-            status: message.status.as_str(),
-            records: message.records,
+            function: item.function(),
+            status: item.message.status.as_str(),
+            records: item.message.records,
             remaining: None,
             reason: None,
+            behind: None,
             error: None,
         }
     }
 }
 
-/// The plan as JSON.
-pub fn dry_run_json(output: &Output, plan: &Plan) -> Result<()> {
-    for item in plan.items() {
-        let action = if item.is_in_doubt { "wouldRefuse" } else { "wouldInvoke" };
-        let reason = item.is_in_doubt.then_some(RefusalReason::InDoubt.as_str());
-        output.json(&ReplayJson { reason, ..ReplayJson::new(&item.message, action, Some(&item.function)) })?;
+/// The reason of a batch that waits for an earlier one.
+const HELD_BACK: &str = "heldBack";
+
+/// The plan for each failed function on its target.
+fn functions(plan: &Plan) -> Vec<FunctionJson<'_>> {
+    let mut items: BTreeMap<(&str, &str), Vec<&ReplayItem>> = BTreeMap::new();
+    for item in plan.invocations() {
+        let failed = item.message.function_arn.as_deref().unwrap_or("-");
+        items.entry((failed, item.function().unwrap_or("-"))).or_default().push(item);
     }
-    refused_json(output, plan, "wouldRefuse")
+    let shard = |item: &&ReplayItem| (item.message.stream.clone(), item.message.shard.clone());
+    let mut lines = Vec::new();
+    for ((failed_function, target), items) in items {
+        let records = items.iter().map(|item| item.remaining_records()).sum();
+        let shards = items.iter().map(shard).collect::<BTreeSet<_>>().len();
+        lines.push(FunctionJson { failed_function, target, batches: items.len() as u64, records, shards });
+    }
+    lines
 }
 
-/// The messages that are not run, as JSON.
-pub fn refused_json(output: &Output, plan: &Plan, action: &str) -> Result<()> {
-    plan.refused.iter().try_for_each(|refused| {
-        let reason = Some(refused.reason.as_str());
-        output.json(&ReplayJson { reason, ..ReplayJson::new(&refused.message, action, None) })
+pub struct Report<'a, C> {
+    pub context: &'a Context<C>,
+    pub place: &'a LedgerPlace,
+    pub pace: &'a Pace,
+}
+
+impl<C> Report<'_, C> {
+    /// The first lines: where it runs, on which functions, and for how long.
+    pub fn header(&self, plan: &Plan) -> Result<()> {
+        let (output, place) = (&self.context.output, self.place);
+        let functions = functions(plan);
+        if output.json {
+            let header = HeaderJson { queue: &place.queue, ledger: &place.ledger, functions };
+            return output.json(&serde_json::json!({ "header": header }));
+        }
+        place.queue.print(output)?;
+        let alone = if place.is_shared { "" } else { " (of this machine alone: no other machine sees it)" };
+        output.line(output.paint(Paint::Dim, format!("Ledger: {}{alone}", place.ledger)))?;
+        if functions.is_empty() {
+            return Ok(());
+        }
+        output.line("")?;
+        let mut table = Columns::new(output, &["FUNCTION THAT FAILED", "RUNS ON", "BATCHES", "RECORDS", "SHARDS"]);
+        table.right(&[2, 3, 4]);
+        for line in &functions {
+            let target = if line.target == line.failed_function { "itself" } else { line.target };
+            let numbers = [line.batches, line.records, line.shards as u64].map(thousands);
+            let cells = [line.failed_function, target].map(str::to_owned);
+            table.row(cells.into_iter().chain(numbers).map(|text| (text, None)));
+        }
+        output.table(&table)?;
+        let seconds = (plan.invocations().count() as f64 / self.pace.per_second).ceil();
+        if seconds > 1.0 {
+            let (time, rate) = (time::duration(Duration::from_secs_f64(seconds)), self.pace.per_second);
+            output.line(format!("It takes {time} or more, at {rate} invocations a second at most (--rate)."))?;
+        }
+        output.line("")
+    }
+
+    pub fn dry_run(&self, plan: &Plan, read: ReadSummary) -> Result<()> {
+        let output = &self.context.output;
+        if output.json {
+            plan.items().try_for_each(|item| planned_json(output, item))?;
+            let done = plan.items().filter(|item| is_run(item)).count() as u64;
+            return summary(output, done, plan.items().count() as u64 - done, read);
+        }
+        let runs = plan.items().filter(|item| is_run(item)).count();
+        if runs == 0 {
+            output.line("Nothing to run.")?;
+        } else {
+            self.dry_run_text(plan)?;
+        }
+        not_run(output, plan)?;
+        read.print(output)?;
+        if runs > 0 {
+            let command = format!("dlq {} --execute", self.context.words.join(" "));
+            output.line(format!("\n{}", output.paint(Paint::Cyan, command)))?;
+        }
+        Ok(())
+    }
+
+    fn dry_run_text(&self, plan: &Plan) -> Result<()> {
+        let output = &self.context.output;
+        output.line(output.paint(Paint::Bold, "Dry run: nothing was invoked, nothing deleted. With --execute:"))?;
+        let invocations = plan.invocations().count() as u64;
+        let deleted =
+            plan.invocations().filter(|item| item.target.as_ref().is_some_and(|target| target.deletes)).count() as u64;
+        let after = match deleted {
+            0 => "the messages are kept".to_owned(),
+            _ if deleted == invocations => "each message is deleted when all of it has succeeded".to_owned(),
+            some => format!("{some} of the messages are deleted when all of them has succeeded, the others are kept"),
+        };
+        if invocations > 0 {
+            output.line(format!("  {}; {after}", count(invocations, "invocation", "invocations")))?;
+        }
+        let supersets = plan.invocations().filter(|item| item.message.status == Status::Superset).count() as u64;
+        if supersets > 0 {
+            output.line(format!("  {supersets} of them are supersets and run records that had succeeded"))?;
+        }
+        for (action, text) in [
+            (Action::Delete, "had succeeded in an earlier run, and only the deletion is left"),
+            (Action::Keep, "had succeeded in an earlier run, and nothing is left to do"),
+        ] {
+            let number = plan.items().filter(|item| item.action == action).count() as u64;
+            if number > 0 {
+                output.line(format!("  {} {text}", count(number, "batch", "batches")))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_run(item: &ReplayItem) -> bool {
+    matches!(item.action, Action::Invoke | Action::Delete | Action::Keep)
+}
+
+fn planned_json(output: &Output, item: &ReplayItem) -> Result<()> {
+    let line = |action| ReplayJson::new(item, action);
+    output.json(&match &item.action {
+        Action::Invoke => line("wouldInvoke"),
+        Action::Delete => line("wouldDelete"),
+        Action::Keep => line("alreadyDone"),
+        Action::Refuse(reason) => ReplayJson { reason: Some(reason.as_str()), ..line("wouldRefuse") },
+        Action::HoldBack { behind } => {
+            ReplayJson { reason: Some(HELD_BACK), behind: Some(behind), ..line("wouldHoldBack") }
+        }
     })
 }
 
-/// The plan as text.
-pub fn dry_run<C>(context: &Context<C>, plan: &Plan, rate: f64, audit_path: &Path) -> Result<()> {
-    let output = &context.output;
-    let invocations = plan.items().filter(|item| !item.is_in_doubt).count();
-    if invocations == 0 {
-        output.line("Nothing to run.")?;
-    } else {
-        print_plan(output, plan, rate, invocations)?;
-        output.line(format!("Audit: {}", audit_path.display()))?;
+/// The messages of the plan that are not run, grouped by reason.
+fn not_run(output: &Output, plan: &Plan) -> Result<()> {
+    let mut refused: BTreeMap<RefusalReason, Vec<&HydratedMessage>> = BTreeMap::new();
+    let mut held: BTreeMap<&str, Vec<&HydratedMessage>> = BTreeMap::new();
+    for item in plan.items() {
+        match &item.action {
+            Action::Refuse(reason) => refused.entry(*reason).or_default().push(&item.message),
+            Action::HoldBack { behind } => held.entry(behind).or_default().push(&item.message),
+            _ => {}
+        }
     }
-    let in_doubt = plan.items().filter(|item| item.is_in_doubt);
-    let in_doubt =
-        in_doubt.map(|item| RefusedMessage { message: item.message.clone(), reason: RefusalReason::InDoubt });
-    let not_run: Vec<RefusedMessage> = plan.refused.iter().cloned().chain(in_doubt).collect();
-    refused(output, &not_run)?;
-    if invocations > 0 {
-        let command = format!("dlq {} --execute", context.words.join(" "));
-        output.line(format!("\n{}", output.paint(Paint::Cyan, command)))?;
+    if refused.is_empty() && held.is_empty() {
+        return Ok(());
+    }
+    output.line(format!("\n{}", output.paint(Paint::Bold, "Not run")))?;
+    for (reason, messages) in refused {
+        group(output, &messages, reason.advice())?;
+    }
+    for (behind, messages) in held {
+        let reason = format!("behind {} of the same shard, which comes first; --keep-going runs it", short_id(behind));
+        group(output, &messages, &reason)?;
     }
     Ok(())
 }
 
-/// Numbers of the plan for one function.
-#[derive(Default)]
-struct FunctionTotals {
-    invocations: u64,
-    records: u64,
-    shards: u64,
-}
-
-fn print_plan(output: &Output, plan: &Plan, rate: f64, invocations: usize) -> Result<()> {
-    output.line(output.paint(Paint::Bold, "Dry run: nothing was invoked, nothing deleted. With --execute:"))?;
-    output.line("")?;
-    let mut functions: BTreeMap<&str, FunctionTotals> = BTreeMap::new();
-    for items in &plan.shard_queues {
-        if let Some(first) = items.first() {
-            functions.entry(&first.function).or_default().shards += 1;
-        }
-        for item in items.iter().filter(|item| !item.is_in_doubt) {
-            let totals = functions.entry(&item.function).or_default();
-            totals.invocations += 1;
-            totals.records += item.message.records;
-        }
+fn group(output: &Output, messages: &[&HydratedMessage], reason: &str) -> Result<()> {
+    let mut ids: Vec<String> = messages.iter().take(3).map(|message| short_id(&message.id)).collect();
+    if messages.len() > ids.len() {
+        ids.push("…".to_owned());
     }
-    let mut table = Columns::new(output, &["FUNCTION", "INVOCATIONS", "RECORDS", "SHARDS"]);
-    table.right(&[1, 2, 3]);
-    for (function, totals) in functions {
-        let numbers = [totals.invocations, totals.records, totals.shards].map(|number| (thousands(number), None));
-        table.row(std::iter::once((function.to_owned(), None)).chain(numbers));
-    }
-    output.table(&table)?;
-    output.line("")?;
-    let seconds = (invocations as f64 / rate).ceil();
-    if seconds > 1.0 {
-        output.line(format!("It takes {seconds} s or more, at {rate} invocations a second at most."))?;
-    }
-    let is_superset = |item: &&ReplayItem| item.message.status == Status::Superset && !item.is_in_doubt;
-    let supersets = plan.items().filter(is_superset).count();
-    if supersets > 0 {
-        output.line(format!("{supersets} of them are supersets and run records that had succeeded."))?;
-    }
-    if plan.already_done > 0 {
-        let done = plan.already_done;
-        output.line(format!("{done} of them succeeded in an earlier run and would only be deleted."))?;
-    }
-    Ok(())
-}
-
-/// The messages that are not run, grouped by reason.
-pub fn refused(output: &Output, refused: &[RefusedMessage]) -> Result<()> {
-    let mut groups: BTreeMap<RefusalReason, Vec<&HydratedMessage>> = BTreeMap::new();
-    for RefusedMessage { message, reason } in refused {
-        groups.entry(*reason).or_default().push(message);
-    }
-    if !groups.is_empty() {
-        output.line(format!("\n{}", output.paint(Paint::Bold, "Not run")))?;
-    }
-    for (reason, messages) in groups {
-        let mut ids: Vec<String> = messages.iter().take(3).map(|message| short_id(&message.id)).collect();
-        if messages.len() > ids.len() {
-            ids.push("…".to_owned());
-        }
-        output.line(format!("  {} {}", output.paint(Paint::Yellow, messages.len().to_string()), reason.advice()))?;
-        output.line(output.paint(Paint::Dim, format!("    {}", ids.join(" "))))?;
-    }
-    Ok(())
+    output.line(format!("  {} {reason}", output.paint(Paint::Yellow, messages.len().to_string())))?;
+    output.line(output.paint(Paint::Dim, format!("    {}", ids.join(" "))))
 }
 
 /// The outcome of one item.
@@ -159,20 +224,31 @@ pub fn outcome(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> R
 }
 
 fn outcome_json(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> Result<()> {
-    let line = |action| ReplayJson::new(&item.message, action, Some(&item.function));
+    let line = |action| ReplayJson::new(item, action);
     output.json(&match outcome {
         ReplayOutcome::Replayed => line("replayed"),
+        ReplayOutcome::Kept => line("kept"),
         ReplayOutcome::Deleted => line("deleted"),
-        ReplayOutcome::NotDeleted { reason } => ReplayJson { error: Some(reason), ..line("notDeleted") },
+        ReplayOutcome::AlreadyDone => line("alreadyDone"),
+        ReplayOutcome::PartlyDone { remaining } => {
+            ReplayJson { remaining: Some(*remaining), reason: Some("partlyDone"), ..line("partlyDone") }
+        }
+        ReplayOutcome::NotDeleted { reason } => {
+            ReplayJson { reason: Some("notDeleted"), error: Some(reason), ..line("notDeleted") }
+        }
         ReplayOutcome::Failed { remaining, error_type, message } => {
             ReplayJson { remaining: Some(*remaining), reason: Some(error_type), error: Some(message), ..line("failed") }
         }
         ReplayOutcome::Refused { reason, detail } => {
             ReplayJson { reason: Some(reason.as_str()), error: Some(detail), ..line("refused") }
         }
-        ReplayOutcome::Unknown { reason } => ReplayJson { error: Some(reason), ..line("inDoubt") },
-        ReplayOutcome::HeldBack { behind } => ReplayJson { reason: Some(behind), ..line("heldBack") },
-        ReplayOutcome::Stopped => line("stopped"),
+        ReplayOutcome::Unknown { reason } => {
+            ReplayJson { reason: Some("inDoubt"), error: Some(reason), ..line("inDoubt") }
+        }
+        ReplayOutcome::HeldBack { behind } => {
+            ReplayJson { reason: Some(HELD_BACK), behind: Some(behind), ..line("heldBack") }
+        }
+        ReplayOutcome::Stopped => ReplayJson { reason: Some("stopped"), ..line("stopped") },
     })
 }
 
@@ -180,12 +256,19 @@ fn outcome_text(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> 
     let records = count(item.message.records, "record", "records");
     let (paint, word, rest) = match outcome {
         ReplayOutcome::Replayed => (Paint::Green, "done", format!("{records}, deleted")),
+        ReplayOutcome::Kept => (Paint::Green, "done", format!("{records}, and the message is kept")),
         ReplayOutcome::Deleted => (Paint::Green, "deleted", "it had succeeded in an earlier run".to_owned()),
+        ReplayOutcome::AlreadyDone => {
+            (Paint::Green, "kept", "it had succeeded in an earlier run, and nothing is left to do".to_owned())
+        }
+        ReplayOutcome::PartlyDone { remaining } => {
+            (Paint::Yellow, "partly", format!("{remaining} of {records} remain, and the message stays"))
+        }
         ReplayOutcome::NotDeleted { reason } => {
             (Paint::Yellow, "kept", format!("{records} have succeeded, but: {reason}"))
         }
         ReplayOutcome::Failed { remaining, error_type, message } => {
-            (Paint::Red, "failed", format!("{remaining} of {records} remain: {error_type}: {}", printable(message)))
+            (Paint::Red, "failed", format!("{remaining} of {records} remain: {error_type}: {message}"))
         }
         ReplayOutcome::Refused { detail, .. } => (Paint::Yellow, "refused", detail.clone()),
         ReplayOutcome::Unknown { reason } => {
@@ -193,17 +276,48 @@ fn outcome_text(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> 
             (Paint::Red, "in doubt", format!("nobody knows whether it ran ({reason}): {advice}"))
         }
         ReplayOutcome::HeldBack { behind } => {
-            (Paint::Yellow, "held", format!("behind {} of the same shard", short_id(behind)))
+            (Paint::Yellow, "held", format!("behind {} of the same shard; --keep-going runs it", short_id(behind)))
         }
         ReplayOutcome::Stopped => (Paint::Yellow, "stopped", "not begun".to_owned()),
     };
-    output.line(format!("{} {:<8} {rest}", short_id(&item.message.id), output.paint(paint, word)))
+    let word = output.paint(paint, format!("{word:<8}"));
+    output.line(format!("{} {word} {rest}", short_id(&item.message.id)))
 }
 
 /// The last lines of a run.
-pub fn summary(output: &Output, done: u64, left: u64, audit_path: &Path) -> Result<()> {
-    let done = count(done, "message is done and deleted", "messages are done and deleted");
+pub fn summary(output: &Output, done: u64, left: u64, read: ReadSummary) -> Result<()> {
+    if output.json {
+        return output.json(&serde_json::json!({ "summary": SummaryJson { done, left, read } }));
+    }
+    let done = count(done, "message is done", "messages are done");
     let left = if left == 0 { String::new() } else { format!(", {} left", thousands(left)) };
     output.line(output.paint(Paint::Bold, format!("\n{done}{left}")))?;
-    output.line(output.paint(Paint::Dim, format!("Audit: {}", audit_path.display())))
+    read.print(output)
+}
+
+#[derive(Serialize)]
+struct SummaryJson {
+    done: u64,
+    left: u64,
+    #[serde(flatten)]
+    read: ReadSummary,
+}
+
+#[derive(Serialize)]
+struct HeaderJson<'a> {
+    #[serde(flatten)]
+    queue: &'a QueueIdentity,
+    ledger: &'a str,
+    functions: Vec<FunctionJson<'a>>,
+}
+
+/// A failed function, and what will run on its target.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionJson<'a> {
+    failed_function: &'a str,
+    target: &'a str,
+    batches: u64,
+    records: u64,
+    shards: usize,
 }

@@ -1,6 +1,8 @@
+use hydration::error::{Fault, FaultKind};
 use insta::assert_snapshot;
 
 use super::shop;
+use crate::ports::InvokeOutcome;
 use crate::test_support::function::{failed, returned};
 use crate::test_support::messages::{TestBatch, batch};
 use crate::test_support::tool::Tool;
@@ -38,7 +40,7 @@ async fn isolate_says_when_the_batch_passes_or_the_search_is_cut() {
     let words = "--execute --rate 1000";
     assert_snapshot!("isolate_passes", with_poison(4, &["other"]).run(&format!("isolate ab {words}")).await.text());
     let cut = with_poison(40, &["record 17"]).run(&format!("isolate ab {words} --max-invocations 3")).await;
-    assert!(cut.answers.starts_with("Not finished: "), "{}", cut.answers);
+    assert!(cut.answers.contains("Not finished: "), "{}", cut.answers);
 }
 
 #[tokio::test]
@@ -47,4 +49,40 @@ async fn isolate_needs_one_part() {
     assert_eq!(run.code, 1);
     assert!(run.notes.contains("name one: 3c3c3c3c3c3c-fedcba, 3c3c3c3c3c3c-012345"), "{}", run.notes);
     assert_eq!(shop().run("isolate 3c3c3c3c3c3c-fedcba").await.code, 0);
+}
+
+#[tokio::test]
+async fn a_function_that_always_fails_blames_no_record() {
+    let tool = with_poison(40, &[]);
+    let run = tool.run("isolate ab --execute --rate 1000").await;
+    assert_eq!(run.code, 3);
+    assert!(run.answers.contains("fails on everything") && !run.answers.contains("record 0"), "{}", run.answers);
+    let run = tool.run("isolate ab --execute --rate 1000 -o json").await;
+    let line = run.json().remove(0);
+    assert_eq!((&line["failsOnEverything"], line["records"].as_array().unwrap().len()), (&true.into(), 0));
+}
+
+#[tokio::test]
+async fn the_first_record_is_blamed_where_the_others_pass() {
+    let run = with_poison(40, &["record 0"]).run("isolate ab --execute --rate 1000").await;
+    assert!(run.code == 0 && run.answers.contains("One record fails by itself"), "{}", run.answers);
+}
+
+#[tokio::test]
+async fn one_throttle_does_not_lose_the_search() {
+    let tool = with_poison(40, &["record 17"]);
+    let throttled = || {
+        let detail = "TooManyRequestsException".to_owned();
+        InvokeOutcome::NotRun(Fault { kind: FaultKind::Throttled, action: "lambda:InvokeFunction", detail })
+    };
+    tool.function.then(throttled()).then(failed("KeyError", "total")).then(throttled());
+    let run = tool.run("isolate ab --execute --rate 1000").await;
+    assert!(run.code == 0 && run.answers.contains("One record fails by itself"), "{}", run.answers);
+    // A fault that does not end leaves what was found.
+    let tool = with_poison(40, &["record 17"]);
+    tool.function.then(failed("KeyError", "total"));
+    tool.function.always(move |_| throttled());
+    let run = tool.run("isolate ab --execute --rate 1000").await;
+    assert!(run.code == 3 && run.answers.contains("Not finished: 40 of 40"), "{}", run.answers);
+    assert!(run.notes.contains("lambda:InvokeFunction"), "{}", run.notes);
 }

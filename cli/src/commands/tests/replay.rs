@@ -16,7 +16,8 @@ fn two_shards() -> Tool {
 }
 
 fn actions(run: &Run) -> Vec<String> {
-    run.json().iter().map(|line| format!("{} {}", &line["id"].as_str().unwrap()[..2], line["action"])).collect()
+    let lines = run.json().into_iter().filter(|line| line["id"].is_string());
+    lines.map(|line| format!("{} {}", &line["id"].as_str().unwrap()[..2], line["action"])).collect()
 }
 
 #[tokio::test]
@@ -148,4 +149,184 @@ async fn discard_deletes_every_copy_and_records_it() {
     assert_eq!(tool.queue.counts(), all_visible(7));
     let audit = std::fs::read_to_string(tool.state.path().join("audit.jsonl")).unwrap();
     assert_snapshot!("discard_audit", audit);
+}
+
+fn reasons(run: &Run) -> Vec<String> {
+    let lines = run.json().into_iter().filter(|line| line["reason"].is_string());
+    lines.map(|line| format!("{} {}", &line["id"].as_str().unwrap()[..2], line["reason"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_run_on_another_function_never_counts_for_the_one_that_failed() {
+    let tool = two_shards();
+    let other = "arn:aws:lambda:us-east-1:999999999999:function:order-projector";
+    let run = tool.run(&format!("replay --all --execute --rate 1000 --concurrency 1 --on {other} -o json")).await;
+    let kept = [r#"aa "kept""#, r#"bb "kept""#, r#"cc "kept""#].map(str::to_owned);
+    assert_eq!((run.code, actions(&run)), (0, kept.to_vec()), "{}", run.notes);
+    assert_eq!(tool.queue.counts(), all_visible(3));
+    assert!(tool.function.invocations().iter().all(|invocation| invocation.function == other));
+    // The function that failed has run nothing yet.
+    let run = tool.run("replay --all --execute --rate 1000 -o json").await;
+    assert_eq!((run.code, tool.function.invocations().len(), tool.queue.counts()), (0, 6, all_visible(0)));
+}
+
+#[tokio::test]
+async fn a_bare_name_is_looked_up_before_anything_is_planned() {
+    let tool = two_shards();
+    let run = tool.run("replay --all --execute --on nosuch").await;
+    assert_eq!((run.code, tool.queue.receives()), (1, 0));
+    assert!(run.notes.contains("lambda:GetFunctionConfiguration") && run.notes.contains("nosuch"), "{}", run.notes);
+    tool.run("replay aa --execute --rate 1000 --on orders:fixed --delete").await;
+    let expected = "arn:aws:lambda:us-east-1:123456789012:function:orders:fixed";
+    assert_eq!(tool.function.invocations()[0].function, expected);
+    assert_eq!(tool.queue.counts(), all_visible(2));
+}
+
+#[tokio::test]
+async fn keep_runs_once_and_deletes_nothing() {
+    let tool = two_shards();
+    let run = tool.run("replay --all --execute --rate 1000 --keep -o json").await;
+    assert_eq!((run.code, tool.queue.counts()), (0, all_visible(3)));
+    let run = tool.run("replay --all --execute --rate 1000 --keep -o json").await;
+    assert!(actions(&run).iter().all(|action| action.ends_with(r#""alreadyDone""#)), "{}", run.answers);
+    let run = tool.run("replay --all --execute --rate 1000 -o json").await;
+    assert!(actions(&run).iter().all(|action| action.ends_with(r#""deleted""#)), "{}", run.answers);
+    assert_eq!((tool.function.invocations().len(), tool.queue.counts()), (3, all_visible(0)));
+}
+
+#[tokio::test]
+async fn nothing_overtakes_what_is_refused_or_not_chosen() {
+    let tool = Tool::default();
+    for batch in [
+        TestBatch { status: "Superset", expected: Some(1), ..batch("aa") },
+        TestBatch { first: 200, ..batch("bb") },
+        TestBatch { first: 300, ..batch("cc") },
+    ] {
+        tool.queue.send(batch.message());
+    }
+    let expected = ["aa superset", "bb heldBack", "cc heldBack"].map(str::to_owned);
+    for (words, code) in [("replay --all -o json", 0), ("replay --all --execute --rate 1000 -o json", 3)] {
+        let run = tool.run(words).await;
+        assert_eq!((run.code, reasons(&run)), (code, expected.to_vec()), "{}", run.notes);
+    }
+    // A later batch by its id, while earlier ones wait.
+    let run = tool.run("replay cc --execute --rate 1000 -o json").await;
+    assert_eq!((run.code, reasons(&run)), (3, vec!["cc heldBack".to_owned()]));
+    assert!(tool.function.invocations().is_empty());
+    let run = tool.run("replay cc --execute --rate 1000 --keep-going -o json").await;
+    assert_eq!((run.code, tool.function.invocations().len(), tool.queue.counts()), (0, 1, all_visible(2)));
+}
+
+#[tokio::test]
+async fn the_first_deletion_that_fails_stops_the_run() {
+    let tool = Tool::default();
+    for (place, id) in ["a0", "a1", "a2", "a3", "a4", "a5"].into_iter().enumerate() {
+        tool.queue.send(TestBatch { shard: place, ..batch(id) }.message());
+    }
+    tool.queue.fail("sqs:DeleteMessage");
+    let run = tool.run("replay --all --execute --rate 1000 --concurrency 1 -o json").await;
+    assert_eq!((run.code, tool.function.invocations().len()), (1, 1), "{}", run.answers);
+    assert!(run.notes.contains("could not be deleted") && run.notes.contains("sqs:DeleteMessage"), "{}", run.notes);
+    assert_eq!((actions(&run)[0].as_str(), tool.queue.counts()), (r#"a0 "notDeleted""#, all_visible(6)));
+}
+
+#[tokio::test]
+async fn on_a_fifo_queue_a_failing_batch_is_tried_once() {
+    let tool = Tool::with_queue(QueueAttributes { is_fifo: true, ..Default::default() });
+    tool.queue.send(TestBatch { shard: 7, ..batch("ff") }.fifo_message());
+    for place in 0..15 {
+        let id = ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "b0", "b1", "b2", "b3", "b4"][place];
+        tool.queue.send(TestBatch { first: 100 + 10 * place as u64, ..batch(id) }.fifo_message());
+    }
+    tool.function.always(|invocation| {
+        if invocation.event.contains("shardId-000000000007") { failed("E", "") } else { returned("null") }
+    });
+    let run = tool.run("replay --all --execute --rate 1000 -o json").await;
+    let tries = tool.function.invocations().iter().filter(|one| one.event.contains("shardId-000000000007")).count();
+    assert_eq!((run.code, tries, tool.queue.counts()), (3, 1, all_visible(1)), "{}", run.answers);
+    assert_eq!(actions(&run).iter().filter(|action| action.starts_with("ff")).count(), 1);
+    let summary = run.json().pop().unwrap()["summary"].clone();
+    assert_eq!((&summary["done"], &summary["left"]), (&15.into(), &1.into()));
+}
+
+#[tokio::test]
+async fn all_records_but_the_poison_are_run() {
+    let tool = Tool::default();
+    let records: Vec<String> = (0..100).map(|number| format!("record {number}")).collect();
+    tool.queue.send(TestBatch { records, ..batch("ab") }.message());
+    let run = tool.run("replay ab --except 58 --execute --rate 1000 -o json").await;
+    assert_eq!((run.code, actions(&run)), (3, vec![r#"ab "partlyDone""#.to_owned()]), "{}", run.notes);
+    let records = |index: usize| {
+        let event: serde_json::Value = serde_json::from_str(&tool.function.invocations()[index].event).unwrap();
+        event["Records"].as_array().unwrap().len()
+    };
+    assert_eq!((records(0), tool.queue.counts()), (99, all_visible(1)));
+    // What was run does not run again: only the record that was left out does, and then the message goes.
+    let run = tool.run("replay ab --execute --rate 1000 -o json").await;
+    assert_eq!((run.code, records(1), tool.queue.counts()), (0, 1, all_visible(0)), "{}", run.notes);
+}
+
+#[tokio::test]
+async fn a_choice_of_records_needs_one_batch_and_records_that_it_has() {
+    let tool = two_shards();
+    assert_eq!(tool.run("replay --all --records 1").await.code, 2);
+    assert_eq!(tool.run("replay aa bb --records 1").await.code, 2);
+    let run = tool.run("replay aa --records 7 --execute --rate 1000 -o json").await;
+    assert_eq!((run.code, reasons(&run)), (3, vec!["aa selection".to_owned()]));
+    assert!(run.answers.contains("its records are 1 to 2") && tool.function.invocations().is_empty());
+}
+
+#[tokio::test]
+async fn a_lock_is_released_only_by_the_name_of_its_run() {
+    let tool = two_shards();
+    let dead = tool.ledger("ben");
+    let lock = dead.lock(std::time::Duration::from_secs(60)).await.unwrap();
+    assert!(matches!(lock, crate::ledger::lock::Locking::Locked(_)));
+    for words in
+        ["replay --all --execute", "replay --all --execute --in-doubt rerun --ended-run run-9", "isolate aa --execute"]
+    {
+        let run = tool.run(words).await;
+        assert_eq!((run.code, tool.queue.receives()), (1, 0), "{words}");
+        assert!(run.notes.contains("--ended-run run-1 with --in-doubt rerun"), "{}", run.notes);
+    }
+    assert_eq!(tool.run("replay --all").await.code, 3, "a dry run says that the queue is held");
+    let run = tool.run("replay --all --execute --rate 1000 --in-doubt rerun --ended-run run-1").await;
+    assert_eq!((run.code, tool.queue.counts()), (0, all_visible(0)), "{}", run.notes);
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_read_is_an_error_and_never_empty() {
+    let tool = two_shards();
+    tool.run("replay aa --execute --rate 1000 --keep").await;
+    for stored in tool.records.records.borrow_mut().values_mut() {
+        stored.bytes = b"{".to_vec();
+    }
+    for words in ["replay --all", "replay --all --execute"] {
+        let run = tool.run(words).await;
+        assert_eq!(run.code, 1, "{words}");
+        assert!(run.notes.contains("cannot be read"), "{}", run.notes);
+    }
+    assert_eq!((tool.function.invocations().len(), tool.queue.counts()), (1, all_visible(3)));
+}
+
+#[tokio::test]
+async fn the_rate_may_be_taken_from_the_function() {
+    let tool = two_shards();
+    let run = tool.run("replay --all --rate auto").await;
+    assert_eq!(run.code, 0, "{}", run.notes);
+    let slow = tool.run("replay --all --rate 0.01").await;
+    assert!(slow.answers.contains("It takes 5m or more, at 0.01 invocations a second"), "{}", slow.answers);
+}
+
+#[tokio::test]
+async fn the_history_of_a_batch_says_what_was_tried_and_by_whom() {
+    let tool = two_shards();
+    tool.function.then(failed("ValueError: secret", "no total"));
+    tool.run("replay aa --execute --rate 1000").await;
+    let history = crate::ledger::history::history_of(&tool.ledger("ben"), &"aa".repeat(32)).await.unwrap();
+    let line = &history.lines[0];
+    assert!(line.starts_with("failed on arn:aws:lambda:") && line.contains("ana on laptop"), "{line}");
+    assert!(line.contains("error type ValueError, request id request-1") && !line.contains("secret"), "{line}");
+    let json = serde_json::to_value(&history.json).unwrap();
+    assert_eq!((&json[0]["state"], &json[0]["attempts"], &json[0]["done"]), (&"failed".into(), &1.into(), &0.into()));
 }

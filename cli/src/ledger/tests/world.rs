@@ -165,10 +165,12 @@ impl World {
         pause().await;
         let batch = &self.batches[batch];
         if batch.received_by.get() == Some(run) && !batch.is_deleted.get() {
+            batch.received_by.set(None);
             if self.fails(false) {
+                // Nobody extends it any more: it comes back when the visibility timeout ends, whatever the run does next.
+                batch.hidden_until.set(self.now.get() + i64::try_from(HIDES_FOR.as_millis()).unwrap());
                 return false;
             }
-            batch.received_by.set(None);
         }
         true
     }
