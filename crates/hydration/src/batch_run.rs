@@ -269,6 +269,9 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
 
     async fn conclude(&mut self, verdict: Verdict, origin: Origin) -> Result<Hydrated, HydrateError> {
         let recovered_records = self.collector.total();
+        if let Some(part) = self.collector.take_repeated_part() {
+            self.send(part, &Verdict::part(), origin, false).await?;
+        }
         let part = self.collector.take_last_part();
         self.send(part, &verdict, origin, true).await?;
         let batch = &self.record.batch;
