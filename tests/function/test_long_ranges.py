@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from sandbox import as_lambda
+from sandbox import as_lambda, kpl
+from sandbox.mailbox import Mailbox
 from sandbox.runtime_api import FunctionExited
 from tests.kit.contract import assert_hydrated
 from tests.kit.fakes import DENIED, MIB, NOT_FOUND, KinesisShard
@@ -99,6 +100,19 @@ def crash_after_a_part(hydrator, fakes, body):
     leg.join()
     assert isinstance(ended[0], FunctionExited), ended
     assert len(fakes.calls("SendMessage")) > sent
+
+
+def test_equal_user_records_of_an_aggregate_are_all_there(aws, deploy, fakes, retry_queue):
+    """Parts of the same text would have the same id, and a FIFO queue would keep one of them."""
+    hydrator = deploy(fakes=fakes, mailbox=Mailbox(aws, fifo=True), timeout=60, **retry_queue.environment())
+    shard = fakes.add(KinesisShard("beats", [("k", kpl.aggregate([("key", b"beat")] * 40_000))]))
+    record = shard.failure(shard.all_records, arn=shard.arn + "/consumer/app:1700000000")
+    answer = hydrator.invoke(as_lambda.sns_event(record))
+    assert answer.error is None, answer.error
+    messages = hydrator.mailbox.receive()
+    assert sum(len(message.records) for message in messages) == 40_000
+    parts = [message.hydration["part"] for message in messages]
+    assert parts == [{"number": number, "last": number == len(parts)} for number in range(1, len(parts) + 1)]
 
 
 def test_a_fault_after_a_part_sends_the_rest_to_the_retry_queue(deploy, fakes, retry_queue):

@@ -1,6 +1,6 @@
 //! The hydration of one batch: reads the range, collects its records, and sends every part that is full.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::continuation::Continuation;
 use crate::error::HydrateError;
@@ -13,7 +13,7 @@ use crate::payload::Payload;
 use crate::ports::{Clock, Outbox, Position, Rejection, ShardIterator, ShardReader};
 use crate::read::{ReadReply, RetryingReader};
 use crate::record::{DynamoDbRecord, KinesisRecord, StreamRecord};
-use crate::retry::{CallStats, wait};
+use crate::retry::{CallStats, wait, with_deadline};
 use crate::sender::{Draft, Sent, Settings};
 use crate::sequence_number::SequenceNumber;
 use crate::verdict::{Verdict, judge};
@@ -22,6 +22,9 @@ use crate::walk::{NextAction, Walk};
 
 /// The delay of a continuation on the retry queue after a fault. After a deadline there is none.
 const RETRY_DELAY_AFTER_FAULT: Duration = Duration::from_secs(60);
+
+/// The share of the delivery time that is kept to send a continuation, as a divisor.
+const CONTINUATION_SHARE: u32 = 4;
 
 /// A collector for the records after those that earlier invocations have delivered.
 fn new_collector(record: &InvocationRecord, settings: &Settings, delivered: u64) -> Collector {
@@ -56,10 +59,26 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
     }
 
     pub(crate) async fn execute(mut self) -> Result<HydrationOutcome, HydrateError> {
-        match self.hydrate().await {
+        let clock = &self.hydrator.clock;
+        let result = match self.continuation_deadline() {
+            // A call that hangs must leave time to send the continuation.
+            Some(deadline) => {
+                with_deadline(clock, deadline, self.hydrate()).await.unwrap_or(Err(HydrateError::DeadlineReached))
+            }
+            None => self.hydrate().await,
+        };
+        match result {
             Ok(hydrated) => Ok(HydrationOutcome::Hydrated(hydrated)),
             Err(error) => self.continue_later(error).await,
         }
+    }
+
+    /// The instant at which the hydration must stop, so that a continuation can still be sent. `None` without a retry
+    /// queue.
+    fn continuation_deadline(&self) -> Option<Instant> {
+        let Deadline { read, deliver } = self.deadline;
+        self.hydrator.settings.retry_queue_url.as_ref()?;
+        Some(deliver.checked_sub(deliver.saturating_duration_since(read) / CONTINUATION_SHARE).unwrap_or(deliver))
     }
 
     async fn hydrate(&mut self) -> Result<Hydrated, HydrateError> {
@@ -269,6 +288,9 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
 
     async fn conclude(&mut self, verdict: Verdict, origin: Origin) -> Result<Hydrated, HydrateError> {
         let recovered_records = self.collector.total();
+        if let Some(part) = self.collector.take_repeated_part() {
+            self.send(part, &Verdict::part(), origin, false).await?;
+        }
         let part = self.collector.take_last_part();
         self.send(part, &verdict, origin, true).await?;
         let batch = &self.record.batch;

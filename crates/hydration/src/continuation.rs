@@ -13,6 +13,9 @@ use crate::sequence_number::SequenceNumber;
 /// The key that is added to the invocation record. It never reaches a hydrated message.
 pub const KEY: &str = "hydrationContinuation";
 const VERSION: u8 = 1;
+/// More than any range can have. Larger counts are corrupt, and additions to them could overflow.
+const MAX_PARTS: u32 = 1 << 30;
+const MAX_RECOVERED_RECORDS: u64 = 1 << 60;
 
 /// The position up to which the parts of a range were delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +42,14 @@ struct ContinuationJson {
 }
 
 impl Continuation {
-    /// Reads the continuation in an invocation record. One outside the range is ignored: the range is then read from
-    /// its start, which repeats parts and loses none.
+    /// Reads the continuation in an invocation record. One outside the range, or with impossible counts, is ignored: the
+    /// range is then read from its start, which repeats parts and loses none.
     pub fn from_fields(fields: &Object, range: Option<&Range>) -> Option<Self> {
         let json: ContinuationJson = serde_json::from_str(fields.get(KEY)?.get()).ok()?;
         let after = SequenceNumber::parse(&json.after).ok()?;
         let is_inside = range.is_some_and(|range| range.contains(&after) && after < range.end);
-        (is_inside && json.version == VERSION && json.parts > 0).then_some(Self {
+        let is_plausible = (1..=MAX_PARTS).contains(&json.parts) && json.recovered_records <= MAX_RECOVERED_RECORDS;
+        (is_inside && is_plausible && json.version == VERSION).then_some(Self {
             after,
             parts: json.parts,
             recovered_records: json.recovered_records,
@@ -106,11 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn a_continuation_outside_the_range_is_ignored() {
+    fn a_continuation_that_does_not_fit_the_range_is_ignored() {
         for after in ["99", "200", "201"] {
             let fields = Object::from_str(&continuation(after).body(&Object::default())).unwrap();
             assert_eq!(Continuation::from_fields(&fields, Some(&range())), None, "{after}");
             assert_eq!(Continuation::from_fields(&fields, None), None);
+        }
+        let corrupt = [(u32::MAX, 42), (0, 42), (3, u64::MAX), (3, 1 << 63)];
+        for (parts, recovered_records) in corrupt {
+            let continuation = Continuation { parts, recovered_records, ..continuation("150") };
+            let fields = Object::from_str(&continuation.body(&Object::default())).unwrap();
+            assert_eq!(Continuation::from_fields(&fields, Some(&range())), None, "{continuation:?}");
         }
         for text in [r#"{"hydrationContinuation":null}"#, r#"{"hydrationContinuation":{"after":"150"}}"#, "{}"] {
             assert_eq!(Continuation::from_fields(&Object::from_str(text).unwrap(), Some(&range())), None, "{text}");

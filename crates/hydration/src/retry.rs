@@ -1,6 +1,9 @@
 //! Retries within the invocation, for faults that last seconds. Longer faults are left to Lambda's retries and the
 //! retry queue.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::error::{Fault, FaultKind, HydrateError};
@@ -59,4 +62,19 @@ pub(crate) async fn wait(clock: &impl Clock, delay: Duration, deadline: Instant)
     }
     clock.sleep(delay).await;
     Ok(())
+}
+
+/// The result of a future. `None` if the deadline comes first.
+pub(crate) async fn with_deadline<T>(
+    clock: &impl Clock,
+    deadline: Instant,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    let mut end = pin!(clock.sleep(deadline.saturating_duration_since(clock.instant())));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending => end.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }

@@ -35,6 +35,10 @@ impl Config {
         if retry_queue_url.as_deref().is_some_and(|url| !is_url(url)) {
             return Err(invalid("RETRY_QUEUE_URL", "is not a URL: set the queue's URL, not its name or ARN"));
         }
+        if retry_queue_url.as_deref().is_some_and(is_fifo) {
+            // A FIFO queue takes no delay for one message.
+            return Err(invalid("RETRY_QUEUE_URL", "is a FIFO queue: set the URL of a standard queue"));
+        }
         let max_message_bytes = match get("MAX_MESSAGE_BYTES") {
             None => MAX_MESSAGE_BYTES,
             Some(text) => text
@@ -52,7 +56,7 @@ impl Config {
         if overflow_bucket.as_deref().is_some_and(|bucket| !is_bucket_name(bucket)) {
             return Err(invalid("OVERFLOW_BUCKET", "is not the name of a bucket"));
         }
-        let fifo = queue_url.ends_with(".fifo");
+        let fifo = is_fifo(&queue_url);
         let max_part_bytes = hydration::message::part::MAX_PART_BYTES;
         let settings =
             Settings { max_message_bytes, decoded_view, overflow_bucket, retry_queue_url, fifo, max_part_bytes };
@@ -62,6 +66,10 @@ impl Config {
 
 fn is_url(text: &str) -> bool {
     text.starts_with("https://") || text.starts_with("http://")
+}
+
+fn is_fifo(queue_url: &str) -> bool {
+    queue_url.ends_with(".fifo")
 }
 
 /// Returns true for text that looks like a bucket's name. It does not check every rule
@@ -122,6 +130,7 @@ mod tests {
             ("DECODED_VIEW", ""),
             ("OVERFLOW_BUCKET", "s3://bucket"),
             ("RETRY_QUEUE_URL", "arn:aws:sqs:us-east-1:123456789012:retry"),
+            ("RETRY_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/retry.fifo"),
         ] {
             let error = read(&[QUEUE, (name, value)]).unwrap_err();
             assert_eq!(error.name, name);

@@ -180,7 +180,8 @@ impl InvocationTime {
         let remaining = self.end.saturating_duration_since(now).saturating_sub(pause);
         let equal = remaining / u32::try_from(batches_left.max(1)).unwrap_or(u32::MAX);
         let share = equal.max(MIN_BATCH_TIME).min(remaining);
-        let deliver = now + pause + share;
+        // The pause may be longer than the time that is left.
+        let deliver = (now + pause + share).min(self.end);
         Deadline { read: deliver - (share / 4).min(MAX_DELIVERY_RESERVE), deliver }
     }
 }

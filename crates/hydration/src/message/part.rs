@@ -31,10 +31,14 @@ pub struct Part {
 impl Part {
     /// The first 16 hex digits of the SHA-256 of the records' text. They identify exactly these records.
     pub fn digest(&self) -> String {
-        let mut digest = sha256_hex(&self.records);
-        digest.truncate(DIGEST_DIGITS);
-        digest
+        digest(&self.records)
     }
+}
+
+fn digest(records: &str) -> String {
+    let mut digest = sha256_hex(records);
+    digest.truncate(DIGEST_DIGITS);
+    digest
 }
 
 struct Entry {
@@ -58,6 +62,14 @@ pub struct Collector {
     /// Event records in the parts taken so far, including those of earlier invocations.
     in_parts: u64,
     last_boundary: Option<PartBoundary>,
+    aggregate_parts: Option<AggregateParts>,
+}
+
+/// The parts taken so far that hold only user records of one aggregate. User records may be equal. A part that holds
+/// as many of them as an earlier part would have the same id, and a consumer would drop it as a repetition.
+struct AggregateParts {
+    aggregate: SequenceNumber,
+    digests: Vec<String>,
 }
 
 /// The end of the parts taken so far, as a position in the shard.
@@ -82,6 +94,7 @@ impl Collector {
             entries: Vec::new(),
             in_parts,
             last_boundary: None,
+            aggregate_parts: None,
         }
     }
 
@@ -132,7 +145,55 @@ impl Collector {
         }
         let fitting = self.entries.partition_point(|entry| entry.records_end + EVENT_FRAME_BYTES < self.max_part_bytes);
         // A record that is larger than a part is a part of its own.
-        Some(self.split(fitting.clamp(1, self.entries.len() - 1)))
+        let fitting = fitting.clamp(1, self.entries.len() - 1);
+        let count = (1..=fitting).rev().find(|count| !self.is_repeated(0, *count));
+        Some(self.split(count.unwrap_or(fitting)))
+    }
+
+    /// Takes one more part before the last, if the last part would be equal to an earlier one. Call it once, before
+    /// [`take_last_part`](Self::take_last_part).
+    pub fn take_repeated_part(&mut self) -> Option<Part> {
+        let all = self.entries.len();
+        if !self.is_repeated(0, all) {
+            return None;
+        }
+        let is_new = |count: &usize| {
+            !self.is_repeated(0, *count)
+                && !self.is_repeated(*count, all)
+                && self.digest(0, *count) != self.digest(*count, all)
+        };
+        let count = (1..all).rev().find(is_new)?;
+        Some(self.split(count))
+    }
+
+    /// Returns true if a part of these entries would be equal to an earlier part.
+    fn is_repeated(&self, start: usize, end: usize) -> bool {
+        let Some(parts) = &self.aggregate_parts else { return false };
+        let is_of_aggregate = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.number == parts.aggregate);
+        end.checked_sub(1).is_some_and(|last| is_of_aggregate(self.entries.get(last)))
+            && is_of_aggregate(self.entries.get(start))
+            && self.digest(start, end).is_some_and(|digest| parts.digests.contains(&digest))
+    }
+
+    /// Digest of a part that holds the entries from `start` to `end`.
+    fn digest(&self, start: usize, end: usize) -> Option<String> {
+        let text_end =
+            |count: usize| count.checked_sub(1).and_then(|last| self.entries.get(last)).map(|e| e.records_end);
+        // The comma between two parts belongs to neither.
+        let from = text_end(start).map_or(0, |before| before + 1);
+        self.records.get(from..text_end(end)?).map(digest)
+    }
+
+    /// Keeps the digest of a part that was taken.
+    fn remember(&mut self, part: &Part) {
+        let Some(aggregate) = part.first.clone().filter(|first| part.last.as_ref() == Some(first)) else {
+            self.aggregate_parts = None;
+            return;
+        };
+        match &mut self.aggregate_parts {
+            Some(parts) if parts.aggregate == aggregate => parts.digests.push(part.digest()),
+            parts => *parts = Some(AggregateParts { aggregate, digests: vec![part.digest()] }),
+        }
     }
 
     /// Takes the last part: all that is left.
@@ -161,13 +222,15 @@ impl Collector {
                 Some(PartBoundary { number: last.number.clone(), records: self.in_parts + whole as u64 });
         }
         self.in_parts += taken.len() as u64;
-        Part {
+        let part = Part {
             records,
             view,
             count: taken.len() as u64,
             first: taken.first().map(|entry| entry.number.clone()),
             last: taken.last().map(|entry| entry.number.clone()),
-        }
+        };
+        self.remember(&part);
+        part
     }
 }
 

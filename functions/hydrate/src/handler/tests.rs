@@ -36,6 +36,9 @@ fn fault(kind: FaultKind) -> Fault {
 
 impl ShardReader for NamedShards {
     async fn iterator(&self, _: &StreamArn, shard: &str, _: &Position) -> Result<ShardIterator, ReadError> {
+        if shard.starts_with("once") && self.reads.get() > 0 {
+            return std::future::pending().await;
+        }
         Ok(ShardIterator(shard.to_owned()))
     }
 
@@ -51,10 +54,13 @@ impl ShardReader for NamedShards {
         match kind {
             "good" => Ok(page(vec![kinesis_record(1, "{}"), kinesis_record(2, "{}")], 0)),
             // After it the shard is left to its other readers for ten seconds.
-            "heavy" => {
+            "heavy" | "once" => {
                 Ok(Page { bytes: 10 * 1024 * 1024, ..page(vec![kinesis_record(1, "{}"), kinesis_record(2, "{}")], 0) })
             }
-            "hanging" => std::future::pending().await,
+            "stalling" if self.reads.get() == 1 => {
+                Ok(page(vec![kinesis_record(1, "{}"), kinesis_record(2, "{}")], 1000))
+            }
+            "hanging" | "stalling" => std::future::pending().await,
             // It advances, and never arrives.
             "endless" => Ok(page(vec![], 86_000_000 - u64::from(self.reads.get()))),
             "denied" => Err(ReadError::Fault(fault(FaultKind::AccessDenied))),
@@ -360,4 +366,29 @@ async fn a_clock_that_steps_back_delays_no_shard() {
         assert!(answer.is_ok(), "a step of {step} ms");
         assert!(started.elapsed() <= Duration::from_millis(600), "a step of {step} ms: {:?}", started.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_longer_than_the_time_left_moves_no_deadline() {
+    let aws = NamedShards::new();
+    let once = failed("once-1");
+    let started = Instant::now();
+    let deadline = u64::try_from(aws.now().millis()).unwrap() + 5_000;
+    // After its first read the shard must rest for ten seconds. Then it does not answer any more.
+    assert_eq!(failures(aws.invoke_until(&sqs(&[&once, &once]), settings(), deadline).await), ["1"]);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_after_a_part_leaves_time_to_send_the_continuation() {
+    let aws = NamedShards::new();
+    let settings = Settings {
+        max_part_bytes: 300,
+        retry_queue_url: Some("https://sqs.us-east-1.amazonaws.com/123456789012/retry".to_owned()),
+        ..settings()
+    };
+    let record = failed("stalling-1").replace(r#""endSequenceNumber":"2""#, r#""endSequenceNumber":"3""#);
+    assert_eq!(aws.invoke_with(&sns(&[&record]), settings).await.unwrap()["batches"].as_array().unwrap().len(), 1);
+    let continuation: Value = serde_json::from_str(&aws.outbox.retry_queue.borrow()[0].0).unwrap();
+    assert_eq!((&continuation["hydrationContinuation"]["after"], aws.shards().len()), (&json!("1"), 1));
 }

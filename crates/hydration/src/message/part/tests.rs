@@ -166,3 +166,39 @@ proptest! {
         prop_assert!(again.iter().map(|part| &part.records).eq(parts.iter().map(|part| &part.records)));
     }
 }
+
+/// The parts of aggregates. All user records of an aggregate are equal.
+fn collect_equal(aggregates: &[usize]) -> Vec<Part> {
+    let mut collector = Collector::new(Some(1), true, 0).with_max_part_bytes(1_000);
+    let mut parts = Vec::new();
+    for (index, user_records) in aggregates.iter().enumerate() {
+        for _ in 0..*user_records {
+            collector.push(&number(index), |records, view| {
+                records.push_str(&text(index, 100));
+                view.into_iter().for_each(|view| view.push('1'));
+            });
+            while let Some(part) = collector.take_full_part() {
+                parts.push(part);
+            }
+        }
+    }
+    parts.extend(collector.take_repeated_part());
+    parts.push(collector.take_last_part());
+    parts
+}
+
+#[test]
+fn parts_of_equal_user_records_have_different_digests() {
+    for aggregates in (0..=40).map(|count| vec![count]).chain([vec![3, 30, 18], vec![27, 27, 27], vec![1, 1, 1]]) {
+        let parts = collect_equal(&aggregates);
+        assert_eq!(parts.iter().map(|part| part.count).sum::<u64>(), aggregates.iter().sum::<usize>() as u64);
+        let digests: std::collections::BTreeSet<_> = parts.iter().map(Part::digest).collect();
+        assert_eq!(digests.len(), parts.len(), "{aggregates:?}: {:?}", parts.iter().map(|part| part.count));
+        for part in &parts {
+            let records: Vec<String> = serde_json::from_str(&format!("[{}]", part.records)).unwrap();
+            let view: Vec<u8> = serde_json::from_str(&format!("[{}]", part.view.as_ref().unwrap())).unwrap();
+            assert_eq!((records.len(), view.len()), (part.count as usize, part.count as usize));
+            assert!(event_size(part) < 1_000);
+        }
+    }
+}
