@@ -15,6 +15,12 @@ use crate::config::InvalidConfiguration;
 use crate::telemetry::BatchContext;
 
 const SERVICE: &str = "hydrate";
+/// The most bytes of a text that the sender of an invocation record chooses. Longer texts stand whole in the message.
+const MAX_TEXT_BYTES: usize = 512;
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text)
+}
 
 /// Starts logging. Dependencies log at WARN and above only, whatever the level is: at TRACE the SDK and the runtime
 /// write whole events and responses, which are record data.
@@ -67,11 +73,11 @@ macro_rules! line {
             function_request_id = invocation.request_id,
             cold_start = invocation.cold_start,
             xray_trace_id = invocation.xray_trace_id,
-            correlation_id = batch.and_then(|batch| batch.request_id.as_deref()),
+            correlation_id = batch.and_then(|batch| batch.request_id.as_deref()).map(cut),
             source = batch.map(|batch| batch.stream.source().as_str()),
-            function_arn = batch.and_then(|batch| batch.function_arn.as_deref()),
-            condition = batch.and_then(|batch| batch.condition.as_deref()),
-            stream_arn = batch.map(|batch| batch.stream.as_str()),
+            function_arn = batch.and_then(|batch| batch.function_arn.as_deref()).map(cut),
+            condition = batch.and_then(|batch| batch.condition.as_deref()).map(cut),
+            stream_arn = batch.map(|batch| cut(batch.stream.as_str())),
             shard_id = batch.map(|batch| batch.shard_id.as_str()),
             start_sequence_number = batch.and_then(|batch| batch.start.as_ref()).map(|number| number.as_str()),
             end_sequence_number = batch.and_then(|batch| batch.end.as_ref()).map(|number| number.as_str()),
@@ -131,4 +137,16 @@ pub fn continued(context: BatchContext<'_>, continued: &Continued) {
 pub fn failed(context: BatchContext<'_>, error: &HydrateError) {
     let id = context.batch.map(FailedBatch::id);
     line!(Level::ERROR, context, id, error_type = error.kind(), error = %error, "batch failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        assert_eq!(cut("RetryAttemptsExhausted"), "RetryAttemptsExhausted");
+        let long = cut(&format!("a{}", "ü".repeat(100_000))).to_owned();
+        assert_eq!((long.len(), long.chars().count()), (511, 256));
+    }
 }
