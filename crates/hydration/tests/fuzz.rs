@@ -294,7 +294,7 @@ proptest! {
 
 /// A few megabytes that decompress to gigabytes, in each possible form.
 #[test]
-fn gzip_bombs_stay_within_the_limits() {
+fn decompression_bombs_stay_within_the_limits() {
     let mib = 1024 * 1024;
     let bomb = |byte: u8, size: usize| gzip(&vec![byte; size]);
     let text = bomb(b'x', 32 * mib);

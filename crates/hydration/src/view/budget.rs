@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::view::MAX_UNPACKED_BYTES;
 
 /// The bytes that the view of one Kinesis record may still decompress. All codecs and all user records of an aggregate
-/// share it.
+/// share it. It limits the output, not the memory of a decoder.
 #[derive(Debug)]
 pub struct Budget {
     bytes_left: usize,
