@@ -137,7 +137,8 @@ def test_a_fault_after_a_part_sends_the_rest_to_the_retry_queue(deploy, fakes, r
     assert_whole_range(shard, record, [message, *hydrator.mailbox.receive()])
 
 
-def test_what_was_trimmed_between_two_legs_is_noticed(deploy, fakes, retry_queue):
+def cut_short(deploy, fakes, retry_queue):
+    """A range of which one part was delivered: the function, the shard, the failure, the rest, the part's message."""
     hydrator = deploy(fakes=fakes, **retry_queue.environment())
     shard, record = long_range(fakes, mebibytes=9, page_bytes=5 * MIB)
     shard.when_trimmed = "later"
@@ -145,6 +146,11 @@ def test_what_was_trimmed_between_two_legs_is_noticed(deploy, fakes, retry_queue
     hydrator.invoke(as_lambda.sns_event(record))
     (rest, _), = retry_queue.sent(fakes)
     first, = hydrator.mailbox.receive()
+    return hydrator, shard, record, rest, first
+
+
+def test_what_was_trimmed_between_two_legs_is_noticed(deploy, fakes, retry_queue):
+    hydrator, shard, _, rest, first = cut_short(deploy, fakes, retry_queue)
     shard.trimmed = len(first.records) + 3
     hydrator.invoke(as_lambda.sqs_event(rest))
     *_, last = hydrator.mailbox.receive()
@@ -155,13 +161,7 @@ def test_what_was_trimmed_between_two_legs_is_noticed(deploy, fakes, retry_queue
 @pytest.mark.parametrize("what", ["trimmed", "deleted"])
 def test_a_last_leg_that_finds_nothing_delivers_the_verdict(deploy, fakes, retry_queue, what):
     """On the range as a whole: records of it were saved, so it is not Expired or Gone."""
-    hydrator = deploy(fakes=fakes, **retry_queue.environment())
-    shard, record = long_range(fakes, mebibytes=9, page_bytes=5 * MIB)
-    shard.when_trimmed = "later"
-    fakes.fail("GetRecords", DENIED, after=1)
-    hydrator.invoke(as_lambda.sns_event(record))
-    (rest, _), = retry_queue.sent(fakes)
-    first, = hydrator.mailbox.receive()
+    hydrator, shard, record, rest, first = cut_short(deploy, fakes, retry_queue)
     if what == "trimmed":
         shard.trimmed, shard.closed = len(shard.all_records), True
     else:

@@ -3,6 +3,7 @@
 use hydration::ports::Page;
 use hydration::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord, UserIdentity};
 use hydration::sequence_number::SequenceNumber;
+use hydration::test_support::dynamodb_record;
 use hydration::timestamp::Timestamp;
 
 use crate::*;
@@ -158,22 +159,7 @@ async fn a_dynamodb_change_is_read_whole_with_every_type_of_attribute() {
 #[tokio::test]
 async fn missing_fields_of_a_dynamodb_change_are_not_invented() {
     let record = change(r#"{"dynamodb":{"SequenceNumber":"1"},"userIdentity":{}}"#).await;
-    let nothing = DynamoDbRecord {
-        sequence_number: SequenceNumber::parse("1").unwrap(),
-        event_id: None,
-        event_name: None,
-        event_version: None,
-        event_source: None,
-        aws_region: None,
-        approximate_creation: None,
-        keys: None,
-        new_image: None,
-        old_image: None,
-        size_bytes: None,
-        stream_view_type: None,
-        user_identity: None,
-    };
-    assert_eq!(record, nothing);
+    assert_eq!(StreamRecord::DynamoDb(Box::new(record)), dynamodb_record(1));
 }
 
 #[tokio::test]
