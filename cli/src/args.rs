@@ -11,7 +11,7 @@ use hydration_aws::{AwsShardReader, SystemClock};
 use crate::aws::connection::Connection;
 use crate::commands;
 use crate::commands::hydrate::Destination;
-use crate::commands::replay::{Resources, audit};
+use crate::commands::replay::Resources;
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
@@ -95,18 +95,26 @@ impl AwsCommand {
         let queue = || aws.queue_at(targets.queue_url.clone());
         match self {
             Self::Status(arguments) => {
-                commands::status::run(context, &queue(), &bucket, &aws.retry_and_parked_queues(), arguments).await
+                let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;
+                let others = aws.retry_and_parked_queues();
+                commands::status::run(context, &queue(), &bucket, &ledger, &others, arguments).await
             }
-            Self::List(arguments) => commands::list::run(context, &queue(), &bucket, arguments).await,
-            Self::Show(arguments) => commands::show::run(context, &queue(), &bucket, &aws.logs(), arguments).await,
+            Self::List(arguments) => {
+                let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;
+                commands::list::run(context, &queue(), &bucket, &ledger, arguments).await
+            }
+            Self::Show(arguments) => {
+                let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;
+                commands::show::run(context, &queue(), &bucket, &aws.logs(), &ledger, arguments).await
+            }
             Self::Replay(arguments) => {
                 let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
                 let resources = Resources { queue: &queue(), bucket: &bucket, function: &function };
                 commands::replay::run(context, resources, &ledger, &place, arguments).await
             }
             Self::Discard(arguments) => {
-                let audit_path = audit::path_for(arguments.audit_file(), &targets.queue_url)?;
-                commands::discard::run(context, &queue(), &bucket, audit_path, arguments).await
+                let (ledger, _) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
+                commands::discard::run(context, &queue(), &bucket, &ledger, arguments).await
             }
             Self::Isolate(arguments) => {
                 let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;

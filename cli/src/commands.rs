@@ -4,6 +4,7 @@ pub mod completions;
 pub mod discard;
 pub mod doctor;
 pub mod export;
+pub mod histories;
 pub mod hydrate;
 pub mod isolate;
 pub mod list;

@@ -1,12 +1,13 @@
 //! The ledger: what was run, by whom, and what is in doubt, in a place that every machine sees.
 //!
 //! A replay invokes functions again and deletes messages, on any of several machines, and may be cut off at any call.
-//! The ledger holds two kinds of small JSON records, changed only by conditional writes:
+//! The ledger holds three kinds of small JSON records, changed only by conditional writes:
 //!
 //! - `lock.json`: who is replaying this queue ([`lock`] says why it is one lock for the queue);
 //! - `runs/<batch id>/<function>.json`: for a batch on a function, the records that have succeeded, the attempts with
 //!   their outcomes, and the open claim. A claim that has no outcome is in doubt for everybody. No time ends it: a
-//!   person says [`Settlement::Rerun`] or [`Settlement::Done`].
+//!   person says [`Settlement::Rerun`] or [`Settlement::Done`];
+//! - `discards/<message id>.json`: who took a message off the queue without running the rest of it ([`discard`]).
 //!
 //! The order of a run, and the call for each step:
 //!
@@ -52,10 +53,8 @@
 //! - Permissions: `s3:GetObject`, `s3:PutObject` and `s3:ListBucket`; without the last, S3 answers 403 for an object
 //!   that does not exist. The bucket's lifecycle must keep `ledger/` for longer than the queue keeps messages.
 
-// No command prints the history of a batch yet.
-#![allow(dead_code)]
-
 pub mod claim;
+pub mod discard;
 pub mod error;
 pub mod function;
 pub mod history;

@@ -6,6 +6,7 @@ test, so that each checks the other.
 
 import base64
 import hashlib
+import http.client
 import json
 import subprocess
 import time
@@ -211,6 +212,40 @@ class Queue:
         return tuple(int(answer["Attributes"][name]) for name in names)
 
 
+class QueueProxy:
+    """SQS between the tool and the emulator: `meet` is called with each action and its request before it goes on.
+
+    It may wait, or raise `Refuses`.
+    """
+
+    def __init__(self, url, meet):
+        self.upstream, self.meet = urllib.parse.urlsplit(url), meet
+        self._server = local_http.Server(_QueueProxyHandler)
+        self._server.proxy = self
+        self.url = f"http://{self._server.address}"
+
+    def close(self):
+        self._server.close()
+
+
+class _QueueProxyHandler(local_http.Handler):
+    def do_POST(self):
+        proxy, body = self.server.proxy, self.read_body()
+        action = self.headers.get("X-Amz-Target", "").split(".")[-1]
+        try:
+            proxy.meet(action, json.loads(body))
+        except Refuses as error:
+            text = json.dumps({"__type": f"com.amazonaws.sqs#{error.code}", "message": "no"})
+            return self.answer(error.status, text.encode(), {"Content-Type": "application/x-amz-json-1.0"})
+        connection = http.client.HTTPConnection(proxy.upstream.netloc, timeout=60)
+        connection.request("POST", self.path, body, {
+            name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        self.answer(answer.status, text, {"Content-Type": answer.headers["Content-Type"]})
+
+
 # The functions that it invokes.
 
 @dataclass
@@ -375,10 +410,10 @@ class Dlq:
         assert done.returncode == code, (done.returncode, done.stdout[-3000:], done.stderr)
         return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
-    def audit(self):
-        """The lines of the one audit file of discard."""
-        paths = list((self.folder / "state" / "dlq").glob("audit-*.jsonl"))
-        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    def discards(self):
+        """The records of the ledger about messages that were discarded."""
+        paths = sorted((self.folder / "state" / "dlq").glob("**/discards/*.json"))
+        return [json.loads(path.read_text()) for path in paths]
 
     def runs(self):
         """The records of the ledger about batches, in a folder of this machine."""

@@ -240,7 +240,8 @@ def test_an_interrupted_discard_leaves_what_it_has_not_printed(tool, queue):
     assert running.returncode == 130
     assert f"{deleted} messages deleted" in error
     assert queue.counts() == (600 - deleted, 0) and deleted < 600
-    assert len([step for step in tool.audit() if step["step"] == "deleted"]) == deleted
+    # Each is recorded before it is deleted, and the one at which it was stopped may be recorded already.
+    assert len(tool.discards()) in (deleted, deleted + 1)
 
 
 def test_a_closed_pipe_stops_a_discard(tool, queue):

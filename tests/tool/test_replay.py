@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -253,7 +254,60 @@ def test_killed_while_invoking_nothing_is_lost_or_run_twice(tool, queue, functio
     assert (len(function.invocations), queue.counts()) == (2, (0, 0))
 
 
-def test_killed_between_the_outcome_and_the_deletion_only_the_deletion_is_left(tool, queue, function):
+@pytest.fixture
+def queue_proxy(aws):
+    """Starts proxies in front of SQS, and ends them with the test."""
+    proxies = []
+
+    def start(meet):
+        proxies.append(dlq.QueueProxy(aws.environment()["AWS_ENDPOINT_URL"], meet))
+        return {"AWS_ENDPOINT_URL_SQS": proxies[-1].url}
+    yield start
+    for proxy in proxies:
+        proxy.close()
+
+
+def test_killed_between_the_outcome_and_the_deletion_only_the_deletion_is_left(
+        tool, queue, function, queue_proxy):
+    queue.send(dlq.kinesis())
+    deleting, over = threading.Event(), threading.Event()
+
+    def meet(action, _):
+        if action.startswith("DeleteMessage"):
+            deleting.set()
+            over.wait(60)
+            raise Refuses("InternalError", 500)
+    running = tool.start("replay", "--all", "--execute", **queue_proxy(meet))
+    assert deleting.wait(20), "the function has answered, and its message is about to be deleted"
+    running.kill()
+    running.wait()
+    over.set()
+    assert (len(function.invocations), queue.counts()) == (1, (0, 1))
+    run, = tool.runs()
+    assert [attempt["outcome"] for attempt in run["attempts"]] == ["succeeded"] and "claim" not in run
+    ended, = re.findall("--ended-run ([0-9a-f]{32})", tool("replay", "--all", "--execute", code=1).err)
+    # It waits until the dead run's message is visible again, deletes it, and invokes nothing.
+    line, = tool("replay", "--all", "--execute", "--in-doubt", "rerun", "--ended-run", ended).messages
+    assert (line["action"], len(function.invocations), queue.counts()) == ("deleted", 1, (0, 0))
+
+
+def test_a_message_that_cannot_be_kept_from_others_ends_the_run(tool, queue, function, queue_proxy):
+    queue.send(dlq.kinesis(), dlq.kinesis(at=10), dlq.kinesis(at=20))
+    extended = []
+
+    def meet(action, request):
+        entries = request.get("Entries", [])
+        if action == "ChangeMessageVisibilityBatch" and any(entry["VisibilityTimeout"] for entry in entries):
+            extended.append(time.monotonic())
+            raise Refuses("AccessDenied", 403)
+    # The tool extends what it holds every 20 seconds.
+    function.answer = lambda invocation: dlq.until(lambda: len(extended) >= 2, 40) or time.sleep(1)
+    result = tool("replay", "--all", "--execute", code=1, **queue_proxy(meet))
+    assert "could not be kept from others, so nothing more is started" in result.err
+    assert (len(function.invocations), queue.counts()) == (1, (2, 0))
+
+
+def test_a_replay_that_is_done_and_kept_is_only_deleted_by_the_next(tool, queue, function):
     batch, = queue.send(dlq.kinesis())
     tool("replay", "--all", "--execute", "--keep")
     line, = tool("replay", "--all", "--execute").messages

@@ -1,16 +1,17 @@
 //! `dlq discard`: delete messages that were dealt with in another way.
 
-use std::cell::{Cell, RefCell};
-use std::path::{Path, PathBuf};
+use std::cell::Cell;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use hydration::ports::Clock;
 use serde::Serialize;
 
-use crate::commands::replay::audit::{Audit, AuditEntry, AuditStep};
 use crate::context::Context;
 use crate::exit::{Exit, explain};
+use crate::ledger::Ledger;
+use crate::ledger::store::Store;
 use crate::message_file::MessageFolder;
 use crate::ports::{Bucket, Queue};
 use crate::print::message_json::{ForeignJson, MessageJson};
@@ -30,8 +31,8 @@ Examples:
   dlq discard 4f1c --execute
   dlq discard --all --until 3d --execute --backup discarded/
 
-Every copy of a message goes, and the audit file has a line for each. An object in the overflow bucket is left to the
-bucket's lifecycle. --backup keeps the records: each message is written to a file before it is deleted. Messages are
+Every copy of a message goes. Before that, the ledger says who discarded it and when: also where some of its records
+have succeeded and others are given up. An object in the overflow bucket is left to the bucket's lifecycle. --backup keeps the records: each message is written to a file before it is deleted. Messages are
 deleted one by one, so that Ctrl-C stops before the next. A message that is not hydrated is named by its message id.
 
 Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it.")]
@@ -50,31 +51,27 @@ pub struct Arguments {
     /// Write each message to a file in this folder before it is deleted
     #[arg(long, value_name = "DIR")]
     backup: Option<PathBuf>,
-    /// The audit file; by default one for the queue in $XDG_STATE_HOME/dlq
-    #[arg(long, value_name = "FILE")]
-    audit: Option<PathBuf>,
+    /// The place of the ledger, as in dlq replay
+    #[arg(long, value_name = "s3://…|DIR")]
+    pub ledger: Option<String>,
 }
 
-impl Arguments {
-    pub fn audit_file(&self) -> Option<&Path> {
-        self.audit.as_deref()
-    }
-}
-
-pub async fn run<Q: Queue, B: Bucket, C: Clock>(
+/// Deletes what was received, without the lock on the queue: a replay holds its messages, so that none of them is
+/// received here.
+pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     context: &Context<C>,
     queue: &Q,
     bucket: &B,
-    audit_path: PathBuf,
+    ledger: &Ledger<S, C>,
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &arguments.ids, context.now())?;
-    let audit = if arguments.execute { Some(RefCell::new(Audit::open(&audit_path)?)) } else { None };
     let backup = arguments.backup.as_deref().filter(|_| arguments.execute);
     let backup = backup.map(|path| MessageFolder::open(path, false)).transpose()?;
     QueueIdentity::read(queue, &context.interrupt).await?.print(&context.output)?;
     let keep = if backup.is_some() { KeepBodies::Of(&filter) } else { KeepBodies::None };
-    let discard = Discard { context, bucket, audit, backup, totals: Totals::default() };
+    let ledger = arguments.execute.then_some(ledger);
+    let discard = Discard { context, bucket, ledger, backup, totals: Totals::default() };
     let outcome = with_lease(queue, &context.interrupt, async |lease| {
         let mut contents = read_queue(lease, bucket, keep).await?;
         let chosen = contents.choose(&filter, lease).await?;
@@ -97,7 +94,6 @@ struct Item<'a> {
     /// The status, or the reason why it is foreign.
     status: &'a str,
     records: u64,
-    function: &'a str,
     message_ids: Vec<&'a str>,
     kind: ItemKind<'a>,
 }
@@ -113,7 +109,6 @@ impl<'a> Item<'a> {
             id: &message.id,
             status: message.status.as_str(),
             records: message.records,
-            function: message.function_arn.as_deref().unwrap_or_default(),
             message_ids: message.message_ids().collect(),
             kind: ItemKind::Hydrated(message),
         }
@@ -124,7 +119,6 @@ impl<'a> Item<'a> {
             id: &message.message_id,
             status: &message.reason,
             records: 0,
-            function: "",
             message_ids: vec![&message.message_id],
             kind: ItemKind::Foreign(message),
         }
@@ -138,28 +132,26 @@ struct Totals {
     records: Cell<u64>,
 }
 
-struct Discard<'a, B, C> {
+struct Discard<'a, B, S, C> {
     context: &'a Context<C>,
     bucket: &'a B,
     /// `None` in a dry run.
-    audit: Option<RefCell<Audit>>,
+    ledger: Option<&'a Ledger<S, C>>,
     backup: Option<MessageFolder>,
     totals: Totals,
 }
 
-impl<B: Bucket, C: Clock> Discard<'_, B, C> {
-    /// Backs a message up, deletes its copies, and prints it, before the next is touched.
+impl<B: Bucket, S: Store, C: Clock> Discard<'_, B, S, C> {
+    /// Backs a message up, records it in the ledger, deletes its copies, and prints it, before the next is touched.
     async fn discard<Q: Queue>(&self, lease: &Lease<'_, Q>, item: &Item<'_>) -> Result<()> {
         lease.interrupt.check()?;
-        if let Some(audit) = &self.audit {
+        if let Some(ledger) = self.ledger {
             lease.check_extended()?;
             self.back_up(item).await?;
+            let recorded = ledger.discard(item.id, item.records, &item.message_ids);
+            self.context.interrupt.race(recorded).await?.with_context(|| format!("{} was not deleted", item.id))?;
             for message_id in &item.message_ids {
                 lease.delete(message_id).await.map_err(|fault| explain(&fault))?;
-                audit.borrow_mut().write(&AuditEntry {
-                    message_id: Some((*message_id).to_owned()),
-                    ..AuditEntry::new(self.context.now().rfc3339(), AuditStep::Deleted, item.id, item.function)
-                })?;
             }
         }
         self.totals.messages.set(self.totals.messages.get() + 1);
@@ -188,7 +180,7 @@ impl<B: Bucket, C: Clock> Discard<'_, B, C> {
             let id = output.paint(Paint::Cyan, printable(&id));
             return output.line(format!("{id}  {:<12} {records}", printable(item.status)));
         }
-        let action = if self.audit.is_some() { "deleted" } else { "wouldDelete" };
+        let action = if self.ledger.is_some() { "deleted" } else { "wouldDelete" };
         match item.kind {
             ItemKind::Hydrated(message) => output.json(&DiscardJson { action, message: &MessageJson::from(message) }),
             ItemKind::Foreign(message) => output.json(&DiscardJson { action, message: &ForeignJson::from(message) }),
@@ -200,7 +192,7 @@ impl<B: Bucket, C: Clock> Discard<'_, B, C> {
         let output = &self.context.output;
         let messages = count(self.totals.messages.get(), "message", "messages");
         let records = count(self.totals.records.get(), "record", "records");
-        let is_executed = self.audit.is_some();
+        let is_executed = self.ledger.is_some();
         let contents = match outcome {
             Ok(contents) => contents,
             Err(error) => {

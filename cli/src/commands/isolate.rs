@@ -93,8 +93,10 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         return search.run().await.result;
     }
     let lock = take_lock(ledger, None).await?;
-    ledger.wait_until_visible(&lock).await;
-    let leased = search.run().await;
+    let leased = match context.interrupt.race(ledger.wait_until_visible(&lock)).await {
+        Ok(()) => search.run().await,
+        Err(interrupted) => Leased { result: Err(interrupted), hidden: 0 },
+    };
     let hidden = (leased.hidden > 0).then_some(VISIBILITY_TIMEOUT);
     let unlocked = ledger.unlock(&lock, hidden).await;
     let exit = leased.result?;

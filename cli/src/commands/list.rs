@@ -4,9 +4,13 @@ use anyhow::Result;
 use clap::Args;
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
+use serde::Serialize;
 
+use crate::commands::histories::{Histories, OpenedLedger};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::ledger::history::HistoryJson;
+use crate::ledger::store::Store;
 use crate::ports::{Bucket, Queue};
 use crate::print::message_json::{ForeignJson, MessageJson};
 use crate::print::table::Columns;
@@ -28,18 +32,33 @@ Examples:
   dlq list | jq -r 'select(.records > 100).id'
 
 Copies of one failure are one line, with their number. Messages that are not hydrated have a line each: dlq show and
-dlq discard take their message id. The messages are visible again when the command ends.
+dlq discard take their message id. The messages are visible again when the command ends. Batches that were replayed have
+a line in a second table, from the ledger: what was tried, by whom, and how it ended.
 
 Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it.")]
 pub struct Arguments {
     #[command(flatten)]
     filter: FilterArgs,
+    /// The place of the ledger, as in dlq replay
+    #[arg(long, value_name = "s3://…|DIR")]
+    pub ledger: Option<String>,
 }
 
-pub async fn run<Q: Queue, B: Bucket, C: Clock>(
+/// A message with what was replayed of it, as JSON.
+#[derive(Serialize)]
+struct ListedJson<'a> {
+    #[serde(flatten)]
+    message: MessageJson<'a>,
+    /// The replays of the batch, one for each function that it was tried on.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    history: &'a [HistoryJson],
+}
+
+pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     context: &Context<C>,
     queue: &Q,
     bucket: &B,
+    ledger: &OpenedLedger<S, C>,
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &[], context.now())?;
@@ -50,11 +69,16 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
     })
     .await?;
     let summary = contents.summary();
+    let histories = Histories::read(context, ledger, &chosen).await?;
     if context.output.json {
-        chosen.iter().try_for_each(|message| context.output.json(&MessageJson::from(message)))?;
+        chosen.iter().try_for_each(|message| {
+            let history = histories.of(message).map(|history| history.json.as_slice()).unwrap_or_default();
+            context.output.json(&ListedJson { message: MessageJson::from(message), history })
+        })?;
         contents.foreign.iter().try_for_each(|foreign| context.output.json(&ForeignJson::from(foreign)))?;
     } else {
         print_table(&context.output, &chosen, &contents.foreign, &summary, context.now())?;
+        print_histories(&context.output, &chosen, &histories)?;
     }
     summary.print(&context.output)?;
     contents.warnings().iter().for_each(|warning| context.output.note(warning));
@@ -88,6 +112,19 @@ fn print_table(
         count(chosen.iter().map(|message| message.records).sum(), "record", "records")
     );
     output.line(output.paint(Paint::Dim, line))
+}
+
+/// What was replayed of the listed batches.
+fn print_histories(output: &Output, chosen: &[HydratedMessage], histories: &Histories) -> Result<()> {
+    let mut table = Columns::new(output, &["ID", "REPLAYS"]);
+    let tried = chosen.iter().filter_map(|message| Some((message, histories.of(message)?)));
+    let lines = tried.flat_map(|(message, history)| history.lines.iter().map(move |line| (message, line)));
+    let mut is_empty = true;
+    for (message, line) in lines {
+        is_empty = false;
+        table.row([(printable(&short_id(&message.id)), Some(Paint::Cyan)), (printable(line), None)]);
+    }
+    if is_empty { Ok(()) } else { output.line("").and_then(|()| output.table(&table)) }
 }
 
 fn foreign_row(foreign: &ForeignMessage, now: Timestamp) -> Vec<(String, Option<Paint>)> {

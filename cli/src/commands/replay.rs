@@ -1,6 +1,5 @@
 //! `dlq replay`: run failed batches again, and delete those that have succeeded.
 
-pub mod audit;
 pub mod execute;
 pub mod options;
 mod plan;

@@ -10,8 +10,11 @@ use hydration::message::parsed::ParsedMessage;
 use hydration::ports::Clock;
 use serde::Serialize;
 
+use crate::commands::histories::{Histories, OpenedLedger};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::ledger::history::{BatchHistory, HistoryJson};
+use crate::ledger::store::Store;
 use crate::ports::{Bucket, Logs, Queue};
 use crate::print::message_json::MessageJson;
 use crate::print::progress::during;
@@ -32,7 +35,8 @@ Examples:
   dlq show 4f1c --raw | jq .Records[0]
 
 The parts of a batch are shown together. A message in the overflow bucket is fetched by itself. With an id of twelve
-digits or more, the queue is read only until the batch and its parts are found.")]
+digits or more, the queue is read only until the batch and its parts are found. The ledger says what was replayed of a
+batch, by whom, and how it ended.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some; message ids where a message is not hydrated
     #[arg(required = true, value_name = "ID", value_parser = parse_id)]
@@ -52,6 +56,9 @@ pub struct Arguments {
     /// The function's log group, where it is not the one Lambda names
     #[arg(long, value_name = "NAME", requires = "logs")]
     log_group: Option<String>,
+    /// The place of the ledger, as in dlq replay
+    #[arg(long, value_name = "s3://…|DIR")]
+    pub ledger: Option<String>,
 }
 
 /// A message with its records, as JSON.
@@ -59,6 +66,9 @@ pub struct Arguments {
 struct ShownJson<'a> {
     #[serde(flatten)]
     message: MessageJson<'a>,
+    /// The replays of the batch, one for each function that it was tried on.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    history: &'a [HistoryJson],
     #[serde(skip_serializing_if = "Option::is_none")]
     unrecognized: Option<&'a serde_json::value::RawValue>,
     shown: Vec<RecordJson>,
@@ -66,11 +76,12 @@ struct ShownJson<'a> {
     logs: Vec<String>,
 }
 
-pub async fn run<Q: Queue, B: Bucket, L: Logs, C: Clock>(
+pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     context: &Context<C>,
     queue: &Q,
     bucket: &B,
     logs: &L,
+    ledger: &OpenedLedger<S, C>,
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::by_ids(&arguments.ids);
@@ -80,6 +91,9 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, C: Clock>(
         Ok((contents, chosen))
     })
     .await?;
+    // The message's body alone says nothing of replays.
+    let histories =
+        if arguments.raw { Histories::default() } else { Histories::read(context, ledger, &chosen).await? };
     for (index, message) in chosen.iter().enumerate() {
         if index > 0 && !context.output.json {
             context.output.line("")?;
@@ -90,7 +104,8 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, C: Clock>(
             context.output.raw_json(&body)?;
         } else {
             let received = ParsedMessage::parse(&body).with_context(could_not)?;
-            show(context, logs, &arguments, message, &received).await?;
+            let found = Found { message, received: &received, history: histories.of(message) };
+            show(context, logs, &arguments, &found).await?;
         }
     }
     contents.foreign.iter().try_for_each(|message| foreign::show(context, &arguments, message))?;
@@ -98,13 +113,20 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, C: Clock>(
     Ok(Exit::Done)
 }
 
+/// A message with its body, and what was replayed of it.
+struct Found<'a> {
+    message: &'a HydratedMessage,
+    received: &'a ParsedMessage,
+    history: Option<&'a BatchHistory>,
+}
+
 async fn show<L: Logs, C: Clock>(
     context: &Context<C>,
     logs: &L,
     arguments: &Arguments,
-    message: &HydratedMessage,
-    received: &ParsedMessage,
+    found: &Found<'_>,
 ) -> Result<()> {
+    let Found { message, received, history } = *found;
     let (output, now) = (&context.output, context.now());
     let max_records = if arguments.all { usize::MAX } else { arguments.records };
     let log = if arguments.logs {
@@ -124,12 +146,14 @@ async fn show<L: Logs, C: Clock>(
         };
         return output.json(&ShownJson {
             message: MessageJson::from(message),
+            history: history.map(|history| history.json.as_slice()).unwrap_or_default(),
             unrecognized: received.unrecognized.as_deref(),
             shown: records::first_as_json(received, max_records),
             logs,
         });
     }
     facts::print(output, message, received, now)?;
+    facts::print_history(output, history)?;
     records::print_first(output, received, max_records, arguments.all)?;
     match log {
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! `dlq status`: incidents, the other queues of the stack, and the next steps.
 
 mod incident;
+mod replays;
 
 use std::cell::Cell;
 
@@ -11,10 +12,13 @@ use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 use serde::Serialize;
 
+use crate::commands::histories::{Histories, OpenedLedger};
 use crate::commands::status::incident::{Incident, incidents};
+use crate::commands::status::replays::Replays;
 use crate::context::Context;
 use crate::exit::{Exit, explain};
 use crate::interrupt::Interrupt;
+use crate::ledger::store::Store;
 use crate::ports::{Bucket, NamedQueue, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
 use crate::print::table::Columns;
@@ -38,10 +42,14 @@ Examples:
   dlq status --since 2h
   DLQ_STACK=hydrator dlq status -o json
 
-With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are counted too.")]
+With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are counted too. Batches that were replayed and are still on the queue are counted from the ledger, by how their last replay
+ended.")]
 pub struct Arguments {
     #[command(flatten)]
     filter: FilterArgs,
+    /// The place of the ledger, as in dlq replay
+    #[arg(long, value_name = "s3://…|DIR")]
+    pub ledger: Option<String>,
 }
 
 /// The depth and age of the retry queue or the parked queue.
@@ -63,14 +71,16 @@ struct Report {
     contents: QueueContents,
     messages: Vec<HydratedMessage>,
     summary: ReadSummary,
+    histories: Histories,
     incidents: Vec<Incident>,
     others: Vec<OtherQueue>,
 }
 
-pub async fn run<Q: Queue, B: Bucket, C: Clock>(
+pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     context: &Context<C>,
     queue: &Q,
     bucket: &B,
+    ledger: &OpenedLedger<S, C>,
     retry_and_parked: &[NamedQueue<Q>],
     arguments: Arguments,
 ) -> Result<Exit> {
@@ -86,7 +96,8 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
         others.push(count_other(other, &context.interrupt).await?);
     }
     let summary = contents.summary();
-    let report = Report { incidents: incidents(&messages), messages, summary, contents, others };
+    let histories = Histories::read(context, ledger, &messages).await?;
+    let report = Report { histories, incidents: incidents(&messages), messages, summary, contents, others };
     if context.output.json {
         print_json(&context.output, &report)?;
     } else {
@@ -167,12 +178,18 @@ impl<'a> From<&'a Incident> for IncidentJson<'a> {
 
 fn print_json(output: &Output, report: &Report) -> Result<()> {
     report.incidents.iter().try_for_each(|incident| output.json(&IncidentJson::from(incident)))?;
+    if let Some(replays) = Replays::of(&report.messages, &report.histories) {
+        output.json(&replays)?;
+    }
     report.others.iter().try_for_each(|other| output.json(other))
 }
 
 fn print_text<C: Clock>(context: &Context<C>, report: &Report) -> Result<()> {
     let (output, now) = (&context.output, context.now());
     print_incidents(output, report, now)?;
+    if let Some(replays) = Replays::of(&report.messages, &report.histories) {
+        replays.print(output)?;
+    }
     for other in report.others.iter().filter(|other| other.visible + other.in_flight > 0) {
         let meaning = match other.queue {
             "retry" => "failed hydrations, tried again every half hour",

@@ -3,6 +3,7 @@
 mod discard;
 mod doctor;
 mod export;
+mod history;
 mod hostile;
 mod isolate;
 mod list;

@@ -36,6 +36,8 @@ pub enum LedgerError {
     LockLost { by: Option<Who> },
     #[error("other runs keep taking and releasing the lock of the queue\n  → try again")]
     LockContended,
+    #[error("other runs keep changing the ledger's record {name}\n  → try again")]
+    DiscardContended { name: String },
     #[error("the records reported as succeeded are not among those of the claim on batch {batch}; please report this")]
     NotClaimed { batch: String },
 }

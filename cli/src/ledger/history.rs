@@ -1,5 +1,6 @@
 //! The history of a batch in words, for `show`, `list`, `status` and the plan.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hydration::ports::Clock;
@@ -12,29 +13,18 @@ use super::span::count;
 use super::store::Store;
 use crate::print::visible::Visible;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The state of a batch on a function. In JSON: `untried`, `inDoubt`, `succeeded`, `partlyDone` or `failed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum State {
-    /// Nothing was tried.
-    Untried,
     InDoubt,
-    /// Every record has succeeded.
-    Succeeded,
     PartlyDone,
     /// Tried, and no record has succeeded.
     Failed,
-}
-
-impl State {
-    /// The word in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Untried => "untried",
-            Self::InDoubt => "inDoubt",
-            Self::Succeeded => "succeeded",
-            Self::PartlyDone => "partlyDone",
-            Self::Failed => "failed",
-        }
-    }
+    /// Every record has succeeded.
+    Succeeded,
+    /// Nothing was tried.
+    Untried,
 }
 
 impl Run {
@@ -78,8 +68,7 @@ impl Run {
 #[serde(rename_all = "camelCase")]
 pub struct HistoryJson {
     pub function: String,
-    /// `untried`, `inDoubt`, `succeeded`, `partlyDone` or `failed`.
-    pub state: &'static str,
+    pub state: State,
     pub records: u64,
     pub done: u64,
     pub attempts: u32,
@@ -108,7 +97,7 @@ impl From<&Run> for HistoryJson {
         };
         Self {
             function: run.function.clone(),
-            state: run.state().as_str(),
+            state: run.state(),
             records: run.records,
             done: count(&run.done),
             attempts: run.attempts_made,
@@ -128,13 +117,18 @@ pub struct BatchHistory {
     pub json: Vec<HistoryJson>,
 }
 
-/// The history of a message by its id: for `show`, `list` and `status`.
-pub async fn history_of<S: Store, C: Clock>(ledger: &Ledger<S, C>, id: &str) -> Result<BatchHistory, LedgerError> {
-    let runs = ledger.history(id).await?;
-    Ok(BatchHistory {
-        lines: runs.iter().map(|(_, known)| known.run.sentence()).collect(),
-        json: runs.iter().map(|(_, known)| HistoryJson::from(&known.run)).collect(),
-    })
+/// Histories by message id: for `show`, `list` and `status`. A batch that was never tried has none.
+pub async fn histories_of<S: Store, C: Clock>(
+    ledger: &Ledger<S, C>,
+    ids: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, BatchHistory>, LedgerError> {
+    let mut histories: BTreeMap<String, BatchHistory> = BTreeMap::new();
+    for (key, known) in ledger.histories(ids).await? {
+        let history = histories.entry(key.batch).or_default();
+        history.lines.push(known.run.sentence());
+        history.json.push(HistoryJson::from(&known.run));
+    }
+    Ok(histories)
 }
 
 fn last(attempt: &Attempt) -> String {

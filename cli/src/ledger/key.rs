@@ -33,6 +33,16 @@ impl Key {
         format!("{}{}/", Self::runs(), piece(batch))
     }
 
+    /// The name of the record that says who discarded a message.
+    pub fn discard(id: &str) -> Self {
+        Self(format!("discards/{}.json", piece(id)))
+    }
+
+    /// The name up to its last `/`, that included.
+    pub fn prefix(&self) -> Option<&str> {
+        self.0.rfind('/').and_then(|slash| self.0.get(..=slash))
+    }
+
     /// A name that a store has listed. `None`: somebody else's file.
     pub fn listed(name: &str) -> Option<Self> {
         let is_ours = name.split('/').all(is_plain_or_hashed) && name.ends_with(".json");

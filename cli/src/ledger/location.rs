@@ -13,17 +13,6 @@ pub struct QueueName {
     pub name: String,
 }
 
-impl QueueName {
-    /// Reads `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`, or an emulator's URL, which ends in the same two parts.
-    pub fn from_url(url: &str, region: &str) -> Option<Self> {
-        let (_, path) = url.split_once("://")?.1.split_once('/')?;
-        let mut parts = path.trim_end_matches('/').rsplit('/');
-        let (name, account) = (parts.next()?, parts.next()?);
-        let is_there = !name.is_empty() && !account.is_empty();
-        is_there.then(|| Self { account: account.to_owned(), region: region.to_owned(), name: name.to_owned() })
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     S3 { bucket: String, prefix: String },
@@ -103,7 +92,7 @@ mod tests {
     use super::*;
 
     fn queue() -> QueueName {
-        QueueName::from_url("https://sqs.eu-west-1.amazonaws.com/123456789012/hydrated", "eu-west-1").unwrap()
+        QueueName { account: "123456789012".into(), region: "eu-west-1".into(), name: "hydrated".into() }
     }
 
     fn choose(given: Option<&str>, bucket: Option<&str>) -> Result<Location, LocationError> {
@@ -136,14 +125,6 @@ mod tests {
             assert_eq!(choose(Some(given), None), Err(LocationError::Invalid(given.to_owned())), "{given}");
         }
         assert_eq!(Location::choose(None, None, &queue(), |_| None), Err(LocationError::NoFolder));
-    }
-
-    #[test]
-    fn a_queue_of_an_emulator_has_a_name_too() {
-        let queue = QueueName::from_url("http://localhost:4566/000000000000/q.fifo", "us-east-1").unwrap();
-        assert_eq!((queue.account.as_str(), queue.name.as_str()), ("000000000000", "q.fifo"));
-        assert_eq!(QueueName::from_url("hydrated", "us-east-1"), None);
-        assert_eq!(QueueName::from_url("https://host/hydrated", "us-east-1"), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Reading runs: for a plan, for the history of a batch, and for everything that is in doubt.
+//! Reading runs: for a plan, and for the history of batches.
 //!
 //! A plan of thousands of batches lists the names once, a thousand a call, and then reads, eight at a time, only the
 //! records that exist. On a first replay there are none, and 5,000 batches cost one call for every thousand runs that
@@ -38,18 +38,28 @@ impl<S: Store, C: Clock> Ledger<S, C> {
         read.into_iter().collect()
     }
 
-    /// The runs of a batch, one for each function that it was tried on.
-    pub async fn history(&self, batch: &str) -> Result<Vec<(RunKey, Known)>, LedgerError> {
-        self.read_all(&Key::runs_of(batch)).await
+    /// The runs of some batches, one for each function that a batch was tried on.
+    pub async fn histories(&self, batches: &BTreeSet<&str>) -> Result<Vec<(RunKey, Known)>, LedgerError> {
+        let prefixes: BTreeSet<String> = batches.iter().map(|batch| Key::runs_of(batch)).collect();
+        let names = if prefixes.len() > MAX_UNLISTED {
+            let mut names = self.store.list(Key::runs()).await?;
+            names.retain(|name| name.prefix().is_some_and(|prefix| prefixes.contains(prefix)));
+            names
+        } else {
+            let lists = prefixes.iter().map(|prefix| self.store.list(prefix));
+            let listed: Vec<_> = stream::iter(lists).buffer_unordered(READS_AT_ONCE).collect().await;
+            listed.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
+        };
+        self.read_all(&names).await
     }
 
     /// Every run that the ledger has, of batches that are no longer on the queue too.
+    #[cfg(test)]
     pub async fn all(&self) -> Result<Vec<(RunKey, Known)>, LedgerError> {
-        self.read_all(Key::runs()).await
+        self.read_all(&self.store.list(Key::runs()).await?).await
     }
 
-    async fn read_all(&self, prefix: &str) -> Result<Vec<(RunKey, Known)>, LedgerError> {
-        let names = self.store.list(prefix).await?;
+    async fn read_all(&self, names: &[Key]) -> Result<Vec<(RunKey, Known)>, LedgerError> {
         let reads = names.iter().map(async |name| {
             let Some((run, version)) = self.read::<Run>(name).await? else { return Ok(None) };
             let mismatched = || LedgerError::Mismatched { name: self.store.name_of(name) };

@@ -20,6 +20,8 @@ pub fn instant_after(duration: Duration) -> Instant {
 #[derive(Debug, Clone, Default)]
 pub struct ManualClock {
     elapsed: Rc<Cell<Duration>>,
+    /// No sleep ever ends from now on.
+    pub is_hanging: Rc<Cell<bool>>,
 }
 
 impl ManualClock {
@@ -38,6 +40,9 @@ impl Clock for ManualClock {
     }
 
     async fn sleep(&self, duration: Duration) {
+        if self.is_hanging.get() {
+            std::future::pending::<()>().await;
+        }
         self.advance(duration);
         // Other tasks get their turn, as in a real sleep.
         tokio::task::yield_now().await;

@@ -11,14 +11,17 @@ use hydration::error::Fault;
 use crate::args::{AwsCommand, Cli, Command, OutputFormat};
 use crate::aws::stack::Stack;
 use crate::commands;
+use crate::commands::histories::OpenedLedger;
 use crate::commands::replay::Resources;
 use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::{Interrupt, InterruptSender, StopSignal};
 use crate::ledger::Ledger;
+use crate::ledger::key::Key;
 use crate::ledger::record::Who;
-use crate::ledger::store::memory::{Memory, MemoryStore, NoHook};
+use crate::ledger::store::StoreError;
+use crate::ledger::store::memory::{Hook, Memory, MemoryStore};
 use crate::ports::{LogEvent, LogSearch, Logs, NamedQueue, QueueAttributes};
 use crate::print::Output;
 use crate::queue::identity::QueueIdentity;
@@ -46,7 +49,9 @@ pub struct Tool {
     /// The records of the ledger.
     pub records: Memory,
     runs: Cell<u32>,
-    /// The folder of the audit file.
+    /// Calls that the ledger's store takes before its disk is full.
+    pub ledger_calls_left: Cell<Option<u32>>,
+    /// A folder for what commands write.
     pub state: tempfile::TempDir,
     interrupt: (InterruptSender, Interrupt),
 }
@@ -91,6 +96,7 @@ impl Tool {
             max_answer_bytes: None,
             records: Memory::default(),
             runs: Cell::new(0),
+            ledger_calls_left: Cell::new(None),
             state: tempfile::tempdir().unwrap(),
             interrupt: Interrupt::manual(),
         }
@@ -150,29 +156,44 @@ impl Tool {
     }
 
     /// The ledger, in the name of a new run.
-    pub fn ledger(&self, user: &str) -> Ledger<MemoryStore<'_, NoHook>, ManualClock> {
+    pub fn ledger(&self, user: &str) -> Ledger<MemoryStore<'_, FullDisk<'_>>, ManualClock> {
         let run = self.runs.get() + 1;
         self.runs.set(run);
-        let store = MemoryStore { memory: &self.records, hook: NoHook };
+        let store = MemoryStore { memory: &self.records, hook: FullDisk(&self.ledger_calls_left) };
         Ledger::new(store, self.clock.clone(), Who::new(user, "laptop", &format!("run-{run}")))
+    }
+
+    /// The ledger's record of a message that was discarded.
+    pub fn discarded(&self, id: &str) -> Option<serde_json::Value> {
+        let records = self.records.records.borrow();
+        records.get(&Key::discard(id)).map(|stored| serde_json::from_slice(&stored.bytes).unwrap())
+    }
+
+    /// The same for commands that look.
+    fn opened_ledger(&self) -> OpenedLedger<MemoryStore<'_, FullDisk<'_>>, ManualClock> {
+        Ok((self.ledger("ana"), place()))
     }
 
     async fn dispatch(&self, context: &Context<ManualClock>, command: Command) -> anyhow::Result<Exit> {
         let Command::OnAws(command) = command else { panic!("it needs no AWS: see tests/usage.rs") };
         let Self { queue, bucket, function, .. } = self;
-        let audit_path = self.state.path().join("audit.jsonl");
         match command {
             AwsCommand::Status(arguments) => {
-                commands::status::run(context, queue, bucket, &self.retry_and_parked, arguments).await
+                let others = &self.retry_and_parked;
+                commands::status::run(context, queue, bucket, &self.opened_ledger(), others, arguments).await
             }
-            AwsCommand::List(arguments) => commands::list::run(context, queue, bucket, arguments).await,
-            AwsCommand::Show(arguments) => commands::show::run(context, queue, bucket, &self.logs, arguments).await,
+            AwsCommand::List(arguments) => {
+                commands::list::run(context, queue, bucket, &self.opened_ledger(), arguments).await
+            }
+            AwsCommand::Show(arguments) => {
+                commands::show::run(context, queue, bucket, &self.logs, &self.opened_ledger(), arguments).await
+            }
             AwsCommand::Replay(arguments) => {
                 let resources = Resources { queue, bucket, function };
                 commands::replay::run(context, resources, &self.ledger("ana"), &place(), arguments).await
             }
             AwsCommand::Discard(arguments) => {
-                commands::discard::run(context, queue, bucket, audit_path, arguments).await
+                commands::discard::run(context, queue, bucket, &self.ledger("ana"), arguments).await
             }
             AwsCommand::Isolate(arguments) => {
                 let resources = Resources { queue, bucket, function };
@@ -191,6 +212,28 @@ impl Tool {
             }
             AwsCommand::Hydrate(_) => panic!("it reads a stream: see the end-to-end tests"),
         }
+    }
+}
+
+/// A hook that lets some calls pass, and then behaves as a full disk.
+pub struct FullDisk<'a>(&'a Cell<Option<u32>>);
+
+impl Hook for FullDisk<'_> {
+    async fn before(&self) -> Result<(), StoreError> {
+        match self.0.get() {
+            Some(0) => {
+                let source = std::io::ErrorKind::StorageFull.into();
+                Err(StoreError::File { path: "ledger".into(), source })
+            }
+            left => {
+                self.0.set(left.map(|left| left - 1));
+                Ok(())
+            }
+        }
+    }
+
+    async fn after(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

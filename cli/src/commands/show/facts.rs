@@ -5,6 +5,7 @@ use hydration::message::parsed::ParsedMessage;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 
+use crate::ledger::history::BatchHistory;
 use crate::print::{Output, Paint, bytes, count, pretty_json, printable, status_paint, time};
 use crate::queue::hydrated_message::HydratedMessage;
 
@@ -61,6 +62,13 @@ pub fn print(output: &Output, message: &HydratedMessage, received: &ParsedMessag
         }
     }
     Ok(())
+}
+
+/// Replays of the batch, a line for each function that it was tried on.
+pub fn print_history(output: &Output, history: Option<&BatchHistory>) -> Result<()> {
+    let lines = history.map(|history| history.lines.as_slice()).unwrap_or_default();
+    let name = output.paint(Paint::Dim, format!("{:<10}", "replays"));
+    lines.iter().try_for_each(|line| output.line(format!("  {name} {}", printable(line))))
 }
 
 fn facts(message: &HydratedMessage, received: &ParsedMessage, now: Timestamp) -> Vec<(&'static str, String)> {

@@ -2,6 +2,7 @@ use hydration::error::{Fault, FaultKind};
 use insta::assert_snapshot;
 
 use super::shop;
+use crate::ledger::lock::Locking;
 use crate::ports::InvokeOutcome;
 use crate::test_support::function::{failed, returned};
 use crate::test_support::messages::{TestBatch, batch};
@@ -85,4 +86,22 @@ async fn one_throttle_does_not_lose_the_search() {
     let run = tool.run("isolate ab --execute --rate 1000").await;
     assert!(run.code == 3 && run.answers.contains("Not finished: 40 of 40"), "{}", run.answers);
     assert!(run.notes.contains("lambda:InvokeFunction"), "{}", run.notes);
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_wait_for_the_messages_of_a_run_that_was_cut_off() {
+    let tool = Tool::default();
+    tool.queue.send(batch("ab").message());
+    let ben = tool.ledger("ben");
+    let minute = std::time::Duration::from_secs(60);
+    let Ok(Locking::Locked(lock)) = ben.lock(minute).await else { panic!("nobody else holds it") };
+    ben.unlock(&lock, Some(minute)).await.unwrap();
+    tool.clock.is_hanging.set(true);
+    let after = std::time::Duration::from_millis(50);
+    let (run, stopped) = tool.run_and_interrupt("isolate ab --execute", after).await;
+    assert!(run.code == 130 && stopped < std::time::Duration::from_secs(2), "{} after {stopped:?}", run.code);
+    assert!(tool.function.invocations().is_empty());
+    // The lock is free, and the time is still known.
+    let Ok(Locking::Locked(lock)) = ben.lock(minute).await else { panic!("the lock was released") };
+    assert!(lock.hidden_until().is_some());
 }

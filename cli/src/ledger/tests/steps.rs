@@ -267,9 +267,9 @@ async fn a_run_on_another_account_s_function_is_another_run() {
     let other = RunKey { function, ..key("ab") };
     let known = ana.known(&BTreeSet::from([other.clone(), key("ab")])).await.unwrap();
     assert_eq!((known[&other].run.state(), known[&key("ab")].run.state()), (State::Untried, State::Succeeded));
-    assert_eq!(ana.history("ab").await.unwrap().len(), 1);
+    assert_eq!(ana.histories(&["ab"].into()).await.unwrap().len(), 1);
     assert_eq!(ana.all().await.unwrap().len(), 1);
-    assert_eq!(ana.history("a").await.unwrap(), []);
+    assert_eq!(ana.histories(&["a"].into()).await.unwrap(), []);
 }
 
 fn store_bytes(memory: &Memory, key: Key, bytes: &[u8]) {
