@@ -1,7 +1,9 @@
 //! `dlq replay`: run failed batches again, and delete those that have succeeded.
 
+mod batch;
 pub mod execute;
 pub mod options;
+mod outcome;
 mod plan;
 mod report;
 mod selection;
@@ -19,9 +21,10 @@ use hydration::message::parsed::ParsedMessage;
 use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 
-use crate::commands::replay::execute::{ReplayExecutor, ReplayOutcome, RunState};
+use crate::commands::replay::execute::{ReplayExecutor, RunState};
 pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::options::{InDoubt, Rate};
+use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::plan::{Facts, OtherMessage, Plan, ReplayItem, plan, run_key};
 use crate::commands::replay::session::{LedgerPlace, take_lock};
 use crate::context::Context;

@@ -10,20 +10,19 @@ use hydration::error::FaultKind;
 use hydration::message::parsed::ParsedMessage;
 use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
-use hydration::record::event::EventRecord;
 use hydration::sequence_number::SequenceNumber;
-use serde_json::value::RawValue;
 
-use crate::batch_item_failures::succeeded_count;
+use crate::commands::replay::batch::{Batch, NumberedRecord, numbered_records};
 use crate::commands::replay::options::ReplayOptions;
+use crate::commands::replay::outcome::{ReplayOutcome, not_claimed, outcome_of, refused, unreadable};
 use crate::commands::replay::plan::{Action, RefusalReason, ReplayItem, ShardQueue, Target};
 use crate::exit::explain;
 use crate::ledger::Ledger;
-use crate::ledger::claim::{Claim, Claiming, Invocation, Known, Outcome, Refused};
+use crate::ledger::claim::{Claim, Claiming, Invocation, Known, Outcome};
 use crate::ledger::error::LedgerError;
 use crate::ledger::lock::{Lock, Settled};
 use crate::ledger::record::Shard;
-use crate::ledger::span::{Coverage, Span, coverage, spans};
+use crate::ledger::span::{Coverage, coverage, spans};
 use crate::ledger::store::Store;
 use crate::ports::{Bucket, Function, InvokeOutcome, Invoked, Queue};
 use crate::queue::hydrated_message::{HydratedMessage, MessageCopy};
@@ -34,66 +33,6 @@ use crate::rate_limiter::RateLimiter;
 /// Attempts of an invocation that Lambda throttles, the first included.
 pub const MAX_ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
-
-/// Outcome of one item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplayOutcome {
-    /// Every record has succeeded, and the message is deleted.
-    Replayed,
-    /// Every record has succeeded, and the message is kept as was asked.
-    Kept,
-    /// Every record succeeded in an earlier run, and the message is deleted.
-    Deleted,
-    /// Every record succeeded in an earlier run, and the message is kept as was asked.
-    AlreadyDone,
-    /// The chosen records have succeeded, and others remain.
-    PartlyDone {
-        remaining: usize,
-    },
-    /// Every record has succeeded, but the message, or a copy of it with other records, is still there.
-    NotDeleted {
-        reason: String,
-    },
-    /// Some of the records remain.
-    Failed {
-        remaining: usize,
-        error_type: String,
-        message: String,
-    },
-    Refused {
-        reason: RefusalReason,
-        detail: String,
-    },
-    /// The invocation may or may not have run.
-    Unknown {
-        reason: String,
-    },
-    /// Not started: an earlier batch of the shard has not succeeded.
-    HeldBack {
-        behind: String,
-    },
-    /// Not started: the run had to stop.
-    Stopped,
-}
-
-impl ReplayOutcome {
-    /// Tells if nothing is left to do.
-    pub fn is_done(&self) -> bool {
-        matches!(self, Self::Replayed | Self::Kept | Self::Deleted | Self::AlreadyDone)
-    }
-
-    fn blocks_shard(&self) -> bool {
-        match self {
-            // A batch without records has nothing that a later one could overtake.
-            Self::Refused { reason, .. } => *reason != RefusalReason::NothingToRun,
-            _ => !self.is_done() && !matches!(self, Self::NotDeleted { .. }),
-        }
-    }
-
-    fn is_failure(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::Unknown { .. })
-    }
-}
 
 /// State of a run, in all its passes over the queue.
 #[derive(Debug, Default)]
@@ -133,46 +72,6 @@ pub struct ReplayExecutor<'a, Q, B, F, S, C> {
     pub concurrency: usize,
     pub rate_limiter: &'a RateLimiter,
     pub state: &'a RunState,
-}
-
-/// A record of a batch: its sequence number, and its text as Lambda delivered it.
-#[derive(Debug, Clone)]
-struct NumberedRecord<'a> {
-    number: SequenceNumber,
-    raw: &'a RawValue,
-}
-
-/// The records of a batch, and which of them are to be run.
-struct Batch<'a> {
-    records: Vec<NumberedRecord<'a>>,
-    numbers: Vec<SequenceNumber>,
-    is_to_run: Vec<bool>,
-}
-
-impl<'a> Batch<'a> {
-    fn to_run(&self) -> Vec<&NumberedRecord<'a>> {
-        self.records
-            .iter()
-            .zip(&self.is_to_run)
-            .filter(|(_, is_to_run)| **is_to_run)
-            .map(|(record, _)| record)
-            .collect()
-    }
-
-    /// Ranges of the first records among those to run.
-    fn spans_of_first(&self, number: usize) -> Vec<Span> {
-        let mut places = (0..self.records.len()).filter(|place| self.is_to_run.get(*place) == Some(&true)).take(number);
-        let chosen: BTreeSet<usize> = places.by_ref().collect();
-        // Records that share a sequence number are run together and fail together.
-        spans(&self.numbers, |place| chosen.contains(&place)).unwrap_or_default()
-    }
-
-    fn not_covered_by(&self, known: &Known) -> usize {
-        match coverage(&known.run.done, &self.numbers) {
-            Coverage::Known(covered) => covered.iter().filter(|covered| !**covered).count(),
-            Coverage::MoreThanWereRun => self.records.len(),
-        }
-    }
 }
 
 /// A step that may end an item before its last one.
@@ -411,70 +310,8 @@ pub fn throttled_delay<C: Clock>(attempt: u32, clock: &C) -> Duration {
     FIRST_DELAY.mul_f64(f64::from(1 << attempt) * (0.5 + clock.jitter() / 2.0))
 }
 
-/// The outcome for the ledger, and the end of the item unless every record of the event has succeeded.
-fn outcome_of(
-    invoked: Invoked,
-    batch: &Batch<'_>,
-    records: &[&NumberedRecord<'_>],
-) -> (Outcome, Option<ReplayOutcome>) {
-    let Invoked { outcome, request_id } = invoked;
-    let failed = |remaining, error_type: &str, message| {
-        Some(ReplayOutcome::Failed { remaining, error_type: error_type.to_owned(), message })
-    };
-    match outcome {
-        InvokeOutcome::Returned(answer) => {
-            let numbers: Vec<SequenceNumber> = records.iter().map(|record| record.number.clone()).collect();
-            let succeeded = succeeded_count(&answer, &numbers).min(records.len());
-            let Some(first_left) = numbers.get(succeeded) else { return (Outcome::Succeeded { request_id }, None) };
-            let error_type = "batchItemFailures".to_owned();
-            let message = format!("the function named {first_left} as failed");
-            let ended = failed(records.len() - succeeded, &error_type, message);
-            let outcome = match batch.spans_of_first(succeeded) {
-                spans if spans.is_empty() => Outcome::Failed { error_type, request_id },
-                succeeded => Outcome::Partly { succeeded, error_type, request_id },
-            };
-            (outcome, ended)
-        }
-        InvokeOutcome::Failed { error_type, message } => {
-            let ended = failed(records.len(), &error_type, message);
-            (Outcome::Failed { error_type, request_id }, ended)
-        }
-        InvokeOutcome::NotRun(fault) => {
-            let error_type = format!("{:?}", fault.kind);
-            let ended = failed(records.len(), &error_type, format!("{:#}", explain(&fault)));
-            (Outcome::NotInvoked { error_type }, ended)
-        }
-        InvokeOutcome::Unknown(reason) => {
-            let error_type = "NoAnswer".to_owned();
-            (Outcome::Unknown { error_type, request_id }, Some(ReplayOutcome::Unknown { reason }))
-        }
-    }
-}
-
-fn not_claimed(refused: &Refused) -> ReplayOutcome {
-    let reason = match refused {
-        Refused::InDoubt(_) => RefusalReason::InDoubt,
-        Refused::NothingToRun | Refused::Changed(_) => RefusalReason::Changed,
-    };
-    ReplayOutcome::Refused { reason, detail: refused.to_string() }
-}
-
 fn shard_of(message: &HydratedMessage) -> Option<Shard> {
     Some(Shard::new(message.stream.as_deref()?, message.shard.as_deref()?))
-}
-
-fn refused(reason: RefusalReason) -> ReplayOutcome {
-    ReplayOutcome::Refused { reason, detail: reason.advice().to_owned() }
-}
-
-fn unreadable(detail: String) -> ReplayOutcome {
-    ReplayOutcome::Refused { reason: RefusalReason::Unreadable, detail }
-}
-
-fn numbered_records(received: &ParsedMessage) -> Option<Vec<NumberedRecord<'_>>> {
-    let source = received.head.batch.as_ref()?.stream.source();
-    let number = |raw: &RawValue| EventRecord::parse(source, raw).map(|event| event.sequence_number().clone());
-    received.records.iter().map(|raw| Some(NumberedRecord { number: number(raw)?, raw })).collect()
 }
 
 /// Tells if all records of the copy are among those of the message, which have been run.

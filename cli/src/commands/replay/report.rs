@@ -8,7 +8,7 @@ use hydration::verdict::Status;
 use serde::Serialize;
 
 use crate::commands::replay::Pace;
-use crate::commands::replay::execute::ReplayOutcome;
+use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::plan::{Action, Plan, RefusalReason, ReplayItem};
 use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
