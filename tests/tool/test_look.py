@@ -261,3 +261,24 @@ def test_a_reader_that_closes_the_pipe_stops_the_command(tool, queue):
     running.stdout.close()
     assert running.wait(timeout=10) == 141
     assert queue.counts() == (20, 0)
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_what_was_replayed_is_told_from_the_ledger(tool, queue, function, is_shared):
+    batch, = queue.send(dlq.kinesis())
+    where = ("--ledger", f"s3://{queue.bucket}/ledger") if is_shared else ()
+
+    def answer(invocation):
+        raise dlq.Fails()
+    function.answer = answer
+    tool("replay", "--all", "--execute", *where, code=3)
+    listed = tool("list", *where)
+    line, = listed.messages
+    history, = line["history"]
+    assert (history["state"], history["attempts"], history["errorType"]) == ("failed", 1, "ValueError")
+    assert listed.err.count("only replays from this machine are known") == (0 if is_shared else 1)
+    assert "error type ValueError" in tool("show", batch.id[:8], *where, "-o", "text").out
+    assert "Replays: 1 failed again" in tool("status", *where, "-o", "text").out
+    # A ledger that does not exist is a note, and the batch is shown all the same.
+    away = tool("list", "--ledger", "s3://no-such-bucket")
+    assert (len(away.messages), away.err.count("what was replayed before is not shown")) == (1, 1)
