@@ -1,5 +1,7 @@
 """Commands beside others that hold messages of the same queue."""
 
+import subprocess
+
 from tests.kit import dlq
 
 
@@ -14,3 +16,26 @@ def test_what_another_command_holds_is_never_left_out(tool, queue):
             seen = summary["shown"] + summary["inFlight"] + summary["notLookedAt"]
             assert seen >= 40, summary
             assert look.returncode == (0 if summary["shown"] == 40 else 3), summary
+
+
+def test_a_copy_that_is_another_batch_is_not_deleted(tool, queue, function):
+    """A second message with the id of the first, and with records and a function of its own."""
+    first = dlq.kinesis(at=0)
+    second = dlq.kinesis((b'{"n":7}', b'{"n":8}'), at=20, function="stock-mirror")
+    second.hydration.update(id=first.id, firstSequenceNumber=first.hydration["firstSequenceNumber"],
+                            lastSequenceNumber=first.hydration["lastSequenceNumber"])
+    queue.send(first)
+    queue.send(second)
+    tool("replay", "--all", "--execute", code=3)
+    assert [len(invocation.numbers) for invocation in function.invocations] == [2]
+    assert sum(queue.counts()) == 1
+
+
+def test_a_message_that_was_deleted_is_counted_though_the_disk_is_full(tool, queue):
+    queue.send(dlq.kinesis(at=0), dlq.kinesis(at=10))
+    limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh", tool.path]
+    done = subprocess.run([*map(str, limited), "discard", "--all", "--execute"], env=tool.environment,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    left = sum(queue.counts())
+    assert done.returncode == 1
+    assert left == 2 or f"{2 - left} message deleted" in done.stderr, (left, done.stderr)

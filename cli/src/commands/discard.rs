@@ -138,6 +138,13 @@ struct Totals {
     records: Cell<u64>,
 }
 
+impl Totals {
+    fn add(&self, item: &Item<'_>) {
+        self.messages.set(self.messages.get() + 1);
+        self.records.set(self.records.get() + item.records);
+    }
+}
+
 struct Discard<'a, B, C> {
     context: &'a Context<C>,
     bucket: &'a B,
@@ -154,16 +161,20 @@ impl<B: Bucket, C: Clock> Discard<'_, B, C> {
         if let Some(audit) = &self.audit {
             lease.check_extended()?;
             self.back_up(item).await?;
-            for message_id in &item.message_ids {
+            for (index, message_id) in item.message_ids.iter().enumerate() {
                 lease.delete(message_id).await.map_err(|fault| explain(&fault))?;
+                if index + 1 == item.message_ids.len() {
+                    // It is gone, even if the audit file cannot take the line.
+                    self.totals.add(item);
+                }
                 audit.borrow_mut().write(&AuditEntry {
                     message_id: Some((*message_id).to_owned()),
                     ..AuditEntry::new(self.context.now().rfc3339(), AuditStep::Deleted, item.id, item.function)
                 })?;
             }
+        } else {
+            self.totals.add(item);
         }
-        self.totals.messages.set(self.totals.messages.get() + 1);
-        self.totals.records.set(self.totals.records.get() + item.records);
         self.print(item)
     }
 
