@@ -1,6 +1,11 @@
 """Commands beside others that hold messages of the same queue."""
 
+import signal
 import subprocess
+import threading
+import time
+
+import pytest
 
 from tests.kit import dlq
 
@@ -39,3 +44,29 @@ def test_a_message_that_was_deleted_is_counted_though_the_disk_is_full(tool, que
     left = sum(queue.counts())
     assert done.returncode == 1
     assert left == 2 or f"{2 - left} message deleted" in done.stderr, (left, done.stderr)
+
+
+@pytest.mark.parametrize("words", [
+    ("replay", "--all", "--on", "orders"), ("replay", "--all", "--rate", "auto"), ("isolate", "{id}", "--on", "orders"),
+    ("replay", "--all", "--execute", "--rate", "auto"),
+])
+def test_a_lambda_that_does_not_answer_a_look_up_is_no_reason_to_wait(tool, queue, function, words):
+    message, = queue.send(dlq.kinesis())
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang(path, body):
+        asked.set()
+        answer.wait(20)
+        return 404, {}
+
+    function.other = hang
+    running = tool.start(*(word.format(id=message.id) for word in words))
+    assert asked.wait(10)
+    running.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    running.communicate(timeout=60)
+    took = time.monotonic() - started
+    answer.set()
+    assert running.returncode == 130
+    assert took < 2.5
+    assert queue.counts() == (1, 0)
