@@ -132,6 +132,13 @@ struct Totals {
     records: Cell<u64>,
 }
 
+impl Totals {
+    fn add(&self, item: &Item<'_>) {
+        self.messages.set(self.messages.get() + 1);
+        self.records.set(self.records.get() + item.records);
+    }
+}
+
 struct Discard<'a, B, S, C> {
     context: &'a Context<C>,
     bucket: &'a B,
@@ -154,8 +161,7 @@ impl<B: Bucket, S: Store, C: Clock> Discard<'_, B, S, C> {
                 lease.delete(message_id).await.map_err(|fault| explain(&fault))?;
             }
         }
-        self.totals.messages.set(self.totals.messages.get() + 1);
-        self.totals.records.set(self.totals.records.get() + item.records);
+        self.totals.add(item);
         self.print(item)
     }
 

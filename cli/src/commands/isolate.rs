@@ -82,7 +82,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let on = match &arguments.on {
-        Some(name) => Some(resolve(resources.function, name).await?.as_str().to_owned()),
+        Some(name) => Some(context.interrupt.race(resolve(resources.function, name)).await??.as_str().to_owned()),
         None => None,
     };
     if !context.output.json {
@@ -92,7 +92,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
     if !search.arguments.execute {
         return search.run().await.result;
     }
-    let lock = take_lock(ledger, None).await?;
+    let lock = take_lock(ledger, &context.interrupt, None).await?;
     let leased = match context.interrupt.race(ledger.wait_until_visible(&lock)).await {
         Ok(()) => search.run().await,
         Err(interrupted) => Leased { result: Err(interrupted), hidden: 0 },

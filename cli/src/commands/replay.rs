@@ -72,7 +72,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         return Err(UsageError(text.to_owned()).into());
     }
     let on = match &options.on {
-        Some(name) => Some(resolve(resources.function, name).await?),
+        Some(name) => Some(context.interrupt.race(resolve(resources.function, name)).await??),
         None => None,
     };
     let filter = arguments.filter(context.now())?;
@@ -146,7 +146,7 @@ struct PassPlan {
 impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S, C> {
     async fn dry_run(&self) -> Result<Exit> {
         let (interrupt, output) = (&self.context.interrupt, &self.context.output);
-        let lock = self.ledger.held_lock().await?;
+        let lock = interrupt.race(self.ledger.held_lock()).await??;
         let pass = with_lease(self.resources.queue, interrupt, async |lease| self.plan_pass(lease).await).await?;
         let pace = self.pace(&pass.plan).await?;
         let report = report::Report { context: self.context, place: self.place, pace };
@@ -161,7 +161,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
     async fn execute(&self) -> Result<Exit> {
         let options = &self.arguments.options;
         let settles = (options.in_doubt != InDoubt::Keep).then_some(options.ended_run.as_deref()).flatten();
-        let lock = take_lock(self.ledger, settles).await?;
+        let lock = take_lock(self.ledger, &self.context.interrupt, settles).await?;
         let is_all_visible = Cell::new(true);
         let worked = tokio::select! {
             worked = self.run_passes(&lock, &is_all_visible) => worked,
@@ -338,7 +338,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let options = &self.arguments.options;
         let pace = match options.rate {
             Rate::PerSecond(rate) => Pace::new(rate, usize::from(options.concurrency)),
-            Rate::Auto => self.auto_pace(plan).await?,
+            Rate::Auto => self.context.interrupt.race(self.auto_pace(plan)).await??,
         };
         Ok(self.pace.get_or_init(|| pace))
     }

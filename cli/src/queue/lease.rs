@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::exit::{Interrupted, explain};
 use crate::interrupt::Interrupt;
-use crate::ports::{Queue, Receipt};
+use crate::ports::{Queue, QueueAttributes, Receipt};
 
 /// The longest time that a message stays hidden after the process was killed.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,10 +78,9 @@ impl<'a, Q: Queue> Lease<'a, Q> {
         Ok(())
     }
 
-    /// The number of messages that are visible on the queue now.
-    pub async fn visible_now(&self) -> Result<u64> {
-        let attributes = self.interrupt.race(self.queue.attributes()).await?;
-        Ok(attributes.map_err(|fault| explain(&fault))?.visible)
+    /// The queue's attributes as they are now.
+    pub async fn attributes_now(&self) -> Result<QueueAttributes> {
+        self.interrupt.race(self.queue.attributes()).await?.map_err(|fault| explain(&fault))
     }
 
     /// An error once the visibility of a leased message could not be extended: somebody else may hold it now, so that

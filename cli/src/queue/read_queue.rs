@@ -11,7 +11,7 @@ use crate::exit::{NotSeen, explain};
 use crate::ports::{Bucket, GetObjectError, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
 use crate::queue::filter::{Filter, is_named};
-use crate::queue::hydrated_message::{HydratedMessage, SortedMessages, StoredBody, unite_copies};
+use crate::queue::hydrated_message::{HydratedMessage, MessageCopy, SortedMessages, StoredBody, unite_copies};
 use crate::queue::lease::Lease;
 use crate::queue::queue_message::{ForeignMessage, QueueMessage};
 use crate::queue::read_summary::ReadSummary;
@@ -192,7 +192,11 @@ impl QueueContents {
 
 /// The whole text of a message, from its fullest copy.
 pub async fn body_of<B: Bucket>(message: &HydratedMessage, bucket: &B) -> Result<String> {
-    let copy = message.copies.first().context("the message has no copy")?;
+    copy_text(message.copies.first().context("the message has no copy")?, bucket).await
+}
+
+/// The whole text of one copy.
+pub async fn copy_text<B: Bucket>(copy: &MessageCopy, bucket: &B) -> Result<String> {
     if let Some(pointer) = &copy.pointer {
         let bytes = bucket.get(pointer, None).await.map_err(|error| anyhow!(describe(&error, pointer)))?;
         return String::from_utf8(bytes).map_err(|_| anyhow!("the object is not UTF-8 text"));

@@ -36,6 +36,8 @@ pub struct ReceiveSummary {
     pub received: u64,
     /// The highest receive count of a message.
     pub max_receive_count: u32,
+    /// Messages that others held after the pass.
+    pub held_by_others: u64,
     /// Messages that SQS refused to give because too many are in flight.
     pub beyond_limit: u64,
     /// The pass ended early, because nothing more was needed.
@@ -60,10 +62,11 @@ impl ReceiveSummary {
         if self.is_cut_short { 0 } else { self.waiting_behind().max(self.beyond_limit).max(not_received) }
     }
 
-    /// Messages that others hold. Those that became visible during the pass were received.
+    /// Messages that others hold. Those that became visible during the pass were received, and those that were visible
+    /// before it may have gone to a command that reads the queue at the same time.
     pub fn in_flight(&self) -> u64 {
         let came_back = self.received.saturating_sub(self.attributes.visible);
-        self.attributes.in_flight.saturating_sub(came_back)
+        self.attributes.in_flight.saturating_sub(came_back).max(self.held_by_others)
     }
 
     /// The cost of the pass on a queue with a redrive policy, for standard error.
@@ -98,20 +101,30 @@ pub async fn receive_all<Q: Queue>(
     progress: &Progress,
     take: impl Fn(ReceivedMessage) -> Result<Next>,
 ) -> Result<ReceiveSummary> {
-    let attributes = lease.interrupt.race(lease.queue.attributes()).await?.map_err(|fault| explain(&fault))?;
+    let attributes = lease.attributes_now().await?;
     progress.expect(attributes.visible);
     let max_receivers = if attributes.is_fifo { MAX_CONCURRENT_FIFO_RECEIVES } else { MAX_CONCURRENT_RECEIVES };
     let pass = Pass { lease, progress, take, counters: Counters::default() };
-    let receivers = (0..max_receivers).map(|number| pass.run_receiver(number));
-    join_all(receivers).await.into_iter().collect::<Result<Vec<()>>>()?;
+    pass.run_receivers(max_receivers).await?;
+    let mut held_by_others = 0;
+    if pass.may_have_missed_some(&attributes) {
+        let mut after = lease.attributes_now().await?;
+        if after.visible > 0 {
+            // Another command has released them since, or the count is outdated: the second look decides.
+            pass.run_receivers(max_receivers).await?;
+            after = lease.attributes_now().await?;
+        }
+        held_by_others = after.in_flight.saturating_sub(pass.counters.received.get());
+    }
     progress.finish();
     lease.interrupt.check()?;
     let Counters { received, max_receive_count, is_cut_short, is_over_limit, .. } = pass.counters;
-    let beyond_limit = if is_over_limit.get() { lease.visible_now().await?.max(1) } else { 0 };
+    let beyond_limit = if is_over_limit.get() { lease.attributes_now().await?.visible.max(1) } else { 0 };
     Ok(ReceiveSummary {
         attributes,
         received: received.get(),
         max_receive_count: max_receive_count.get(),
+        held_by_others,
         beyond_limit,
         is_cut_short: is_cut_short.get(),
     })
@@ -138,6 +151,19 @@ struct Pass<'a, 'q, Q, T> {
 }
 
 impl<Q: Queue, T: Fn(ReceivedMessage) -> Result<Next>> Pass<'_, '_, Q, T> {
+    async fn run_receivers(&self, max_receivers: usize) -> Result<()> {
+        let receivers = (0..max_receivers).map(|number| self.run_receiver(number));
+        join_all(receivers).await.into_iter().collect()
+    }
+
+    /// Tells if fewer messages were received than were visible, and no other number says so. On a FIFO queue they wait
+    /// behind those received.
+    fn may_have_missed_some(&self, before: &QueueAttributes) -> bool {
+        let Counters { received, is_cut_short, is_over_limit, .. } = &self.counters;
+        let has_ended_early = is_cut_short.get() || is_over_limit.get() || self.lease.interrupt.is_requested();
+        !before.is_fifo && !has_ended_early && received.get() < before.visible
+    }
+
     async fn run_receiver(&self, number: usize) -> Result<()> {
         let outcome = self.receive_until_empty(number).await;
         if outcome.is_err() {

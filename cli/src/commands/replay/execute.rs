@@ -27,7 +27,7 @@ use crate::ledger::store::Store;
 use crate::ports::{Bucket, Function, InvokeOutcome, Invoked, Queue};
 use crate::queue::hydrated_message::{HydratedMessage, MessageCopy};
 use crate::queue::lease::Lease;
-use crate::queue::read_queue::body_of;
+use crate::queue::read_queue::{body_of, copy_text};
 use crate::rate_limiter::RateLimiter;
 
 /// Attempts of an invocation that Lambda throttles, the first included.
@@ -158,7 +158,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
             Step::End(outcome) => return Ok(outcome),
         };
         if batch.not_covered_by(&target.known) == 0 {
-            return self.finish(item, &target, ReplayOutcome::Deleted, ReplayOutcome::AlreadyDone).await;
+            return self.finish(item, &target, &received, ReplayOutcome::Deleted, ReplayOutcome::AlreadyDone).await;
         }
         if batch.to_run().is_empty() {
             return Ok(ReplayOutcome::PartlyDone { remaining: batch.not_covered_by(&target.known) });
@@ -168,7 +168,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
             Step::End(outcome) => return Ok(outcome),
         };
         match batch.not_covered_by(&known) {
-            0 => self.finish(item, &target, ReplayOutcome::Replayed, ReplayOutcome::Kept).await,
+            0 => self.finish(item, &target, &received, ReplayOutcome::Replayed, ReplayOutcome::Kept).await,
             remaining => Ok(ReplayOutcome::PartlyDone { remaining }),
         }
     }
@@ -277,17 +277,20 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
         &self,
         item: &ReplayItem,
         target: &Target,
+        received: &ParsedMessage,
         deleted: ReplayOutcome,
         kept: ReplayOutcome,
     ) -> Result<ReplayOutcome> {
-        if target.deletes { Ok(self.delete(item, deleted).await) } else { Ok(kept) }
+        if target.deletes { Ok(self.delete(item, received, deleted).await) } else { Ok(kept) }
     }
 
     /// Deletes every copy whose records have all run, and returns `done` when no copy is left.
-    async fn delete(&self, item: &ReplayItem, done: ReplayOutcome) -> ReplayOutcome {
+    async fn delete(&self, item: &ReplayItem, received: &ParsedMessage, done: ReplayOutcome) -> ReplayOutcome {
         let mut not_deleted = None;
-        for copy in &item.message.copies {
-            if !is_within(copy, &item.message) {
+        for (index, copy) in item.message.copies.iter().enumerate() {
+            // The first copy is the one that was run.
+            let has_run = index == 0 || is_within(copy, &item.message) && self.holds_the_same(copy, received).await;
+            if !has_run {
                 not_deleted = Some("a copy of it holds other records; a second run deals with it".to_owned());
                 continue;
             }
@@ -298,6 +301,23 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
             }
         }
         not_deleted.map_or(done, |reason| ReplayOutcome::NotDeleted { reason })
+    }
+
+    /// Tells if the copy is of the same batch and its records are among those that were run. Its head says so too, but
+    /// a deletion must not depend on what a message says about itself.
+    async fn holds_the_same(&self, copy: &MessageCopy, received: &ParsedMessage) -> bool {
+        if copy.records == Some(0) {
+            return true;
+        }
+        let Ok(text) = copy_text(copy, self.bucket).await else { return false };
+        let Ok(other) = ParsedMessage::parse(&text) else { return false };
+        let batch = |message: &ParsedMessage| {
+            let batch = message.head.batch.as_ref()?;
+            Some((batch.function_arn.clone(), batch.stream.as_str().to_owned(), batch.shard_id.clone()))
+        };
+        let (Some(run), Some(held)) = (numbered_records(received), numbered_records(&other)) else { return false };
+        let run: BTreeSet<&SequenceNumber> = run.iter().map(|record| &record.number).collect();
+        batch(received) == batch(&other) && held.iter().all(|record| run.contains(&record.number))
     }
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use hydration::ports::Clock;
 
+use crate::interrupt::Interrupt;
 use crate::ledger::Ledger;
 use crate::ledger::lock::{Lock, Locking};
 use crate::ledger::store::Store;
@@ -19,7 +20,13 @@ pub struct LedgerPlace {
 }
 
 /// Takes the lock on the queue. The lock of a run that was cut off is released first, where the person names that run.
-pub async fn take_lock<S: Store, C: Clock>(ledger: &Ledger<S, C>, ended_run: Option<&str>) -> Result<Lock> {
+pub async fn take_lock<S: Store, C: Clock>(
+    ledger: &Ledger<S, C>,
+    interrupt: &Interrupt,
+    ended_run: Option<&str>,
+) -> Result<Lock> {
+    // A place that does not answer is met here, where the wait can be cut off. Cutting off a write could leave a lock.
+    interrupt.race(ledger.held_lock()).await??;
     let held = match ledger.lock(VISIBILITY_TIMEOUT).await? {
         Locking::Locked(lock) => return Ok(lock),
         Locking::Held(held) => held,
