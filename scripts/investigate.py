@@ -2,8 +2,8 @@
 
     python -m scripts.investigate
 
-The tool is the compiled one, the queue and the bucket are emulated, and Lambda is the stand-in of the tests. Run it when
-the output of a command has changed, and read the page afterwards.
+The tool is the compiled one, the queue and the bucket are emulated, and Lambda is the stand-in of the tests. Run it
+when the output of a command has changed, and read the page afterwards.
 """
 
 import base64
