@@ -82,6 +82,8 @@ def _conditions_hold(conditions, context):
                     holds = value in patterns
                 case "ArnEquals" | "ArnLike" | "StringLike":
                     holds = value is not None and any(_like(value, pattern) for pattern in patterns)
+                case "StringLikeIfExists":
+                    holds = value is None or any(_like(value, pattern) for pattern in patterns)
                 # A negated operator holds when the key is absent.
                 case "ArnNotLike" | "StringNotLike":
                     holds = value is None or not any(_like(value, pattern) for pattern in patterns)

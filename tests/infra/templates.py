@@ -20,7 +20,8 @@ ACCOUNT, REGION = "123456789012", "eu-west-1"
 STACK = "failed-batch-hydrator"
 NO_VALUE = object()
 PACKAGED = "s3://packages/hydrate.zip"
-TEMPLATES = ["template.yaml", "infra/kinesis-source.yaml", "infra/dynamodb-source.yaml", "infra/demo.yaml"]
+TEMPLATES = [
+    "template.yaml", "infra/kinesis-source.yaml", "infra/dynamodb-source.yaml", "infra/operator.yaml", "infra/demo.yaml"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -165,6 +166,8 @@ class Stack:
         if kind == "AWS::SQS::Queue":
             suffix = self._ref("AWS::URLSuffix")
             return f"https://sqs.{self.region}.{suffix}/{ACCOUNT}/{self.physical_name(name)}"
+        if kind == "AWS::IAM::ManagedPolicy":
+            return f"arn:{self.partition}:iam::{ACCOUNT}:policy/{self.physical_name(name)}"
         if kind == "AWS::Lambda::EventSourceMapping":
             return "11111111-2222-3333-4444-555555555555"
         return self.physical_name(name)
@@ -247,6 +250,12 @@ def core(**parameters):
 
 KINESIS_STREAM = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/orders"
 TABLE_STREAM = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders/stream/2026-11-21T08:00:00.000"
+
+
+def operators(hydrator, **parameters):
+    """The policies for people who use the tool."""
+    return Stack("infra/operator.yaml", "orders-operators", exports=hydrator.exports, **{
+        "HydratorStackName": hydrator.name, "FunctionNamePrefix": "orders", **parameters})
 
 
 def kinesis_source(hydrator, **parameters):

@@ -1,0 +1,122 @@
+"""Runs the commands that docs/INVESTIGATE.md shows, in their order, and puts what they print into the page.
+
+    python -m scripts.investigate
+
+The tool is the compiled one, the queue and the bucket are emulated, and Lambda is the stand-in of the tests. Run it
+when the output of a command has changed, and read the page afterwards.
+"""
+
+import base64
+import hashlib
+import itertools
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from sandbox import emulators, processes
+from sandbox import orders as orders_of_a_shop
+from scripts import build, install
+from tests.kit import dlq
+
+PAGE = install.ROOT / "docs" / "INVESTIGATE.md"
+BATCH, POISON = 100, 57
+STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/"
+# The beginning of the id of the batch that the page follows.
+ID = "4491"
+CAUSE = "could not convert string to float: '12,50 € (see note)'"
+
+
+def main():
+    processes.exit_on_sigterm()
+    function = dlq.Lambda()
+    with emulators.running() as aws, tempfile.TemporaryDirectory() as folder:
+        queue = dlq.Queue(aws, MessageRetentionPeriod="1209600")
+        request_id = incidents(queue)
+        function.log_events = log(request_id)
+        tool = dlq.Dlq(build.binary("dlq"), {
+            **aws.environment(), **function.environment(), "DLQ_QUEUE": queue.url, "OVERFLOW_BUCKET": queue.bucket,
+        }, Path(folder))
+        is_corrected = False
+
+        def answer(invocation):
+            if not is_corrected and "12,50" in texts(invocation):
+                raise dlq.Fails("ValueError", CAUSE)
+
+        function.answer = answer
+        parts = re.split(r"(```console\n.*?```\n)", PAGE.read_text(), flags=re.DOTALL)
+        for index, part in enumerate(parts):
+            if "corrected function is deployed" in part:
+                is_corrected = True
+            if part.startswith("```console\n$ dlq"):
+                command = part.splitlines()[1][len("$ dlq "):]
+                text = run(tool, command, folder).replace(queue.bucket, "hydrator-overflow")
+                parts[index] = f"```console\n$ dlq {command}\n{text.replace(queue.name, 'hydrated-batches')}```\n"
+        PAGE.write_text("".join(parts))
+    function.close()
+
+
+def run(tool, command, folder):
+    done = subprocess.run([tool.path, "--output", "text", *shlex.split(command)], env=tool.environment, cwd=folder,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    print(f"{done.returncode} dlq {command}", file=sys.stderr)
+    if done.returncode not in (0, 3):
+        raise RuntimeError(done.stdout + done.stderr)
+    # Hints repeat the flag that only this script types.
+    return done.stdout.replace("dlq --output text ", "dlq ")
+
+
+def incidents(queue):
+    """Sends what failed, and returns the request id of the batch that the page follows."""
+    orders = [orders_of_a_shop.json_record(
+        (orders_of_a_shop.poison if number == POISON else orders_of_a_shop.order)(100 + number))
+        for number in range(BATCH)]
+    options = {"age": timedelta(minutes=6), "function": "order-projector"}
+    lines = id_lines(dlq.kinesis(orders, **options).record)
+    request_id = next(
+        request_id for request_id in (f"a1a1ba00-c8ed-4e6c-9aa4-{attempt:012x}" for attempt in itertools.count())
+        if hashlib.sha256(f"{request_id}\n{lines}".encode()).hexdigest().startswith(ID))
+    message = dlq.kinesis(orders, request_id=request_id, **options)
+    queue.send(
+        message,
+        dlq.kinesis(orders[:5], function="stock-auditor", stream=STREAM + "stock", age=timedelta(minutes=5)),
+        dlq.kinesis(orders[:48], function="catalogue-indexer", stream=STREAM + "catalogue", age=timedelta(minutes=4)),
+        dlq.nothing_left("Gone", data=orders[:20], function="refunder", stream=STREAM + "refunds",
+                         age=timedelta(minutes=3)))
+    return request_id
+
+
+def id_lines(record):
+    """The text whose digest is a batch's id, behind the request id."""
+    info = record["KinesisBatchInfo"]
+    values = (record["requestContext"]["functionArn"], info["streamArn"], info["shardId"],
+              info["startSequenceNumber"], info["endSequenceNumber"])
+    return "".join(f"{value}\n" for value in values)
+
+
+def texts(invocation):
+    records = json.loads(invocation.payload)["Records"]
+    return "\n".join(base64.b64decode(record["kinesis"]["data"]).decode() for record in records)
+
+
+def log(request_id):
+    lines = [
+        f"START RequestId: {request_id} Version: $LATEST",
+        f"[ERROR] {request_id} ValueError: {CAUSE}\nTraceback (most recent call last):\n"
+        '  File "/var/task/app.py", line 31, in handler\n    total += float(order["total"])',
+        f"END RequestId: {request_id}",
+    ]
+    at = datetime.now(timezone.utc) - timedelta(minutes=5)
+    return [{"timestamp": int(at.timestamp() * 1000) + index, "message": line, "logStreamName": "2026/11/21/1",
+             "eventId": str(index), "ingestionTime": 0} for index, line in enumerate(lines)]
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (build.BuildError, install.InstallError, RuntimeError, OSError) as error:
+        sys.exit(f"investigate: {error}")

@@ -1,0 +1,176 @@
+"""The policies for people who use the tool: what each command calls may be done, and nothing else."""
+
+import json
+import re
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from tests.infra.policies import decide, grants, listed, statements
+from tests.infra.templates import ACCOUNT, REGION, ROOT, core, operators
+
+CORE = core()
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99998888-7777-6666-5555-444433332222"
+HYDRATED = CORE.outputs["HydratedQueueArn"]
+BUCKET = "arn:aws:s3:::" + CORE.outputs["OverflowBucketName"]
+STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{CORE.name}/*"
+FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:orders*"
+
+# Every call of the tool to AWS, by the source file that makes it: the action that authorises it, and its resources.
+CALLS = {
+    "aws/stack.rs": {"DescribeStacks": ("cloudformation:DescribeStacks", [STACK])},
+    "aws/sqs.rs": {
+        "GetQueueUrl": ("sqs:GetQueueUrl", [HYDRATED]),
+        "GetQueueAttributes": (
+            "sqs:GetQueueAttributes", [HYDRATED, CORE.outputs["RetryQueueArn"], CORE.outputs["ParkedQueueArn"]]),
+        "ReceiveMessage": ("sqs:ReceiveMessage", [HYDRATED]),
+        "ChangeMessageVisibilityBatch": ("sqs:ChangeMessageVisibility", [HYDRATED]),
+        "DeleteMessage": ("sqs:DeleteMessage", [HYDRATED]),
+    },
+    "aws/s3.rs": {"GetObject": ("s3:GetObject", [BUCKET + "/hydrated/*"])},
+    "ledger/store/s3.rs": {
+        "GetObject": ("s3:GetObject", [BUCKET + "/ledger/*"]),
+        "ListObjectsV2": ("s3:ListBucket", [BUCKET]),
+        "PutObject": ("s3:PutObject", [BUCKET + "/ledger/*"]),
+    },
+    "aws/lambda.rs": {
+        "GetFunctionConfiguration": ("lambda:GetFunctionConfiguration", [FUNCTION]),
+        "GetFunctionConcurrency": ("lambda:GetFunctionConcurrency", [FUNCTION]),
+        "GetAccountSettings": ("lambda:GetAccountSettings", ["*"]),
+        "Invoke": ("lambda:InvokeFunction", [FUNCTION]),
+    },
+    "aws/logs.rs": {
+        "GetFunctionConfiguration": ("lambda:GetFunctionConfiguration", [FUNCTION]),
+        "FilterLogEvents": (
+            "logs:FilterLogEvents", [f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/orders*"]),
+    },
+    "aws/deployment.rs": {
+        "GetFunctionConfiguration": ("lambda:GetFunctionConfiguration", [FUNCTION]),
+        "ListEventSourceMappings": ("lambda:ListEventSourceMappings", ["*"]),
+        "DescribeStreamSummary": ("kinesis:DescribeStreamSummary", [f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/*"]),
+        "GetBucketLifecycleConfiguration": ("s3:GetLifecycleConfiguration", [BUCKET]),
+        "SimulatePrincipalPolicy": ("iam:SimulatePrincipalPolicy", [f"arn:aws:iam::{ACCOUNT}:role/*"]),
+    },
+}
+FIND = {"aws/stack.rs": ["DescribeStacks"], "aws/sqs.rs": ["GetQueueUrl"]}
+COUNT = {**FIND, "aws/sqs.rs": ["GetQueueUrl", "GetQueueAttributes"]}
+# SQS has no peek: to look is to receive, and to make visible again.
+LOOK = {
+    **FIND, "aws/s3.rs": ["GetObject"],
+    "aws/sqs.rs": ["GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibilityBatch"],
+}
+PLAN = {
+    **LOOK, "ledger/store/s3.rs": ["GetObject", "ListObjectsV2"],
+    "aws/lambda.rs": ["GetFunctionConfiguration", "GetFunctionConcurrency", "GetAccountSettings"],
+}
+DELETE = {"aws/sqs.rs": [*LOOK["aws/sqs.rs"], "DeleteMessage"]}
+EXECUTE = {
+    **PLAN, **DELETE, "ledger/store/s3.rs": [*PLAN["ledger/store/s3.rs"], "PutObject"],
+    "aws/lambda.rs": [*PLAN["aws/lambda.rs"], "Invoke"],
+}
+# The calls of each command, for those who look and for those who replay.
+READING = {
+    "status": LOOK, "list": LOOK, "show": {**LOOK, "aws/logs.rs": ["GetFunctionConfiguration", "FilterLogEvents"]},
+    "export": LOOK, "doctor": {**COUNT, "aws/deployment.rs": list(CALLS["aws/deployment.rs"])},
+    "replay": PLAN, "isolate": PLAN, "discard": LOOK,
+}
+REPLAYING = {"replay --execute": EXECUTE, "isolate --execute": EXECUTE, "discard --execute": {**LOOK, **DELETE}}
+# Commands that neither policy is for: one reads a stream and sends, one calls nothing.
+OTHERS = {"hydrate", "completions"}
+
+
+def pairs(commands):
+    return {
+        (action, resource)
+        for calls in commands.values() for file, operations in calls.items()
+        for action, resources in (CALLS[file][operation] for operation in operations) for resource in resources
+    }
+
+
+def policies(**parameters):
+    stack = operators(CORE, **parameters)
+    return [stack.properties(name)["PolicyDocument"] for name in ("ReadPolicy", "ReplayPolicy")]
+
+
+READ, REPLAY = policies()
+
+
+def test_the_table_of_calls_is_what_the_tool_calls():
+    source, session = ROOT / "cli" / "src", botocore.session.Session()
+    names = {"cloudwatchlogs": "logs"}
+    called = {}
+    for file in sorted(source.rglob("*.rs")):
+        if "tests" in file.stem or "test_support" in file.parts:
+            continue
+        text = re.sub(r"//.*", "", file.read_text())
+        for crate in set(re.findall(r"aws_sdk_([a-z0-9]+)", text)):
+            operations = session.get_service_model(names.get(crate, crate)).operation_names
+            by_method = {xform_name(name): name for name in operations}
+            found = {by_method[method] for method in re.findall(r"\.([a-z_0-9]+)\(\)", text) if method in by_method}
+            called.setdefault(file.relative_to(source).as_posix(), set()).update(found)
+    assert {file: found for file, found in called.items() if found} == {
+        file: set(operations) for file, operations in CALLS.items()}
+
+
+def test_every_command_is_in_the_table():
+    text = (ROOT / "cli/src/args.rs").read_text()
+    commands = {name.lower() for name in re.findall(r"^    (\w+)\(commands::", text, re.MULTILINE)}
+    assert commands == set(READING) | OTHERS
+
+
+def test_every_call_belongs_to_a_command():
+    used = {(file, operation) for calls in [*READING.values(), *REPLAYING.values()]
+            for file, operations in calls.items() for operation in operations}
+    assert used == {(file, operation) for file, operations in CALLS.items() for operation in operations}
+
+
+def test_the_read_policy_is_what_looking_calls():
+    assert grants([READ]) == pairs(READING)
+
+
+def test_both_policies_are_what_replaying_calls_and_neither_repeats_the_other():
+    assert grants([REPLAY]) == pairs(REPLAYING) - pairs(READING)
+
+
+@pytest.mark.parametrize("action, resource", [
+    ("lambda:InvokeFunction", FUNCTION), ("sqs:DeleteMessage", HYDRATED), ("s3:PutObject", BUCKET + "/ledger/run"),
+    ("sqs:ReceiveMessage", CORE.outputs["RetryQueueArn"]), ("s3:GetObject", BUCKET + "/other")])
+def test_the_read_policy_changes_nothing_and_reads_nothing_else(action, resource):
+    assert decide([READ], action, resource) is None
+
+
+def test_another_function_may_be_neither_invoked_nor_looked_at():
+    other = FUNCTION.replace("orders*", "payments")
+    assert decide([READ, REPLAY], "lambda:InvokeFunction", other) is None
+    assert decide([READ, REPLAY], "lambda:GetFunctionConfiguration", other) is None
+    assert decide([REPLAY], "lambda:InvokeFunction", FUNCTION.replace("*", "-projector:live")) == "allow"
+
+
+def test_the_ledger_alone_may_be_listed():
+    assert decide([READ], "s3:ListBucket", BUCKET, s3_prefix="ledger/eu-west-1/hydrated/runs/") == "allow"
+    assert decide([READ], "s3:ListBucket", BUCKET, s3_prefix="hydrated/") is None
+    # A GetObject request has no prefix. S3 asks for s3:ListBucket before it says that an object does not exist.
+    assert decide([READ], "s3:ListBucket", BUCKET) == "allow"
+
+
+def test_the_key_is_used_through_the_queue_and_the_bucket_alone():
+    read, replay = policies(KmsKeyArn=KEY)
+    assert grants([read]) - grants([READ]) == {("kms:Decrypt", KEY)}
+    assert grants([replay]) - grants([REPLAY]) == {("kms:GenerateDataKey", KEY)}
+    for service in ("sqs", "s3"):
+        assert decide([read], "kms:Decrypt", KEY, kms_ViaService=f"{service}.{REGION}.amazonaws.com") == "allow"
+    assert decide([read, replay], "kms:Decrypt", KEY, kms_ViaService=f"ec2.{REGION}.amazonaws.com") is None
+    assert decide([replay], "kms:GenerateDataKey", KEY, kms_ViaService=f"s3.{REGION}.amazonaws.com") == "allow"
+
+
+def test_no_action_is_a_wildcard():
+    for document in (READ, REPLAY):
+        for statement in statements(document):
+            assert not any("*" in action for action in listed(statement["Action"]))
+
+
+def test_a_managed_policy_is_not_too_long():
+    """IAM takes 6,144 characters, white space not counted."""
+    for document in policies(KmsKeyArn=KEY):
+        assert len(re.sub(r"\s", "", json.dumps(document))) <= 6_144
