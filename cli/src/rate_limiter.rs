@@ -27,11 +27,11 @@ impl RateLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::clock::ManualClock;
+    use crate::test_support::clock::YieldingClock;
 
     #[tokio::test]
     async fn invocations_are_spread() {
-        let (limiter, clock) = (RateLimiter::per_second(100.0), ManualClock::default());
+        let (limiter, clock) = (RateLimiter::per_second(100.0), YieldingClock::default());
         let started = clock.instant();
         for _ in 0..5 {
             limiter.wait(&clock).await;

@@ -16,7 +16,7 @@ pub struct Slot {
     bytes: usize,
 }
 
-/// Why a text was not stored or not read back.
+/// The reason why a text was not stored or not read back.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     #[error(

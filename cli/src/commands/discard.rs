@@ -71,7 +71,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     QueueIdentity::read(queue, &context.interrupt).await?.print(&context.output)?;
     let keep = if backup.is_some() { KeepBodies::Of(&filter) } else { KeepBodies::None };
     let ledger = arguments.execute.then_some(ledger);
-    let discard = Discard { context, bucket, ledger, backup, totals: Totals::default() };
+    let discard = Discard { context, bucket, ledger, backup, totals: DiscardTotals::default() };
     let outcome = with_lease(queue, &context.interrupt, async |lease| {
         let mut contents = read_queue(lease, bucket, keep).await?;
         let chosen = contents.choose(&filter, lease).await?;
@@ -127,12 +127,12 @@ impl<'a> Item<'a> {
 
 /// Numbers of messages and of their records.
 #[derive(Debug, Default)]
-struct Totals {
+struct DiscardTotals {
     messages: Cell<u64>,
     records: Cell<u64>,
 }
 
-impl Totals {
+impl DiscardTotals {
     fn add(&self, item: &Item<'_>) {
         self.messages.set(self.messages.get() + 1);
         self.records.set(self.records.get() + item.records);
@@ -145,7 +145,7 @@ struct Discard<'a, B, S, C> {
     /// `None` in a dry run.
     ledger: Option<&'a Ledger<S, C>>,
     backup: Option<MessageFolder>,
-    totals: Totals,
+    totals: DiscardTotals,
 }
 
 impl<B: Bucket, S: Store, C: Clock> Discard<'_, B, S, C> {

@@ -140,11 +140,11 @@ pub async fn run<R: ShardReader, Q: Queue, O: Outbox, C: Clock + Clone>(
         Destination::Print => {
             let settings = Settings { max_message_bytes: usize::MAX, ..settings(None, false) };
             let hydrator = Hydrator::new(reader, Printer(&context.output), clock, settings);
-            Hydration { context, arguments, hydrator, totals: Totals::default() }.run(from_queue).await
+            HydrateRun { context, arguments, hydrator, totals: HydrateTotals::default() }.run(from_queue).await
         }
         Destination::Send { outbox, overflow_bucket, is_fifo } => {
             let hydrator = Hydrator::new(reader, outbox, clock, settings(overflow_bucket, is_fifo));
-            Hydration { context, arguments, hydrator, totals: Totals::default() }.run(from_queue).await
+            HydrateRun { context, arguments, hydrator, totals: HydrateTotals::default() }.run(from_queue).await
         }
     }
 }
@@ -164,26 +164,26 @@ fn settings(overflow_bucket: Option<String>, is_fifo: bool) -> Settings {
 
 /// Numbers of documents.
 #[derive(Debug, Default)]
-struct Totals {
+struct HydrateTotals {
     hydrated: Cell<u64>,
     failed: Cell<u64>,
 }
 
-impl Totals {
+impl HydrateTotals {
     fn add(&self, is_hydrated: bool) {
         let total = if is_hydrated { &self.hydrated } else { &self.failed };
         total.set(total.get() + 1);
     }
 }
 
-struct Hydration<'a, R, O, C> {
+struct HydrateRun<'a, R, O, C> {
     context: &'a Context<C>,
     arguments: Arguments,
     hydrator: Hydrator<R, O, C>,
-    totals: Totals,
+    totals: HydrateTotals,
 }
 
-impl<R: ShardReader, O: Outbox, C: Clock> Hydration<'_, R, O, C> {
+impl<R: ShardReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
     async fn run<Q: Queue>(self, from_queue: Option<&Q>) -> Result<Exit> {
         let mut unseen = ReadSummary::default();
         if let Some(path) = &self.arguments.file {

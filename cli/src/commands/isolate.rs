@@ -202,16 +202,16 @@ async fn isolate<F: Function, C: Clock>(
 }
 
 /// A record of the batch: its sequence number, and its text as Lambda delivered it.
-struct NumberedRecord<'a> {
+struct CandidateRecord<'a> {
     number: SequenceNumber,
     raw: &'a RawValue,
 }
 
-fn numbered_records(received: &ParsedMessage) -> Result<Vec<NumberedRecord<'_>>> {
+fn numbered_records(received: &ParsedMessage) -> Result<Vec<CandidateRecord<'_>>> {
     let source = received.head.batch.as_ref().map(|batch| batch.stream.source()).context("it names no stream")?;
     let numbered = received.records.iter().map(|raw| {
         let event = EventRecord::parse(source, raw).context("a record of it has no sequence number")?;
-        Ok(NumberedRecord { number: event.sequence_number().clone(), raw })
+        Ok(CandidateRecord { number: event.sequence_number().clone(), raw })
     });
     numbered.collect()
 }
@@ -228,7 +228,7 @@ struct Trials<'a, F, C> {
     clock: &'a C,
     name: &'a str,
     interrupt: &'a Interrupt,
-    records: Vec<NumberedRecord<'a>>,
+    records: Vec<CandidateRecord<'a>>,
     rate_limiter: RateLimiter,
     progress: Progress,
     max_invocations: u32,

@@ -114,7 +114,7 @@ fn print_table(
     output.line(output.paint(Paint::Dim, line))
 }
 
-/// What was replayed of the listed batches.
+/// The replays of the listed batches.
 fn print_histories(output: &Output, chosen: &[HydratedMessage], histories: &Histories) -> Result<()> {
     let mut table = Columns::new(output, &["ID", "REPLAYS"]);
     let tried = chosen.iter().filter_map(|message| Some((message, histories.of(message)?)));

@@ -23,7 +23,7 @@ use hydration::ports::Clock;
 
 use crate::commands::replay::execute::{ReplayExecutor, RunState};
 pub use crate::commands::replay::options::{Arguments, parse_rate};
-use crate::commands::replay::options::{InDoubt, Rate};
+use crate::commands::replay::options::{InDoubtChoice, Rate};
 use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::plan::{Facts, OtherMessage, Plan, ReplayItem, plan, run_key};
 use crate::commands::replay::session::{LedgerPlace, take_lock};
@@ -51,7 +51,7 @@ const SHARE_OF_CONCURRENCY: u32 = 2;
 const REQUESTS_PER_SECOND: f64 = 10.0;
 const MAX_AUTO_CONCURRENCY: u32 = 100;
 
-/// What a replay works with.
+/// The resources of a replay.
 #[derive(Debug)]
 pub struct Resources<'a, Q, B, F> {
     pub queue: &'a Q,
@@ -160,7 +160,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
 
     async fn execute(&self) -> Result<Exit> {
         let options = &self.arguments.options;
-        let settles = (options.in_doubt != InDoubt::Keep).then_some(options.ended_run.as_deref()).flatten();
+        let settles = (options.in_doubt != InDoubtChoice::Keep).then_some(options.ended_run.as_deref()).flatten();
         let lock = take_lock(self.ledger, &self.context.interrupt, settles).await?;
         let is_all_visible = Cell::new(true);
         let worked = tokio::select! {

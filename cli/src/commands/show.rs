@@ -104,7 +104,7 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
             context.output.raw_json(&body)?;
         } else {
             let received = ParsedMessage::parse(&body).with_context(could_not)?;
-            let found = Found { message, received: &received, history: histories.of(message) };
+            let found = ShownMessage { message, received: &received, history: histories.of(message) };
             show(context, logs, &arguments, &found).await?;
         }
     }
@@ -114,7 +114,7 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
 }
 
 /// A message with its body, and what was replayed of it.
-struct Found<'a> {
+struct ShownMessage<'a> {
     message: &'a HydratedMessage,
     received: &'a ParsedMessage,
     history: Option<&'a BatchHistory>,
@@ -124,9 +124,9 @@ async fn show<L: Logs, C: Clock>(
     context: &Context<C>,
     logs: &L,
     arguments: &Arguments,
-    found: &Found<'_>,
+    found: &ShownMessage<'_>,
 ) -> Result<()> {
-    let Found { message, received, history } = *found;
+    let ShownMessage { message, received, history } = *found;
     let (output, now) = (&context.output, context.now());
     let max_records = if arguments.all { usize::MAX } else { arguments.records };
     let log = if arguments.logs {

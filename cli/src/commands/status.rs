@@ -67,7 +67,7 @@ struct OtherQueue {
 }
 
 /// Everything that the command prints.
-struct Report {
+struct StatusReport {
     contents: QueueContents,
     messages: Vec<HydratedMessage>,
     summary: ReadSummary,
@@ -97,7 +97,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     }
     let summary = contents.summary();
     let histories = Histories::read(context, ledger, &messages).await?;
-    let report = Report { histories, incidents: incidents(&messages), messages, summary, contents, others };
+    let report = StatusReport { histories, incidents: incidents(&messages), messages, summary, contents, others };
     if context.output.json {
         print_json(&context.output, &report)?;
     } else {
@@ -176,7 +176,7 @@ impl<'a> From<&'a Incident> for IncidentJson<'a> {
     }
 }
 
-fn print_json(output: &Output, report: &Report) -> Result<()> {
+fn print_json(output: &Output, report: &StatusReport) -> Result<()> {
     report.incidents.iter().try_for_each(|incident| output.json(&IncidentJson::from(incident)))?;
     if let Some(replays) = Replays::of(&report.messages, &report.histories) {
         output.json(&replays)?;
@@ -184,7 +184,7 @@ fn print_json(output: &Output, report: &Report) -> Result<()> {
     report.others.iter().try_for_each(|other| output.json(other))
 }
 
-fn print_text<C: Clock>(context: &Context<C>, report: &Report) -> Result<()> {
+fn print_text<C: Clock>(context: &Context<C>, report: &StatusReport) -> Result<()> {
     let (output, now) = (&context.output, context.now());
     print_incidents(output, report, now)?;
     if let Some(replays) = Replays::of(&report.messages, &report.histories) {
@@ -211,7 +211,7 @@ fn print_text<C: Clock>(context: &Context<C>, report: &Report) -> Result<()> {
     steps.iter().try_for_each(|step| output.line(format!("  {step}")))
 }
 
-fn print_incidents(output: &Output, report: &Report, now: Timestamp) -> Result<()> {
+fn print_incidents(output: &Output, report: &StatusReport, now: Timestamp) -> Result<()> {
     let incidents = &report.incidents;
     if report.summary.is_empty() {
         return output.line(output.paint(Paint::Green, "No failed batch is on the queue."));
@@ -258,7 +258,7 @@ fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
 }
 
 /// The next steps, the most urgent first.
-fn next_steps<C: Clock>(context: &Context<C>, report: &Report) -> Vec<String> {
+fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport) -> Vec<String> {
     let (output, now) = (&context.output, context.now());
     let command = |text: String| output.paint(Paint::Cyan, format!("dlq {text}{}", context.location_flags));
     let mut steps = Vec::new();

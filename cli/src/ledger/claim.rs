@@ -53,7 +53,7 @@ pub enum Claiming {
     Refused(Refused),
 }
 
-/// Why no claim was made. Nothing was invoked, and nothing that is behind the batch in its shard may be.
+/// The reason why no claim was made. Nothing was invoked, and nothing that is behind the batch in its shard may be.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("{0}")]

@@ -207,7 +207,7 @@ pub struct SettledLock {
     pub holder: Holder,
 }
 
-/// Why bytes are not read as a record.
+/// The reason why bytes are not read as a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotRead {
     /// The version of the format that they have.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The count tells a later reader whether its copy of the batch holds records in between that were never run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "SpanJson", into = "SpanJson")]
 pub struct Span {
     pub first: SequenceNumber,
     pub last: SequenceNumber,
@@ -17,16 +17,16 @@ pub struct Span {
 /// A span as it is written in JSON.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct SpanJson {
     first: String,
     last: String,
     records: u64,
 }
 
-impl TryFrom<Written> for Span {
+impl TryFrom<SpanJson> for Span {
     type Error = &'static str;
 
-    fn try_from(written: Written) -> Result<Self, Self::Error> {
+    fn try_from(written: SpanJson) -> Result<Self, Self::Error> {
         let number = |text: &str| SequenceNumber::parse(text).map_err(|_| "a sequence number is not one");
         let span = Self { first: number(&written.first)?, last: number(&written.last)?, records: written.records };
         if span.records == 0 || span.last < span.first {
@@ -36,7 +36,7 @@ impl TryFrom<Written> for Span {
     }
 }
 
-impl From<Span> for Written {
+impl From<Span> for SpanJson {
     fn from(span: Span) -> Self {
         Self { first: span.first.as_str().to_owned(), last: span.last.as_str().to_owned(), records: span.records }
     }

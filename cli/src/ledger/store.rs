@@ -37,7 +37,7 @@ pub enum Write {
     Gone,
 }
 
-/// Why a call failed. After a failed write nobody knows whether it was done.
+/// The reason why a call failed. After a failed write nobody knows whether it was done.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the ledger's file {}: {source}\n  → {}", path.display(), advice_for_file(source))]

@@ -18,19 +18,19 @@ pub fn instant_after(duration: Duration) -> Instant {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct ManualClock {
+pub struct YieldingClock {
     elapsed: Rc<Cell<Duration>>,
     /// No sleep ever ends from now on.
     pub is_hanging: Rc<Cell<bool>>,
 }
 
-impl ManualClock {
+impl YieldingClock {
     pub fn advance(&self, duration: Duration) {
         self.elapsed.set(self.elapsed.get() + duration);
     }
 }
 
-impl Clock for ManualClock {
+impl Clock for YieldingClock {
     fn now(&self) -> Timestamp {
         Timestamp::parse(START).unwrap().plus_millis(i64::try_from(self.elapsed.get().as_millis()).unwrap())
     }

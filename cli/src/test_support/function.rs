@@ -9,20 +9,20 @@ use crate::ports::{Function, InvokeOutcome, Invoked};
 
 /// One invocation that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invocation {
+pub struct InvokedEvent {
     pub function: String,
     pub event: String,
 }
 
 /// Decides the outcome of an invocation.
-type Decide = Box<dyn Fn(&Invocation) -> InvokeOutcome>;
+type Decide = Box<dyn Fn(&InvokedEvent) -> InvokeOutcome>;
 
 /// A function that succeeds, unless outcomes are scripted.
 #[derive(Default)]
 pub struct ScriptedFunction {
     outcomes: RefCell<VecDeque<InvokeOutcome>>,
     decide: RefCell<Option<Decide>>,
-    invocations: RefCell<Vec<Invocation>>,
+    invocations: RefCell<Vec<InvokedEvent>>,
 }
 
 impl ScriptedFunction {
@@ -33,11 +33,11 @@ impl ScriptedFunction {
     }
 
     /// Decides the outcome of every invocation that has none scripted.
-    pub fn always(&self, decide: impl Fn(&Invocation) -> InvokeOutcome + 'static) {
+    pub fn always(&self, decide: impl Fn(&InvokedEvent) -> InvokeOutcome + 'static) {
         *self.decide.borrow_mut() = Some(Box::new(decide));
     }
 
-    pub fn invocations(&self) -> Vec<Invocation> {
+    pub fn invocations(&self) -> Vec<InvokedEvent> {
         self.invocations.borrow().clone()
     }
 }
@@ -54,7 +54,7 @@ pub fn returned(payload: &str) -> InvokeOutcome {
 
 impl Function for ScriptedFunction {
     async fn invoke(&self, function: &str, event: String) -> Invoked {
-        let invocation = Invocation { function: function.to_owned(), event };
+        let invocation = InvokedEvent { function: function.to_owned(), event };
         self.invocations.borrow_mut().push(invocation.clone());
         let request_id = Some(format!("request-{}", self.invocations.borrow().len()));
         let scripted = self.outcomes.borrow_mut().pop_front();

@@ -9,7 +9,7 @@ use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
 
 use crate::ports::{Queue, QueueAttributes, Receipt, ReceivedMessage};
-use crate::test_support::clock::ManualClock;
+use crate::test_support::clock::YieldingClock;
 
 /// Messages that SQS returns at most for one receive.
 const MAX_RECEIVED: usize = 10;
@@ -37,7 +37,7 @@ pub struct Counts {
 
 #[derive(Debug, Default)]
 pub struct InMemoryQueue {
-    clock: ManualClock,
+    clock: YieldingClock,
     messages: RefCell<Vec<StoredMessage>>,
     next_id: Cell<u32>,
     largest_batch: Cell<usize>,
@@ -68,7 +68,7 @@ impl From<String> for NewMessage {
 }
 
 impl InMemoryQueue {
-    pub fn new(clock: ManualClock, attributes: QueueAttributes) -> Self {
+    pub fn new(clock: YieldingClock, attributes: QueueAttributes) -> Self {
         Self { clock, attributes, ..Self::default() }
     }
 

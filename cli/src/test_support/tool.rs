@@ -26,7 +26,7 @@ use crate::ports::{LogEvent, LogSearch, Logs, NamedQueue, QueueAttributes};
 use crate::print::Output;
 use crate::queue::identity::QueueIdentity;
 use crate::test_support::bucket::InMemoryBucket;
-use crate::test_support::clock::ManualClock;
+use crate::test_support::clock::YieldingClock;
 use crate::test_support::deployment::InMemoryDeployment;
 use crate::test_support::function::ScriptedFunction;
 use crate::test_support::queue::InMemoryQueue;
@@ -37,7 +37,7 @@ pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:123456789012:failed-batches";
 const WIDTH: u16 = 120;
 
 pub struct Tool {
-    pub clock: ManualClock,
+    pub clock: YieldingClock,
     pub queue: InMemoryQueue,
     pub bucket: InMemoryBucket,
     pub function: ScriptedFunction,
@@ -58,13 +58,13 @@ pub struct Tool {
 
 /// Output and exit code of a command.
 #[derive(Debug)]
-pub struct Run {
+pub struct ToolRun {
     pub code: u8,
     pub answers: String,
     pub notes: String,
 }
 
-impl Run {
+impl ToolRun {
     /// JSON lines of the answer.
     pub fn json(&self) -> Vec<serde_json::Value> {
         self.answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -84,7 +84,7 @@ impl Default for Tool {
 
 impl Tool {
     pub fn with_queue(attributes: QueueAttributes) -> Self {
-        let clock = ManualClock::default();
+        let clock = YieldingClock::default();
         Self {
             queue: InMemoryQueue::new(clock.clone(), attributes),
             clock,
@@ -110,7 +110,7 @@ impl Tool {
     }
 
     /// Runs a command, sends Ctrl-C after that time, and returns the time that the command needed to stop.
-    pub async fn run_and_interrupt(&self, line: &str, after: Duration) -> (Run, Duration) {
+    pub async fn run_and_interrupt(&self, line: &str, after: Duration) -> (ToolRun, Duration) {
         let interrupt = async {
             tokio::time::sleep(after).await;
             self.interrupt();
@@ -126,13 +126,13 @@ impl Tool {
     }
 
     /// Runs a command to its end. Output is text unless `-o json` is among the words.
-    pub async fn run(&self, line: &str) -> Run {
+    pub async fn run(&self, line: &str) -> ToolRun {
         let words: Vec<&str> = line.split_whitespace().collect();
         let cli = match Cli::try_parse_from(std::iter::once("dlq").chain(words.iter().copied())) {
             Ok(cli) => cli,
             Err(error) => {
                 let code = u8::try_from(error.exit_code()).unwrap();
-                return Run { code, answers: String::new(), notes: error.to_string() };
+                return ToolRun { code, answers: String::new(), notes: error.to_string() };
             }
         };
         let (answers, notes) =
@@ -152,11 +152,15 @@ impl Tool {
             context.output.progress(format!("{error:#}"));
         }
         let without_paths = |text: String| text.replace(self.state.path().to_str().unwrap(), "<state>");
-        Run { code: exit::number(&outcome), answers: without_paths(answers.text()), notes: without_paths(notes.text()) }
+        ToolRun {
+            code: exit::number(&outcome),
+            answers: without_paths(answers.text()),
+            notes: without_paths(notes.text()),
+        }
     }
 
     /// The ledger, in the name of a new run.
-    pub fn ledger(&self, user: &str) -> Ledger<MemoryStore<'_, FullDisk<'_>>, ManualClock> {
+    pub fn ledger(&self, user: &str) -> Ledger<MemoryStore<'_, FullDisk<'_>>, YieldingClock> {
         let run = self.runs.get() + 1;
         self.runs.set(run);
         let store = MemoryStore { memory: &self.records, hook: FullDisk(&self.ledger_calls_left) };
@@ -170,11 +174,11 @@ impl Tool {
     }
 
     /// The same for commands that look.
-    fn opened_ledger(&self) -> OpenedLedger<MemoryStore<'_, FullDisk<'_>>, ManualClock> {
+    fn opened_ledger(&self) -> OpenedLedger<MemoryStore<'_, FullDisk<'_>>, YieldingClock> {
         Ok((self.ledger("ana"), place()))
     }
 
-    async fn dispatch(&self, context: &Context<ManualClock>, command: Command) -> anyhow::Result<Exit> {
+    async fn dispatch(&self, context: &Context<YieldingClock>, command: Command) -> anyhow::Result<Exit> {
         let Command::OnAws(command) = command else { panic!("it needs no AWS: see tests/usage.rs") };
         let Self { queue, bucket, function, .. } = self;
         match command {

@@ -79,7 +79,7 @@ pub struct ReplayOptions {
     pub keep_going: bool,
     /// Treatment of a batch whose invocation may or may not have run
     #[arg(long, value_enum, default_value = "keep", value_name = "WHAT", help_heading = "How")]
-    pub in_doubt: InDoubt,
+    pub in_doubt: InDoubtChoice,
     /// A run that was cut off, by its id: its lock on the queue is released. Needs --in-doubt rerun or --in-doubt done
     #[arg(long, value_name = "RUN", help_heading = "How", requires = "in_doubt")]
     pub ended_run: Option<String>,
@@ -98,7 +98,7 @@ pub struct ReplayOptions {
 
 /// Treatment of a batch whose invocation may or may not have run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum InDoubt {
+pub enum InDoubtChoice {
     /// Leave it alone, and say so
     #[default]
     Keep,
@@ -108,7 +108,7 @@ pub enum InDoubt {
     Done,
 }
 
-impl InDoubt {
+impl InDoubtChoice {
     pub fn settlement(self) -> Option<Settlement> {
         match self {
             Self::Keep => None,

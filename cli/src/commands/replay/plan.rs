@@ -8,7 +8,7 @@ use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::sequence_number::SequenceNumber;
 use hydration::verdict::Status;
 
-use crate::commands::replay::options::{InDoubt, ReplayOptions};
+use crate::commands::replay::options::{InDoubtChoice, ReplayOptions};
 use crate::ledger::claim::Known;
 use crate::ledger::function::FunctionArn;
 use crate::ledger::key::RunKey;
@@ -79,7 +79,7 @@ impl RefusalReason {
     }
 }
 
-/// What will happen to a message.
+/// The action that a plan has for a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     Invoke,
@@ -253,8 +253,8 @@ impl Facts<'_> {
         let run = &target.known.run;
         let mut done = run.done.clone();
         match (&run.claim, self.options.in_doubt) {
-            (Some(_), InDoubt::Keep) => return Action::Refuse(RefusalReason::InDoubt),
-            (Some(claim), InDoubt::Done) => done.extend(claim.records.iter().cloned()),
+            (Some(_), InDoubtChoice::Keep) => return Action::Refuse(RefusalReason::InDoubt),
+            (Some(claim), InDoubtChoice::Done) => done.extend(claim.records.iter().cloned()),
             _ => {}
         }
         let ends = message.first.clone().zip(message.last.clone());

@@ -4,11 +4,11 @@ use hydration::sequence_number::SequenceNumber;
 
 /// Ranges of records, each end included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection(Vec<Range>);
+pub struct Selection(Vec<RecordRange>);
 
 /// A range; `None` is the batch's own end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Range {
+struct RecordRange {
     text: String,
     first: Option<SequenceNumber>,
     last: Option<SequenceNumber>,
@@ -26,7 +26,7 @@ pub fn parse_selection(text: &str) -> Result<Selection, String> {
             None => (end(text)?, end(text)?),
         };
         let is_empty = first.is_none() && last.is_none();
-        if is_empty { Err(wrong()) } else { Ok(Range { text: text.to_owned(), first, last }) }
+        if is_empty { Err(wrong()) } else { Ok(RecordRange { text: text.to_owned(), first, last }) }
     };
     text.split(',').map(|part| range(part.trim())).collect::<Result<_, _>>().map(Selection)
 }

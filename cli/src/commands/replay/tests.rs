@@ -27,7 +27,7 @@ use crate::ports::{
 };
 use crate::print::Output;
 use crate::queue::identity::QueueIdentity;
-use crate::test_support::clock::ManualClock;
+use crate::test_support::clock::YieldingClock;
 use crate::test_support::messages::{TestBatch, batch};
 
 /// Behaviour of the function in one invocation.
@@ -55,8 +55,8 @@ struct Message {
 }
 
 /// A queue, a function and the ledger's records, which both machines share.
-struct World {
-    clock: ManualClock,
+struct ReplayWorld {
+    clock: YieldingClock,
     memory: Memory,
     messages: Vec<Message>,
     behaviours: RefCell<Vec<Behaviour>>,
@@ -69,15 +69,15 @@ struct World {
 }
 
 /// One machine. At a chosen call the whole process dies: the call never returns.
-struct Machine {
-    world: Rc<World>,
+struct ReplayMachine {
+    world: Rc<ReplayWorld>,
     name: usize,
     calls: Cell<usize>,
     dies_at: usize,
     death: tokio::sync::Notify,
 }
 
-impl Machine {
+impl ReplayMachine {
     async fn step(&self) {
         // The other machine gets its turn.
         tokio::task::yield_now().await;
@@ -95,7 +95,7 @@ impl Machine {
     }
 }
 
-impl Hook for &Machine {
+impl Hook for &ReplayMachine {
     async fn before(&self) -> Result<(), StoreError> {
         self.step().await;
         Ok(())
@@ -107,7 +107,7 @@ impl Hook for &Machine {
     }
 }
 
-impl Queue for Machine {
+impl Queue for ReplayMachine {
     async fn attributes(&self) -> Result<QueueAttributes, Fault> {
         Ok(QueueAttributes::default())
     }
@@ -144,13 +144,13 @@ impl Queue for Machine {
     }
 }
 
-impl Bucket for Machine {
+impl Bucket for ReplayMachine {
     async fn get(&self, _: &Pointer, _: Option<usize>) -> Result<Vec<u8>, GetObjectError> {
         Err(GetObjectError::Missing)
     }
 }
 
-impl Function for Machine {
+impl Function for ReplayMachine {
     async fn invoke(&self, _: &str, event: String) -> Invoked {
         self.step().await;
         let records: Vec<Object> =
@@ -207,9 +207,14 @@ impl Function for Machine {
 }
 
 /// One run of the whole command, which may die on the way. `true`: it has come to its end.
-async fn replay(world: &Rc<World>, name: usize, dies_at: usize, words: &str) -> bool {
-    let machine =
-        Machine { world: Rc::clone(world), name, calls: Cell::new(0), dies_at, death: tokio::sync::Notify::new() };
+async fn replay(world: &Rc<ReplayWorld>, name: usize, dies_at: usize, words: &str) -> bool {
+    let machine = ReplayMachine {
+        world: Rc::clone(world),
+        name,
+        calls: Cell::new(0),
+        dies_at,
+        death: tokio::sync::Notify::new(),
+    };
     let line = format!("dlq replay --all --execute --concurrency 2 --max-failures 2 --rate 1000 {words}");
     let Command::OnAws(AwsCommand::Replay(arguments)) = Cli::parse_from(line.split_whitespace()).command else {
         panic!("it is a replay")
@@ -248,14 +253,14 @@ async fn replay(world: &Rc<World>, name: usize, dies_at: usize, words: &str) -> 
 }
 
 /// The id of the run that holds the lock.
-async fn holder(world: &World) -> Option<String> {
+async fn holder(world: &ReplayWorld) -> Option<String> {
     let store = MemoryStore { memory: &world.memory, hook: crate::ledger::store::memory::NoHook };
     let ledger = Ledger::new(store, world.clock.clone(), Who::new("ben", "desk", "looks"));
     ledger.held_lock().await.unwrap().map(|held| held.holder.by.run)
 }
 
 /// A person looks at the function's log and settles each claim that is in doubt by what it says.
-async fn settle(world: &World) {
+async fn settle(world: &ReplayWorld) {
     let store = MemoryStore { memory: &world.memory, hook: crate::ledger::store::memory::NoHook };
     let ledger = Ledger::new(store, world.clock.clone(), Who::new("ben", "desk", "settles"));
     for (key, known) in ledger.all().await.unwrap() {
@@ -310,9 +315,9 @@ fn message(place: usize, shard: usize, start: u64, count: u64) -> Message {
     }
 }
 
-fn world(messages: Vec<Message>, behaviours: Vec<Behaviour>) -> Rc<World> {
-    Rc::new(World {
-        clock: ManualClock::default(),
+fn world(messages: Vec<Message>, behaviours: Vec<Behaviour>) -> Rc<ReplayWorld> {
+    Rc::new(ReplayWorld {
+        clock: YieldingClock::default(),
         memory: Memory::default(),
         messages,
         behaviours: RefCell::new(behaviours),

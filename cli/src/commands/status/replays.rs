@@ -67,7 +67,7 @@ impl Serialize for Replays<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Counts<'a> {
+        struct ReplayCounts<'a> {
             in_doubt: u64,
             partly_done: u64,
             failed: u64,
@@ -78,10 +78,10 @@ impl Serialize for Replays<'_> {
         }
         #[derive(Serialize)]
         struct Line<'a> {
-            replays: Counts<'a>,
+            replays: ReplayCounts<'a>,
         }
         let first = self.0.first();
-        let replays = Counts {
+        let replays = ReplayCounts {
             in_doubt: self.in_state(State::InDoubt),
             partly_done: self.in_state(State::PartlyDone),
             failed: self.in_state(State::Failed),

@@ -1,4 +1,4 @@
-//! What was replayed of a batch, as `show`, `list` and `status` tell it from the ledger.
+//! The replays of a batch in the ledger, as `show`, `list` and `status` print them.
 
 use super::all_visible;
 use crate::test_support::function::{failed, returned};

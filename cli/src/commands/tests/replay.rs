@@ -4,7 +4,7 @@ use super::{all_visible, shop};
 use crate::ports::{InvokeOutcome, QueueAttributes};
 use crate::test_support::function::{failed, returned};
 use crate::test_support::messages::{TestBatch, TestPart, batch, expired};
-use crate::test_support::tool::{Run, Tool};
+use crate::test_support::tool::{Tool, ToolRun};
 
 /// Three batches: two on one shard, one on another.
 fn two_shards() -> Tool {
@@ -15,7 +15,7 @@ fn two_shards() -> Tool {
     tool
 }
 
-fn actions(run: &Run) -> Vec<String> {
+fn actions(run: &ToolRun) -> Vec<String> {
     let lines = run.json().into_iter().filter(|line| line["id"].is_string());
     lines.map(|line| format!("{} {}", &line["id"].as_str().unwrap()[..2], line["action"])).collect()
 }
@@ -154,7 +154,7 @@ async fn discard_deletes_every_copy_and_records_it() {
     assert_eq!((&record["by"]["user"], &record["at"]), (&"ana".into(), &"2026-11-21T12:00:00.000Z".into()));
 }
 
-fn reasons(run: &Run) -> Vec<String> {
+fn reasons(run: &ToolRun) -> Vec<String> {
     let lines = run.json().into_iter().filter(|line| line["reason"].is_string());
     lines.map(|line| format!("{} {}", &line["id"].as_str().unwrap()[..2], line["reason"].as_str().unwrap())).collect()
 }

@@ -16,7 +16,7 @@ use crate::ledger::key::Key;
 use crate::ledger::record::{QueueLock, decode};
 
 #[derive(Debug, Clone)]
-enum Action {
+enum MachineAction {
     /// A machine goes on for some steps.
     Step(usize, usize),
     Kill(usize),
@@ -35,21 +35,21 @@ struct Machines<'a> {
 }
 
 impl<'a> Machines<'a> {
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: MachineAction) {
         match action {
-            Action::Step(machine, steps) => {
+            MachineAction::Step(machine, steps) => {
                 for _ in 0..steps {
                     self.step(machine);
                 }
             }
-            Action::Kill(machine) => {
+            MachineAction::Kill(machine) => {
                 if let Some((run, task)) = self.running[machine].take() {
                     drop(task);
                     self.world.ends(run);
                 }
             }
-            Action::Start(machine, in_doubt) => self.start(machine, in_doubt),
-            Action::Pass(seconds) => self.world.pass(seconds * 1000),
+            MachineAction::Start(machine, in_doubt) => self.start(machine, in_doubt),
+            MachineAction::Pass(seconds) => self.world.pass(seconds * 1000),
         }
     }
 
@@ -82,7 +82,7 @@ impl<'a> Machines<'a> {
 }
 
 /// Plays the actions, then settles everything, and checks that all batches get done.
-fn play(world: &World, actions: Vec<Action>, last: Settlement) {
+fn play(world: &World, actions: Vec<MachineAction>, last: Settlement) {
     let mut machines = Machines { world, running: [None, None] };
     machines.start(0, None);
     machines.start(1, None);
@@ -101,12 +101,12 @@ fn settlement() -> impl Strategy<Value = Settlement> {
     prop_oneof![Just(Settlement::Rerun), Just(Settlement::Done)]
 }
 
-fn actions() -> impl Strategy<Value = Vec<Action>> {
+fn actions() -> impl Strategy<Value = Vec<MachineAction>> {
     let action = prop_oneof![
-        20 => (0..2usize, 1..12usize).prop_map(|(machine, steps)| Action::Step(machine, steps)),
-        2 => (0..2usize).prop_map(Action::Kill),
-        4 => (0..2usize, prop::option::of(settlement())).prop_map(|(machine, how)| Action::Start(machine, how)),
-        1 => (1..90i64).prop_map(Action::Pass),
+        20 => (0..2usize, 1..12usize).prop_map(|(machine, steps)| MachineAction::Step(machine, steps)),
+        2 => (0..2usize).prop_map(MachineAction::Kill),
+        4 => (0..2usize, prop::option::of(settlement())).prop_map(|(machine, how)| MachineAction::Start(machine, how)),
+        1 => (1..90i64).prop_map(MachineAction::Pass),
     ];
     prop::collection::vec(action, 0..80)
 }
@@ -166,13 +166,13 @@ fn kills_at_every_step_of_two_runs_are_recovered_from() {
                 let world = World::new(&[2, 1], Vec::new(), BTreeMap::new(), false);
                 let mut machines = Machines { world: &world, running: [None, None] };
                 machines.start(0, None);
-                machines.act(Action::Step(0, first_kill));
+                machines.act(MachineAction::Step(0, first_kill));
                 has_first_ended = machines.running[0].is_none();
-                machines.act(Action::Kill(0));
+                machines.act(MachineAction::Kill(0));
                 machines.start(1, Some(how));
-                machines.act(Action::Step(1, second_kill));
+                machines.act(MachineAction::Step(1, second_kill));
                 let has_second_ended = machines.running[1].is_none();
-                machines.act(Action::Kill(1));
+                machines.act(MachineAction::Kill(1));
                 play(&world, Vec::new(), how);
                 plays += 1;
                 if has_second_ended {
@@ -195,7 +195,7 @@ fn a_second_machine_waits_whatever_the_first_one_is_at() {
         let world = World::new(&[2], Vec::new(), BTreeMap::new(), false);
         let mut machines = Machines { world: &world, running: [None, None] };
         machines.start(0, None);
-        machines.act(Action::Step(0, steps));
+        machines.act(MachineAction::Step(0, steps));
         if machines.running[0].is_none() {
             break;
         }

@@ -59,7 +59,7 @@ pub enum Answer {
 }
 
 #[derive(Debug)]
-pub struct Batch {
+pub struct ModelBatch {
     pub shard: usize,
     /// The run that has received the message.
     received_by: Cell<Option<usize>>,
@@ -76,7 +76,7 @@ pub struct Batch {
 pub struct World {
     pub memory: Memory,
     /// In each shard's order.
-    pub batches: Vec<Batch>,
+    pub batches: Vec<ModelBatch>,
     now: Cell<i64>,
     runs: Cell<usize>,
     /// The runs that have not ended.
@@ -91,7 +91,7 @@ pub struct World {
 
 impl World {
     pub fn new(shards: &[usize], deeds: Vec<Deed>, faults: BTreeMap<usize, bool>, is_careless: bool) -> Self {
-        let batch = |shard| Batch {
+        let batch = |shard| ModelBatch {
             shard,
             received_by: Cell::new(None),
             hidden_until: Cell::new(0),
