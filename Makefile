@@ -12,7 +12,7 @@ INSTALL := cd "$(ROOT)" && $(PYTHON) scripts/install.py
 VENV := cd "$(ROOT)" && .tools/venv/bin/python
 # The end-to-end tests to run, as pytest takes them, and how many at a time: most of their time is waiting.
 TESTS ?= tests
-JOBS ?= 4
+JOBS ?= 8
 
 .DEFAULT_GOAL := help
 .PHONY: help demo sandbox check test test-rust test-e2e lint audit bench package sam-local clean

@@ -201,6 +201,7 @@ def test_a_refusal_says_what_to_do_and_nothing_is_in_doubt(tool, queue, function
     assert queue.counts() == (0, 0)
 
 
+@pytest.mark.long_wait
 def test_a_connection_that_breaks_leaves_the_batch_in_doubt(tool, queue, function):
     queue.send(dlq.kinesis())
 
@@ -217,6 +218,7 @@ def test_a_connection_that_breaks_leaves_the_batch_in_doubt(tool, queue, functio
     assert (len(function.invocations), queue.counts()) == (2, (0, 0))
 
 
+@pytest.mark.long_wait
 def test_what_was_in_doubt_may_be_called_done(tool, queue, function):
     queue.send(dlq.kinesis())
 
@@ -235,6 +237,7 @@ def test_no_lambda_to_talk_to_is_no_doubt(tool, queue):
     assert line["action"] == "failed"
 
 
+@pytest.mark.long_wait
 def test_killed_while_invoking_nothing_is_lost_or_run_twice(tool, queue, function):
     batch, = queue.send(dlq.kinesis())
     function.answer = lambda invocation: time.sleep(30)
@@ -267,6 +270,7 @@ def queue_proxy(aws):
         proxy.close()
 
 
+@pytest.mark.long_wait
 def test_killed_between_the_outcome_and_the_deletion_only_the_deletion_is_left(
         tool, queue, function, queue_proxy):
     queue.send(dlq.kinesis())

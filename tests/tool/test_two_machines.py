@@ -65,6 +65,7 @@ def test_two_machines_at_once_run_nothing_twice_and_keep_the_order(tool, queue, 
     assert counting.done == numbers
 
 
+@pytest.mark.long_wait
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_any_point_nothing_is_lost_run_twice_or_overtaken(tool, queue, function, seed):
     """A person settles what the refusals name. The stand-in finishes what it was invoked with, as Lambda does."""
