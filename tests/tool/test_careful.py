@@ -154,7 +154,7 @@ def test_foreign_messages_have_a_line_and_go_by_their_message_id(tool, queue, tm
 
 
 def on_a_terminal(tool, columns, *arguments):
-    """The tool's output on a terminal with so many columns, without colours."""
+    """The output of the tool on a terminal of this width, without colours."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {name: value for name, value in tool.environment.items() if name != "COLUMNS"}

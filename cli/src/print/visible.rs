@@ -37,7 +37,7 @@ impl Display for Visible<'_> {
     }
 }
 
-/// JSON text with every unsafe character in a string as `\u` escapes: the same value for whoever parses it. Control
+/// JSON text with every unsafe character in a string as `\u` escapes: every parser reads the same value. Control
 /// characters below U+0020 are escaped in any JSON string, so that those outside of strings are line ends and tabs.
 pub fn json_escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
