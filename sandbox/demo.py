@@ -29,7 +29,7 @@ def main():
     processes.exit_on_sigterm()
     terminal = Terminal(STEPS)
     terminal.step("Build the function and the tool")
-    binary, tool = build.binary("hydrate", release=True), build.binary("dlq")
+    binary, tool = build.binary("hydrate"), build.binary("dlq")
     terminal.done(f"{binary}, {binary.stat().st_size / 1e6:.1f} MB")
     terminal.done(f"{tool}")
     compiled = terminal.seconds()
