@@ -1,8 +1,8 @@
 //! DynamoDB Streams: `GetShardIterator` and `GetRecords`.
 
 use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::operation::get_shard_iterator::builders::GetShardIteratorFluentBuilder as Request;
 use aws_sdk_dynamodbstreams::types::{AttributeValue as SdkValue, Record, ShardIteratorType};
-use hydration::arn::StreamArn;
 use hydration::ports::{Page, Position, ReadError, ShardIterator};
 use hydration::record::{AttributeValue, DynamoDbRecord, Item, StreamRecord, UserIdentity};
 use hydration::sequence_number::SequenceNumber;
@@ -12,13 +12,8 @@ use crate::fault::{read_error, unreadable};
 const GET_SHARD_ITERATOR: &str = "dynamodb:GetShardIterator";
 const GET_RECORDS: &str = "dynamodb:GetRecords";
 
-pub(crate) async fn iterator(
-    client: &Client,
-    stream: &StreamArn,
-    shard_id: &str,
-    position: &Position,
-) -> Result<ShardIterator, ReadError> {
-    let request = client.get_shard_iterator().stream_arn(stream.stream()).shard_id(shard_id);
+/// The iterator at a position of the shard that the request names.
+pub(crate) async fn iterator(request: Request, position: &Position) -> Result<ShardIterator, ReadError> {
     let request = match position {
         Position::At(number) => {
             request.shard_iterator_type(ShardIteratorType::AtSequenceNumber).sequence_number(number.as_str())

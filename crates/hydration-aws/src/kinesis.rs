@@ -1,6 +1,7 @@
 //! Kinesis Data Streams: `GetShardIterator` and `GetRecords`.
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::operation::get_shard_iterator::builders::GetShardIteratorFluentBuilder as Request;
 use aws_sdk_kinesis::types::{Record, ShardIteratorType};
 use aws_smithy_types::DateTime;
 use hydration::arn::StreamArn;
@@ -14,13 +15,8 @@ use crate::fault::{read_error, unreadable};
 const GET_SHARD_ITERATOR: &str = "kinesis:GetShardIterator";
 const GET_RECORDS: &str = "kinesis:GetRecords";
 
-pub(crate) async fn iterator(
-    client: &Client,
-    stream: &StreamArn,
-    shard_id: &str,
-    position: &Position,
-) -> Result<ShardIterator, ReadError> {
-    let request = client.get_shard_iterator().stream_arn(stream.stream()).shard_id(shard_id);
+/// The iterator at a position of the shard that the request names.
+pub(crate) async fn iterator(request: Request, position: &Position) -> Result<ShardIterator, ReadError> {
     let request = match position {
         Position::At(number) => {
             request.shard_iterator_type(ShardIteratorType::AtSequenceNumber).starting_sequence_number(number.as_str())

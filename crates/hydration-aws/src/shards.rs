@@ -45,8 +45,14 @@ impl ShardReader for AwsShardReader {
         position: &Position,
     ) -> Result<ShardIterator, ReadError> {
         match stream.source() {
-            Source::Kinesis => kinesis::iterator(&self.kinesis(stream), stream, shard_id, position).await,
-            Source::DynamoDb => dynamodb::iterator(&self.dynamodb(stream), stream, shard_id, position).await,
+            Source::Kinesis => {
+                let request = self.kinesis(stream).get_shard_iterator();
+                kinesis::iterator(request.stream_arn(stream.stream()).shard_id(shard_id), position).await
+            }
+            Source::DynamoDb => {
+                let request = self.dynamodb(stream).get_shard_iterator();
+                dynamodb::iterator(request.stream_arn(stream.stream()).shard_id(shard_id), position).await
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Errors, and the rule for new ones.
 //!
-//! [`Fault`] is one call that failed. [`HydrateError`] is a failed batch that could not be hydrated: whoever invoked
+//! [`Fault`] is one call that failed. [`HydrateError`] is a failed batch that could not be hydrated: the caller of
 //! the function retries it. A result that no retry can change is not an error but a
 //! [`Status`](crate::verdict::Status), and is delivered. No error text holds record data: the Lambda runtime logs a
 //! handler's error in its Debug form.

@@ -5,7 +5,7 @@ use crate::json;
 use crate::sequence_number::SequenceNumber;
 
 /// The limit for the bytes of a part's `{"Records": …}`. Lambda takes 6 MB
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), and whoever replays it may add to it.
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>), and a replay may add to it.
 pub const MAX_PART_BYTES: usize = 6_000_000;
 /// The largest event that Lambda itself delivers. A batch that Lambda formed is never split.
 pub const MAX_EVENT_BYTES: usize = 6 * 1024 * 1024;
