@@ -95,7 +95,12 @@ impl Function for Lambda {
             None => {
                 let answer = client.get_account_settings().send().await;
                 let answer = answer.map_err(|error| fault("lambda:GetAccountSettings", &error))?;
-                answer.account_limit.and_then(|limit| limit.unreserved_concurrent_executions).unwrap_or_default()
+                let unreserved = answer.account_limit.and_then(|limit| limit.unreserved_concurrent_executions);
+                unreserved.ok_or_else(|| Fault {
+                    kind: FaultKind::Unreadable,
+                    action: "lambda:GetAccountSettings",
+                    detail: "an answer without the unreserved concurrency".to_owned(),
+                })?
             }
         };
         Ok(u32::try_from(allowed).unwrap_or_default())

@@ -7,6 +7,7 @@ mod history;
 mod hostile;
 mod isolate;
 mod list;
+mod long_queue;
 mod replay;
 mod show;
 mod status;

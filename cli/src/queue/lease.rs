@@ -45,7 +45,7 @@ pub struct Lease<'a, Q> {
     pub interrupt: &'a Interrupt,
     /// Receipt handles by message id.
     handles: RefCell<BTreeMap<String, String>>,
-    /// Handles of messages that are being released: no longer extended, and not visible for sure.
+    /// Handles of messages that are being released or deleted: no longer extended, and not visible for sure.
     releasing: RefCell<BTreeMap<String, String>>,
     /// The first failure to extend a visibility timeout.
     extension_error: RefCell<Option<Fault>>,
@@ -71,11 +71,15 @@ impl<'a, Q: Queue> Lease<'a, Q> {
     }
 
     pub async fn delete(&self, message_id: &str) -> Result<(), Fault> {
-        let handle = self.handles.borrow().get(message_id).cloned();
-        let Some(handle) = handle else { return Ok(()) };
-        self.queue.delete(&Receipt { message_id: message_id.to_owned(), handle }).await?;
-        self.handles.borrow_mut().remove(message_id);
-        Ok(())
+        let Some((message_id, handle)) = self.handles.borrow_mut().remove_entry(message_id) else { return Ok(()) };
+        self.releasing.borrow_mut().insert(message_id.clone(), handle.clone());
+        let receipt = Receipt { message_id, handle };
+        let outcome = self.queue.delete(&receipt).await;
+        self.releasing.borrow_mut().remove(&receipt.message_id);
+        if outcome.is_err() {
+            self.handles.borrow_mut().insert(receipt.message_id, receipt.handle);
+        }
+        outcome
     }
 
     /// The queue's attributes as they are now.
@@ -121,7 +125,6 @@ impl<'a, Q: Queue> Lease<'a, Q> {
     async fn keep_extending(&self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(EXTEND_INTERVAL).await;
-            // A message that was deleted during the first call makes it fail, and is not in the second.
             if self.extend().await.is_err()
                 && let Err(fault) = self.extend().await
             {
@@ -131,8 +134,31 @@ impl<'a, Q: Queue> Lease<'a, Q> {
     }
 
     async fn extend(&self) -> Result<(), Fault> {
-        let receipts = receipts(self.handles.borrow().clone());
-        self.change_visibility(receipts, VISIBILITY_TIMEOUT, &Cell::default()).await
+        let message_ids: Vec<String> = self.handles.borrow().keys().cloned().collect();
+        let calls = message_ids.chunks(MAX_BATCH_ENTRIES).map(|batch| self.extend_batch(batch));
+        let outcomes: Vec<_> = stream::iter(calls).buffer_unordered(MAX_CONCURRENT_CALLS).collect().await;
+        outcomes.into_iter().collect()
+    }
+
+    /// A message that is deleted or released meanwhile makes the call fail: then those that are left are tried again.
+    /// While a long queue is replayed there are always some.
+    async fn extend_batch(&self, message_ids: &[String]) -> Result<(), Fault> {
+        let mut held = self.held(message_ids);
+        while !held.is_empty() {
+            let Err(fault) = self.queue.change_visibility(&held, VISIBILITY_TIMEOUT).await else { return Ok(()) };
+            let still_held = self.held(message_ids);
+            if still_held == held {
+                return Err(fault);
+            }
+            held = still_held;
+        }
+        Ok(())
+    }
+
+    fn held(&self, message_ids: &[String]) -> Vec<Receipt> {
+        let handles = self.handles.borrow();
+        let receipt = |id: &String| Some(Receipt { message_id: id.clone(), handle: handles.get(id)?.clone() });
+        message_ids.iter().filter_map(receipt).collect()
     }
 
     /// Changes the visibility timeout of all, counts those that were changed, and returns the first failure.
@@ -252,6 +278,7 @@ mod tests {
 
     use super::*;
     use crate::interrupt::StopSignal;
+    use crate::ports::ReceivedMessage;
     use crate::test_support::queue::InMemoryQueue;
 
     /// Leases 25 messages of a queue that has them.
@@ -313,5 +340,68 @@ mod tests {
         assert!(waits.await.unwrap_err().is::<Interrupted>());
         assert_eq!(waiting.counts().visible, 25);
         assert!([deleting, failing, panicking, waiting].iter().all(|queue| queue.largest_batch() <= MAX_BATCH_ENTRIES));
+    }
+
+    /// A queue whose calls take their time, so that others come between.
+    struct SlowQueue(InMemoryQueue);
+
+    impl Queue for SlowQueue {
+        async fn attributes(&self) -> Result<QueueAttributes, Fault> {
+            self.0.attributes().await
+        }
+
+        async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault> {
+            self.0.receive(visibility_timeout).await
+        }
+
+        async fn change_visibility(&self, receipts: &[Receipt], visibility_timeout: Duration) -> Result<(), Fault> {
+            tokio::task::yield_now().await;
+            self.0.change_visibility(receipts, visibility_timeout).await
+        }
+
+        async fn delete(&self, receipt: &Receipt) -> Result<(), Fault> {
+            let outcome = self.0.delete(receipt).await;
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            outcome
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_deleted_meanwhile_do_not_fail_the_extension_of_others() {
+        let (_sender, interrupt) = Interrupt::manual();
+        let queue = SlowQueue(queue());
+        let lease = Lease::new(&queue, &interrupt);
+        for message in (0..3).map(|_| queue.receive(VISIBILITY_TIMEOUT)) {
+            for message in message.await.unwrap() {
+                lease.add(&message.message_id, &message.receipt_handle);
+            }
+        }
+        let deletions = async {
+            for number in 0..24 {
+                lease.delete(&format!("m{number}")).await.unwrap();
+            }
+        };
+        let (extended, again, ()) = tokio::join!(lease.extend(), lease.extend(), deletions);
+        assert_eq!((extended, again, queue.0.counts().in_flight), (Ok(()), Ok(()), 1));
+        queue.0.fail("sqs:ChangeMessageVisibility");
+        assert!(lease.extend().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_message_that_could_not_be_deleted_is_still_held() {
+        let (_sender, interrupt) = Interrupt::manual();
+        let queue = queue();
+        with_lease(&queue, &interrupt, async |lease| {
+            lease_all(lease).await;
+            queue.fail("sqs:DeleteMessage");
+            assert!(lease.delete("m7").await.is_err());
+            assert_eq!(lease.held(&["m7".to_owned()]).len(), 1);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        assert_eq!(queue.counts().visible, 25);
     }
 }

@@ -92,6 +92,9 @@ impl Reader<'_> {
 
     fn is_all_found(&self) -> bool {
         let KeepBodies::UntilFound(filter) = self.keep_bodies else { return false };
+        if filter.ids().is_empty() {
+            return false;
+        }
         let messages = self.messages.borrow();
         let described: Vec<_> = messages.iter().map(QueueMessage::describe).collect();
         let foreign: Vec<_> = described.iter().filter_map(|message| message.as_ref().err()).collect();

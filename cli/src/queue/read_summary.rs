@@ -19,7 +19,8 @@ pub struct ReadSummary {
     pub delayed: u64,
     /// Messages that are not hydrated.
     pub foreign: u64,
-    /// Messages that SQS did not show: behind others of a FIFO queue, or beyond its limit of messages in flight.
+    /// Messages that SQS did not show: behind others of a FIFO queue, or beyond its limit of messages in
+    /// flight.
     pub not_looked_at: u64,
 }
 
@@ -58,7 +59,7 @@ impl ReadSummary {
                 self.not_looked_at,
                 format!(
                     "about {} not looked at: SQS shows no more before others are deleted (of each shard, a FIFO queue \
-                     shows ten at most)",
+                     shows ten at most), or its count is a minute old",
                     thousands(self.not_looked_at)
                 ),
             ),

@@ -15,6 +15,9 @@ use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT};
 const MAX_CONCURRENT_RECEIVES: usize = 8;
 /// On a FIFO queue a second call must not overtake the first in a message group.
 const MAX_CONCURRENT_FIFO_RECEIVES: usize = 1;
+/// Answers in a row that a receiver takes with nothing new in them. SQS may give a message twice; a queue that does so
+/// again and again would be read for ever.
+const MAX_REPEATED_ANSWERS: u32 = 10;
 /// Bytes of the bodies that all calls may bring at the same time. An answer is in memory about three times while it is
 /// parsed, and may have ten bodies of one megabyte.
 const MAX_CONCURRENT_BYTES: usize = 20_000_000;
@@ -38,8 +41,8 @@ pub struct ReceiveSummary {
     pub max_receive_count: u32,
     /// Messages that others held after the pass.
     pub held_by_others: u64,
-    /// Messages that SQS refused to give because too many are in flight.
-    pub beyond_limit: u64,
+    /// Messages that are visible and that SQS did not give, as it does when too many are in flight.
+    pub not_given: u64,
     /// The pass ended early, because nothing more was needed.
     pub is_cut_short: bool,
 }
@@ -56,10 +59,10 @@ impl ReceiveSummary {
     }
 
     /// Messages that SQS did not show. The count of visible messages is approximate, so that a standard queue is
-    /// believed when it says that none is left, unless a redrive policy may have moved them.
+    /// believed when it says after the pass that none is left, unless a redrive policy may have moved them.
     pub fn not_looked_at(&self) -> u64 {
         let not_received = if self.attributes.max_receives.is_some() { self.not_received() } else { 0 };
-        if self.is_cut_short { 0 } else { self.waiting_behind().max(self.beyond_limit).max(not_received) }
+        if self.is_cut_short { 0 } else { self.waiting_behind().max(self.not_given).max(not_received) }
     }
 
     /// Messages that others hold. Those that became visible during the pass were received, and those that were visible
@@ -106,7 +109,7 @@ pub async fn receive_all<Q: Queue>(
     let max_receivers = if attributes.is_fifo { MAX_CONCURRENT_FIFO_RECEIVES } else { MAX_CONCURRENT_RECEIVES };
     let pass = Pass { lease, progress, take, counters: Counters::default() };
     pass.run_receivers(max_receivers).await?;
-    let mut held_by_others = 0;
+    let (mut held_by_others, mut not_given) = (0, 0);
     if pass.may_have_missed_some(&attributes) {
         let mut after = lease.attributes_now().await?;
         if after.visible > 0 {
@@ -115,17 +118,20 @@ pub async fn receive_all<Q: Queue>(
             after = lease.attributes_now().await?;
         }
         held_by_others = after.in_flight.saturating_sub(pass.counters.received.get());
+        not_given = after.visible;
     }
     progress.finish();
     lease.interrupt.check()?;
     let Counters { received, max_receive_count, is_cut_short, is_over_limit, .. } = pass.counters;
-    let beyond_limit = if is_over_limit.get() { lease.attributes_now().await?.visible.max(1) } else { 0 };
+    if is_over_limit.get() {
+        not_given = lease.attributes_now().await?.visible.max(1);
+    }
     Ok(ReceiveSummary {
         attributes,
         received: received.get(),
         max_receive_count: max_receive_count.get(),
         held_by_others,
-        beyond_limit,
+        not_given,
         is_cut_short: is_cut_short.get(),
     })
 }
@@ -157,7 +163,9 @@ impl<Q: Queue, T: Fn(ReceivedMessage) -> Result<Next>> Pass<'_, '_, Q, T> {
     }
 
     /// Tells if fewer messages were received than were visible, and no other number says so. On a FIFO queue they wait
-    /// behind those received.
+    /// behind those received. While too many messages are in flight, a standard queue answers a call that waits with
+    /// nothing, as if it were empty; its count of visible messages says that it is not
+    /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>).
     fn may_have_missed_some(&self, before: &QueueAttributes) -> bool {
         let Counters { received, is_cut_short, is_over_limit, .. } = &self.counters;
         let has_ended_early = is_cut_short.get() || is_over_limit.get() || self.lease.interrupt.is_requested();
@@ -174,7 +182,8 @@ impl<Q: Queue, T: Fn(ReceivedMessage) -> Result<Next>> Pass<'_, '_, Q, T> {
 
     /// A call that is running when the interrupt comes is awaited: an answer that nobody reads hides its messages.
     async fn receive_until_empty(&self, number: usize) -> Result<()> {
-        while self.may_receive(number) {
+        let mut repeated_answers = 0;
+        while self.may_receive(number) && repeated_answers < MAX_REPEATED_ANSWERS {
             let answer = self.lease.queue.receive(VISIBILITY_TIMEOUT).await;
             if answer.as_ref().is_err_and(is_over_limit) {
                 self.counters.is_over_limit.set(true);
@@ -189,6 +198,7 @@ impl<Q: Queue, T: Fn(ReceivedMessage) -> Result<Next>> Pass<'_, '_, Q, T> {
             largest.set(largest.get().max(bytes));
             // All are leased before the first is taken, so that an error hides none of them.
             let new: Vec<_> = messages.into_iter().filter(|message| self.add(message)).collect();
+            repeated_answers = if new.is_empty() { repeated_answers + 1 } else { 0 };
             for message in new {
                 if (self.take)(message)? == Next::Stop {
                     self.counters.is_cut_short.set(true);
@@ -221,8 +231,7 @@ impl<Q: Queue, T: Fn(ReceivedMessage) -> Result<Next>> Pass<'_, '_, Q, T> {
     }
 }
 
-/// A standard queue gives no message while 120,000 are in flight
-/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+/// The error of a standard queue while 120,000 messages are in flight. AWS documents it for calls that do not wait.
 fn is_over_limit(fault: &Fault) -> bool {
     fault.detail.contains("OverLimit")
 }

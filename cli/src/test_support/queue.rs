@@ -48,8 +48,19 @@ pub struct InMemoryQueue {
     hanging: RefCell<BTreeSet<&'static str>>,
     /// Deletions that succeed before all others are refused.
     max_deletions: Cell<Option<u32>>,
-    /// Messages in flight from which on SQS refuses to give more.
-    max_in_flight: Cell<Option<u64>>,
+    /// Messages in flight from which on SQS gives no more.
+    max_in_flight: Cell<Option<(u64, AtLimit)>>,
+    /// No message is ever hidden.
+    pub is_always_visible: Cell<bool>,
+}
+
+/// The answer to a receive call while too many messages are in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtLimit {
+    /// The error of a call that does not wait.
+    OverLimit,
+    /// No message, as for a call that waits.
+    Nothing,
 }
 
 /// A message to send.
@@ -110,9 +121,9 @@ impl InMemoryQueue {
         self.max_deletions.set(Some(deletions));
     }
 
-    /// Refuses to give messages while this many are in flight.
-    pub fn limit_in_flight(&self, messages: u64) {
-        self.max_in_flight.set(Some(messages));
+    /// Gives no message while this many are in flight.
+    pub fn limit_in_flight(&self, messages: u64, answer: AtLimit) {
+        self.max_in_flight.set(Some((messages, answer)));
     }
 
     pub fn counts(&self) -> Counts {
@@ -167,7 +178,12 @@ impl Queue for InMemoryQueue {
 
     async fn receive(&self, visibility_timeout: Duration) -> Result<Vec<ReceivedMessage>, Fault> {
         self.check("sqs:ReceiveMessage").await?;
-        if self.max_in_flight.get().is_some_and(|max| self.counts().in_flight >= max) {
+        if let Some((max, answer)) = self.max_in_flight.get()
+            && self.counts().in_flight >= max
+        {
+            if answer == AtLimit::Nothing {
+                return Ok(Vec::new());
+            }
             let detail = "OverLimit (HTTP 403): too many messages are in flight".to_owned();
             return Err(Fault { kind: FaultKind::Throttled, action: "sqs:ReceiveMessage", detail });
         }
@@ -185,7 +201,7 @@ impl Queue for InMemoryQueue {
         };
         let received = messages.iter_mut().filter(can_receive).take(MAX_RECEIVED).map(|message| {
             message.receive_count += 1;
-            message.visible_at = after(now, visibility_timeout);
+            message.visible_at = if self.is_always_visible.get() { now } else { after(now, visibility_timeout) };
             message.is_delayed = false;
             ReceivedMessage {
                 message_id: message.id.clone(),

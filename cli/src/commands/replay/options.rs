@@ -84,7 +84,8 @@ pub struct ReplayOptions {
     #[arg(long, value_name = "RUN", help_heading = "How", requires = "in_doubt")]
     pub ended_run: Option<String>,
     /// Invocations a second, at most; auto takes half of the concurrency that the function may use
-    #[arg(long, value_name = "N|auto", default_value = "5", value_parser = parse_rate_or_auto, help_heading = "How")]
+    #[arg(long, value_name = "N|auto", default_value_t = Rate::PerSecond(DEFAULT_RATE), help_heading = "How")]
+    #[arg(value_parser = parse_rate_or_auto)]
     pub rate: Rate,
     /// Shards side by side; with --rate auto, as many as the function's concurrency allows
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -118,10 +119,22 @@ impl InDoubtChoice {
     }
 }
 
+/// Invocations a second where nothing else is asked for.
+pub const DEFAULT_RATE: f64 = 5.0;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
     PerSecond(f64),
     Auto,
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::PerSecond(rate) => write!(f, "{rate}"),
+            Self::Auto => f.write_str("auto"),
+        }
+    }
 }
 
 /// A number of invocations per second from the command line.

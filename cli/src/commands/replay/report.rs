@@ -7,8 +7,8 @@ use anyhow::Result;
 use hydration::verdict::Status;
 use serde::Serialize;
 
-use crate::commands::replay::Pace;
 use crate::commands::replay::outcome::ReplayOutcome;
+use crate::commands::replay::pace::{Pace, RateOrigin};
 use crate::commands::replay::plan::{Action, Plan, RefusalReason, ReplayItem};
 use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
@@ -86,8 +86,14 @@ impl<C> Report<'_, C> {
     pub fn header(&self, plan: &Plan) -> Result<()> {
         let (output, place) = (&self.context.output, self.place);
         let functions = functions(plan);
+        if let Some(RateOrigin::Default { reason }) = &self.pace.origin {
+            output.note(format!("--rate auto is the default rate: {reason}"));
+        }
+        let least_time = self.pace.least_time(plan);
         if output.json {
-            let header = HeaderJson { queue: &place.queue, ledger: &place.ledger, functions };
+            let (per_second, seconds) = (self.pace.per_second, least_time.as_secs());
+            let pace = PaceJson { invocations_per_second: per_second, least_seconds: seconds };
+            let header = HeaderJson { queue: &place.queue, ledger: &place.ledger, functions, pace };
             return output.json(&serde_json::json!({ "header": header }));
         }
         place.queue.print(output)?;
@@ -106,9 +112,14 @@ impl<C> Report<'_, C> {
             table.row(cells.into_iter().chain(numbers).map(|text| (text, None)));
         }
         output.table(&table)?;
-        let seconds = (plan.invocations().count() as f64 / self.pace.per_second).ceil();
-        if seconds > 1.0 {
-            let (time, rate) = (time::duration(Duration::from_secs_f64(seconds)), self.pace.per_second);
+        if let Some(RateOrigin::Concurrency { function, allowed }) = &self.pace.origin {
+            let shards = self.pace.concurrency;
+            output.line(format!(
+                "--rate auto: {shards} at the same time, for the concurrency of {function}, which is {allowed}."
+            ))?;
+        }
+        if least_time > Duration::from_secs(1) {
+            let (time, rate) = (time::duration(least_time), self.pace.per_second);
             output.line(format!("It takes {time} or more, at {rate} invocations a second at most (--rate)."))?;
         }
         output.line("")
@@ -309,6 +320,16 @@ struct HeaderJson<'a> {
     queue: &'a QueueIdentity,
     ledger: &'a str,
     functions: Vec<FunctionJson<'a>>,
+    #[serde(flatten)]
+    pace: PaceJson,
+}
+
+/// The speed, and the time that the run takes at least.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PaceJson {
+    invocations_per_second: f64,
+    least_seconds: u64,
 }
 
 /// A failed function, and what will run on its target.

@@ -3,6 +3,7 @@ use insta::assert_snapshot;
 use super::shop;
 use crate::ports::QueueAttributes;
 use crate::test_support::messages::{TestBatch, batch, expired};
+use crate::test_support::queue::AtLimit;
 use crate::test_support::tool::Tool;
 
 #[tokio::test]
@@ -133,17 +134,38 @@ async fn a_queue_that_was_not_seen_whole_is_not_called_empty() {
 
 #[tokio::test]
 async fn what_is_beyond_the_limit_of_messages_in_flight_is_counted() {
+    for answer in [AtLimit::OverLimit, AtLimit::Nothing] {
+        let tool = Tool::default();
+        (0..100).for_each(|n| drop(tool.queue.send(TestBatch { first: 10 * n, ..batch("ab") }.message())));
+        tool.queue.limit_in_flight(60, answer);
+        for words in ["list", "status", "replay --all"] {
+            let run = tool.run(&format!("{words} -o json")).await;
+            let not_looked_at = run.json().last().unwrap()["summary"]["notLookedAt"].as_u64();
+            assert_eq!((run.code, not_looked_at), (3, Some(40)), "{words}, {answer:?}: {}", run.text());
+            let text = tool.run(words).await;
+            assert!(text.code == 3 && text.answers.contains("about 40 not looked at"), "{}", text.text());
+        }
+        assert_eq!(tool.queue.counts().visible, 100);
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_that_gives_nothing_is_never_said_to_be_empty() {
     let tool = Tool::default();
-    (0..100).for_each(|n| drop(tool.queue.send(TestBatch { first: 10 * n, ..batch("ab") }.message())));
-    tool.queue.limit_in_flight(60);
+    tool.queue.send(batch("ab").message());
+    tool.queue.limit_in_flight(0, AtLimit::Nothing);
+    let run = tool.run("list").await;
+    assert!(run.code == 3 && !run.answers.contains("No failed batch"), "{}", run.text());
+    assert!(run.answers.contains("about 1 not looked at"), "{}", run.text());
+}
+
+#[tokio::test]
+async fn a_queue_that_gives_the_same_messages_again_and_again_is_read_once() {
+    let tool = Tool::default();
+    ["a1", "b1", "c1"].into_iter().for_each(|id| drop(tool.queue.send(batch(id).message())));
+    tool.queue.is_always_visible.set(true);
     let run = tool.run("list -o json").await;
-    assert_eq!(
-        (run.code, run.json().last().unwrap()["summary"]["notLookedAt"].as_u64()),
-        (3, Some(40)),
-        "{}",
-        run.text()
-    );
-    assert_eq!(tool.queue.counts().visible, 100);
+    assert_eq!((run.code, run.json().len()), (0, 4), "{}", run.text());
 }
 
 #[tokio::test]

@@ -313,15 +313,6 @@ async fn a_ledger_that_cannot_be_read_is_an_error_and_never_empty() {
 }
 
 #[tokio::test]
-async fn the_rate_may_be_taken_from_the_function() {
-    let tool = two_shards();
-    let run = tool.run("replay --all --rate auto").await;
-    assert_eq!(run.code, 0, "{}", run.notes);
-    let slow = tool.run("replay --all --rate 0.01").await;
-    assert!(slow.answers.contains("It takes 5m or more, at 0.01 invocations a second"), "{}", slow.answers);
-}
-
-#[tokio::test]
 async fn the_history_of_a_batch_says_what_was_tried_and_by_whom() {
     let tool = two_shards();
     tool.function.then(failed("ValueError: secret", "no total"));
