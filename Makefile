@@ -53,10 +53,11 @@ audit: ## Licences, sources and banned crates; advisories too where ADVISORIES=1
 	cd "$(ROOT)" && PATH="$(ROOT).tools/deny/bin:$$PATH" \
 		cargo deny $(if $(ADVISORIES),check,--offline check bans licenses sources)
 
-bench: ## Criterion for the pure parts, whole-process figures for the release binary; ZIP=FILE adds a package's size
+bench: ## Criterion for the pure parts, whole-process figures of the release binaries; ZIP=FILE adds a package's size
 	cd "$(ROOT)" && cargo bench --locked -p hydration
 	$(INSTALL) venv kinesis
 	$(VENV) -m scripts.bench $(ZIP)
+	$(VENV) -m scripts.bench_tool
 
 package: ## target/lambda/hydrate/bootstrap.zip for arm64, or ARCH=x86_64
 	$(INSTALL) lambda

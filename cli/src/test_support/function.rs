@@ -1,6 +1,6 @@
 //! A function in memory with scripted outcomes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use hydration::error::{Fault, FaultKind};
@@ -25,6 +25,10 @@ pub struct ScriptedFunction {
     invocations: RefCell<Vec<InvokedEvent>>,
     /// The concurrency of functions that have another than 20, by the end of their names, or the fault of asking.
     pub concurrency: RefCell<Vec<(&'static str, Result<u32, Fault>)>>,
+    /// Turns of other tasks while an invocation runs.
+    pub turns: Cell<u32>,
+    running: Cell<u32>,
+    most_running: Cell<u32>,
 }
 
 impl ScriptedFunction {
@@ -41,6 +45,11 @@ impl ScriptedFunction {
 
     pub fn invocations(&self) -> Vec<InvokedEvent> {
         self.invocations.borrow().clone()
+    }
+
+    /// The most invocations that ran at the same time.
+    pub fn most_running(&self) -> u32 {
+        self.most_running.get()
     }
 }
 
@@ -64,6 +73,12 @@ impl Function for ScriptedFunction {
             Some(decide) => decide(&invocation),
             None => returned("null"),
         });
+        self.running.set(self.running.get() + 1);
+        self.most_running.set(self.most_running.get().max(self.running.get()));
+        for _ in 0..self.turns.get() {
+            tokio::task::yield_now().await;
+        }
+        self.running.set(self.running.get() - 1);
         Invoked { outcome, request_id }
     }
 

@@ -11,6 +11,7 @@ use hydration::message::parsed::ParsedMessage;
 use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 use hydration::sequence_number::SequenceNumber;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::commands::replay::batch::{Batch, NumberedRecord, numbered_records};
 use crate::commands::replay::options::ReplayOptions;
@@ -34,6 +35,10 @@ use crate::rate_limiter::RateLimiter;
 pub const MAX_ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 
+/// Bytes of the messages that are run at the same time. Each is in memory up to three times: its text, its records, and
+/// the event that is sent.
+const MAX_CONCURRENT_BYTES: u32 = 20_000_000;
+
 /// State of a run, in all its passes over the queue.
 #[derive(Debug, Default)]
 pub struct RunState {
@@ -44,6 +49,25 @@ pub struct RunState {
     stop: RefCell<Option<String>>,
     /// Ids of batches whose invocation is under way.
     pub under_way: RefCell<BTreeSet<String>>,
+    /// A permit for each byte of the messages in memory.
+    bytes: ByteBudget,
+}
+
+#[derive(Debug)]
+struct ByteBudget(Semaphore);
+
+impl Default for ByteBudget {
+    fn default() -> Self {
+        Self(Semaphore::new(MAX_CONCURRENT_BYTES as usize))
+    }
+}
+
+impl ByteBudget {
+    /// Waits until there is room for a message. One that is larger than the whole budget has it for itself.
+    async fn reserve(&self, message: &HydratedMessage) -> Option<SemaphorePermit<'_>> {
+        let bytes = u32::try_from(message.bytes).unwrap_or(u32::MAX).min(MAX_CONCURRENT_BYTES);
+        self.0.acquire_many(bytes).await.ok()
+    }
 }
 
 impl RunState {
@@ -142,6 +166,13 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
     }
 
     async fn run_item(&self, item: &ReplayItem) -> Result<ReplayOutcome> {
+        let reserved = tokio::select! {
+            reserved = self.state.bytes.reserve(&item.message) => reserved,
+            () = self.lease.interrupt.requested() => None,
+        };
+        if reserved.is_none() || self.is_stopped() {
+            return Ok(ReplayOutcome::Stopped);
+        }
         let received = match self.read(&item.message).await {
             Ok(received) => received,
             Err(error) => return Ok(unreadable(format!("{error:#}"))),

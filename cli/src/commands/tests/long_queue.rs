@@ -62,6 +62,21 @@ async fn batches_that_cannot_be_run_do_not_keep_a_long_replay_going_for_ever() {
 }
 
 #[tokio::test]
+async fn large_messages_are_run_by_fewer_at_a_time() {
+    for (bytes, most) in [("1000", 10), ("4000000", 5), ("9000000", 2), ("90000000", 1)] {
+        let tool = Tool::default();
+        for (shard, id) in ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"].into_iter().enumerate() {
+            let mut message = TestBatch { shard, ..batch(id) }.overflow_message(&tool.bucket);
+            message.attributes.insert(hydration::message::POINTER_ATTRIBUTE.to_owned(), bytes.to_owned());
+            tool.queue.send(message);
+        }
+        tool.function.turns.set(20);
+        let run = tool.run("replay --all --execute --rate 1000 --concurrency 100").await;
+        assert_eq!((run.code, tool.function.most_running()), (0, most), "{bytes}: {}", run.text());
+    }
+}
+
+#[tokio::test]
 async fn the_time_that_a_long_replay_takes_is_said_before_it_starts() {
     let tool = long_queue(20, AtLimit::Nothing);
     for words in ["replay --all", "replay --all --execute"] {
