@@ -25,6 +25,7 @@ pub struct QueueMessage {
     bytes: u64,
     /// The body in the temporary file, where it was kept.
     body: Option<StoredBody>,
+    /// Message attributes, where the message lies in the bucket.
     attributes: BTreeMap<String, String>,
     content: Content,
 }
@@ -81,6 +82,8 @@ impl QueueMessage {
                 },
             }
         };
+        // Only the message of an object that cannot be read is known by its attributes.
+        let attributes = if pointer.is_some() { received.attributes.clone() } else { BTreeMap::new() };
         let stored = received.attributes.get(hydration::message::POINTER_ATTRIBUTE).and_then(|size| size.parse().ok());
         Self {
             pointer,
@@ -89,7 +92,7 @@ impl QueueMessage {
             receive_count: received.receive_count,
             bytes: stored.unwrap_or(received.body.len() as u64),
             body: None,
-            attributes: received.attributes.clone(),
+            attributes,
             content,
         }
     }
