@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from sandbox import emulators, processes
@@ -74,12 +75,13 @@ def running(**options):
 class Template:
     """A hydrated message of about that many bytes, with the places that differ from message to message."""
 
-    numbered = re.compile("(@id@|@number@|@shard@)")
+    numbered = re.compile("(@id@|@number@|@shard@|@time@)")
 
     def __init__(self, size):
         data = [json.dumps({"orderId": n, "note": "x" * max(0, (size - 2300) * 3 // 14)}).encode() for n in (1, 2)]
         message = dlq.kinesis(data, request_id="r-@number@")
         text = message.body.replace(message.id, "@id@").replace("shardId-000000000000", "shardId-@shard@")
+        text = text.replace(message.record["timestamp"], "@time@")
         attributes = json.dumps(message.attributes).replace(message.id, "@id@")
         attributes = attributes.replace("shardId-000000000000", "shardId-@shard@")
         for place, record in enumerate(message.records):
@@ -94,6 +96,7 @@ class Messages:
     def __init__(self, options):
         self.options = options
         self.templates = [Template(size) for size in options.bytes]
+        self.started = datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(hours=1)
 
     def template(self, number):
         return self.templates[number % len(self.templates)]
@@ -117,8 +120,10 @@ class Messages:
         return every and number % every == 0
 
     def _fill(self, pieces, number):
+        failed_at = self.started + timedelta(milliseconds=number)
         values = {"@id@": hashlib.sha256(b"%d" % number).hexdigest(), "@number@": f"{number:012}",
-                  "@shard@": f"{number % self.options.shards:012}"}
+                  "@shard@": f"{number % self.options.shards:012}",
+                  "@time@": failed_at.isoformat(timespec="milliseconds") + "Z"}
         return "".join(values.get(piece, piece) for piece in pieces)
 
 

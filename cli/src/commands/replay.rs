@@ -13,9 +13,10 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result, bail};
 use hydration::message::parsed::ParsedMessage;
@@ -40,7 +41,7 @@ use crate::ledger::store::Store;
 use crate::ports::{Bucket, Function, Queue};
 use crate::print::progress::Progress;
 use crate::queue::filter::Filter;
-use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::hydrated_message::{HydratedMessage, batch_id};
 use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT, with_lease, with_lease_counted};
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
@@ -78,7 +79,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         arguments,
         on,
         filter,
-        pace: OnceCell::new(),
+        pace: RefCell::default(),
         state: RunState::default(),
         outcomes: RefCell::default(),
         read: Cell::default(),
@@ -109,7 +110,7 @@ struct Replay<'a, Q, B, F, S, C> {
     /// The function that `--on` names.
     on: Option<FunctionArn>,
     filter: Filter,
-    pace: OnceCell<Pace>,
+    pace: RefCell<Option<Rc<Pace>>>,
     state: RunState,
     /// The latest outcome of each message: done or not.
     outcomes: RefCell<BTreeMap<String, bool>>,
@@ -130,7 +131,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let lock = interrupt.race(self.ledger.held_lock()).await??;
         let pass = with_lease(self.resources.queue, interrupt, async |lease| self.plan_pass(lease).await).await?;
         let pace = self.pace(&pass.plan).await?;
-        let report = report::Report { context: self.context, place: self.place, pace };
+        let report = report::Report { context: self.context, place: self.place, pace: &pace };
         report.header(&pass.plan)?;
         report.dry_run(&pass.plan, self.read.get())?;
         if let Some(held) = &lock {
@@ -207,7 +208,9 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             let has_more = leased.result?;
             let is_stopped =
                 self.state.stop_reason().is_some() || self.state.has_too_many_failures(&self.arguments.options);
-            let is_worth_another = has_more && self.arguments.all && self.done() > done_before && !is_stopped;
+            let is_enough = self.batches_left() == Some(0);
+            let is_worth_another =
+                has_more && self.arguments.all && self.done() > done_before && !is_stopped && !is_enough;
             if !is_worth_another || interrupt.is_requested() {
                 return Ok(());
             }
@@ -220,7 +223,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let planned = self.plan_pass(lease).await?;
         let pace = self.pace(&planned.plan).await?;
         if pass == 1 {
-            report::Report { context: self.context, place: self.place, pace }.header(&planned.plan)?;
+            report::Report { context: self.context, place: self.place, pace: &pace }.header(&planned.plan)?;
         }
         let executor = ReplayExecutor {
             lease,
@@ -264,7 +267,8 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             .iter()
             .map(|message| (message.id.clone(), OtherMessage::new(message, self.on.as_ref())))
             .collect();
-        let chosen = contents.choose(&self.filter, lease).await?;
+        let filter = self.filter.with_limit(self.batches_left());
+        let chosen = contents.choose(&filter, lease).await?;
         contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
         let ids: BTreeSet<&str> = chosen.iter().map(|message| message.id.as_str()).collect();
         let others: Vec<OtherMessage> =
@@ -311,14 +315,22 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         Ok(event_bytes)
     }
 
-    /// The speed of the run, chosen by its first plan.
-    async fn pace(&self, plan: &Plan) -> Result<&Pace> {
-        if let Some(pace) = self.pace.get() {
-            return Ok(pace);
+    /// The speed of the run. A later pass may meet functions that an earlier one has not, with less concurrency.
+    async fn pace(&self, plan: &Plan) -> Result<Rc<Pace>> {
+        if let Some(pace) = self.pace.borrow().as_ref().filter(|pace| pace.is_for(plan)) {
+            return Ok(Rc::clone(pace));
         }
         let pace = Pace::choose(&self.arguments.options, self.resources.function, plan);
-        let pace = self.context.interrupt.race(pace).await??;
-        Ok(self.pace.get_or_init(|| pace))
+        let pace = Rc::new(self.context.interrupt.race(pace).await??);
+        self.pace.replace(Some(Rc::clone(&pace)));
+        Ok(pace)
+    }
+
+    /// The number of batches that `--limit` leaves for the next pass.
+    fn batches_left(&self) -> Option<u64> {
+        let outcomes = self.outcomes.borrow();
+        let tried: BTreeSet<&str> = outcomes.keys().map(|id| batch_id(id)).collect();
+        self.filter.limit().map(|limit| limit.saturating_sub(tried.len() as u64))
     }
 
     /// Refuses to run the batches of several functions on one function by mistake.

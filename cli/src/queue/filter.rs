@@ -72,6 +72,16 @@ impl Filter {
         &self.ids
     }
 
+    /// The number of batches, at most.
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
+    /// The same filter with another number of batches.
+    pub fn with_limit(&self, limit: Option<u64>) -> Self {
+        Self { limit, ..self.clone() }
+    }
+
     /// The messages that pass, in their order, and those that do not. `--limit` counts batches: all parts of a batch
     /// stay together.
     pub fn split(&self, messages: Vec<HydratedMessage>) -> (Vec<HydratedMessage>, Vec<HydratedMessage>) {

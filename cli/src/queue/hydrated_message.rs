@@ -73,7 +73,7 @@ pub struct HydratedMessage {
 impl HydratedMessage {
     /// The id that all parts of a batch share: the text before the first `-`.
     pub fn batch_id(&self) -> &str {
-        self.id.split('-').next().unwrap_or(&self.id)
+        batch_id(&self.id)
     }
 
     /// The time when the batch failed. Where the record does not say, the time when the message was sent.
@@ -153,6 +153,11 @@ impl HydratedMessage {
         self.receive_count = self.receive_count.max(other.receive_count);
         self.copies.append(&mut other.copies);
     }
+}
+
+/// The id that all parts of a batch share.
+pub fn batch_id(id: &str) -> &str {
+    id.split('-').next().unwrap_or(id)
 }
 
 /// Messages of a queue, sorted by kind.

@@ -27,6 +27,8 @@ pub struct Pace {
     pub limiter: RateLimiter,
     /// The origin of a rate that was not typed.
     pub origin: Option<RateOrigin>,
+    /// The functions that it was chosen for; `None` where the rate was typed.
+    functions: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub enum RateOrigin {
 
 impl Pace {
     fn new(per_second: f64, concurrency: usize, origin: Option<RateOrigin>) -> Self {
-        Self { per_second, concurrency, limiter: RateLimiter::per_second(per_second), origin }
+        Self { per_second, concurrency, limiter: RateLimiter::per_second(per_second), origin, functions: None }
     }
 
     /// The speed that was asked for. `auto` leaves half of what the function may run at the same time to production.
@@ -47,14 +49,22 @@ impl Pace {
         let concurrency = usize::from(options.concurrency);
         match options.rate {
             Rate::PerSecond(rate) => Ok(Self::new(rate, concurrency, None)),
-            Rate::Auto => Self::auto(concurrency, function, plan).await,
+            Rate::Auto => {
+                let functions = functions(plan).into_iter().map(str::to_owned).collect();
+                let pace = Self::auto(concurrency, function, plan).await?;
+                Ok(Self { functions: Some(functions), ..pace })
+            }
         }
     }
 
+    /// Tells if it holds for every function of the plan.
+    pub fn is_for(&self, plan: &Plan) -> bool {
+        self.functions.as_ref().is_none_or(|known| functions(plan).into_iter().all(|function| known.contains(function)))
+    }
+
     async fn auto<F: Function>(default_concurrency: usize, function: &F, plan: &Plan) -> Result<Self> {
-        let functions: BTreeSet<&str> = plan.invocations().filter_map(ReplayItem::function).collect();
         let mut least: Option<(u32, &str)> = None;
-        for name in functions {
+        for name in functions(plan) {
             let allowed = match function.concurrency(name).await {
                 Ok(0) => {
                     bail!("{name} has a concurrency of 0, so it cannot run\n  → raise it, or name another with --on")
@@ -79,4 +89,9 @@ impl Pace {
     pub fn least_time(&self, plan: &Plan) -> Duration {
         Duration::from_secs_f64((plan.invocations().count() as f64 / self.per_second).ceil())
     }
+}
+
+/// The functions that a plan invokes.
+fn functions(plan: &Plan) -> BTreeSet<&str> {
+    plan.invocations().filter_map(ReplayItem::function).collect()
 }

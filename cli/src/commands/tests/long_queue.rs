@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use hydration::error::{Fault, FaultKind};
+use hydration::ports::Clock;
 
 use super::all_visible;
+use crate::ports::QueueAttributes;
 use crate::test_support::function::failed;
 use crate::test_support::messages::{TestBatch, batch};
 use crate::test_support::queue::AtLimit;
@@ -59,6 +61,40 @@ async fn batches_that_cannot_be_run_do_not_keep_a_long_replay_going_for_ever() {
     let counted = summary(&run);
     assert!(run.code == 3 && counted["notLookedAt"].as_u64() > Some(0), "{}", run.text());
     assert_eq!(tool.queue.counts(), all_visible(100));
+}
+
+#[tokio::test]
+async fn a_limit_of_batches_holds_for_the_whole_run() {
+    for limit in [5, 30, 45] {
+        let tool = long_queue(100, AtLimit::Nothing);
+        let run = tool.run(&format!("replay --all --limit {limit} --execute --rate 1000")).await;
+        assert_eq!((run.code, tool.function.invocations().len()), (3, limit), "{limit}: {}", run.text());
+    }
+    let fifo = Tool::with_queue(QueueAttributes { is_fifo: true, ..Default::default() });
+    for n in 0..40 {
+        let id: &'static str = Box::leak(format!("{n:02x}").into_boxed_str());
+        fifo.queue.send(TestBatch { first: 10 * n, ..batch(id) }.fifo_message());
+    }
+    let run = fifo.run("replay --all --limit 13 --execute --rate 1000").await;
+    assert_eq!((run.code, fifo.function.invocations().len()), (3, 13), "{}", run.text());
+}
+
+#[tokio::test]
+async fn functions_that_only_a_later_pass_meets_have_their_own_rate() {
+    let tool = Tool::default();
+    for n in 0..60 {
+        let id: &'static str = Box::leak(format!("{n:02x}").into_boxed_str());
+        let function = if n < 30 { "order-projector" } else { "stock-mirror" };
+        let shard = usize::try_from(n).unwrap();
+        tool.queue.send(TestBatch { function, shard, ..batch(id) }.message());
+    }
+    tool.queue.limit_in_flight(30, AtLimit::Nothing);
+    *tool.function.concurrency.borrow_mut() = vec![("order-projector", Ok(200)), ("stock-mirror", Ok(2))];
+    let started = tool.clock.now();
+    let run = tool.run("replay --all --execute --rate auto").await;
+    assert_eq!((run.code, tool.function.invocations().len()), (0, 60), "{}", run.text());
+    let millis = tool.clock.now().millis_since(started);
+    assert!((2900..3200).contains(&millis), "thirty at ten a second: {millis} ms");
 }
 
 #[tokio::test]
