@@ -28,7 +28,7 @@ use crate::commands::replay::options::InDoubtChoice;
 pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::pace::Pace;
-use crate::commands::replay::plan::{Facts, OtherMessage, Plan, ReplayItem, plan, run_key};
+use crate::commands::replay::plan::{Facts, LeftBehind, OtherMessage, Plan, ReplayItem, plan, run_key};
 use crate::commands::replay::session::{LedgerPlace, take_lock};
 use crate::context::Context;
 use crate::exit::{Exit, UsageError, explain, is_broken_pipe};
@@ -82,6 +82,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         pace: RefCell::default(),
         state: RunState::default(),
         outcomes: RefCell::default(),
+        left_behind: RefCell::default(),
         read: Cell::default(),
     };
     if replay.arguments.execute { replay.execute().await } else { replay.dry_run().await }
@@ -114,6 +115,7 @@ struct Replay<'a, Q, B, F, S, C> {
     state: RunState,
     /// The latest outcome of each message: done or not.
     outcomes: RefCell<BTreeMap<String, bool>>,
+    left_behind: RefCell<LeftBehind>,
     /// Facts about the latest pass over the queue.
     read: Cell<ReadSummary>,
 }
@@ -123,6 +125,8 @@ struct PassPlan {
     plan: Plan,
     /// The queue has more messages than it shows.
     has_more: bool,
+    /// The first messages of each shard are shown first.
+    is_in_order: bool,
 }
 
 impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S, C> {
@@ -224,6 +228,11 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let pace = self.pace(&planned.plan).await?;
         if pass == 1 {
             report::Report { context: self.context, place: self.place, pace: &pace }.header(&planned.plan)?;
+            if planned.has_more && self.arguments.all && !planned.is_in_order {
+                let note = "SQS does not show the whole queue at once: it is run in several passes, and a shard's batches \
+                            are in order only among those that one pass shows";
+                self.context.output.note(note);
+            }
         }
         let executor = ReplayExecutor {
             lease,
@@ -247,6 +256,9 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         progress.expect(plan.items().count() as u64);
         let report_item = |item: &ReplayItem, outcome: &ReplayOutcome| {
             let before = self.outcomes.borrow_mut().insert(item.message.id.clone(), outcome.is_done());
+            if outcome.blocks_shard() {
+                self.left_behind.borrow_mut().add(OtherMessage::new(&item.message, self.on.as_ref()));
+            }
             progress.add(1);
             // A later pass meets again what an earlier one has left.
             if before == Some(false) && !outcome.is_done() {
@@ -271,8 +283,9 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let chosen = contents.choose(&filter, lease).await?;
         contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
         let ids: BTreeSet<&str> = chosen.iter().map(|message| message.id.as_str()).collect();
-        let others: Vec<OtherMessage> =
+        let mut others: Vec<OtherMessage> =
             all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other).collect();
+        others.extend(self.left_behind.borrow().not_among(&ids));
         self.read.set(contents.summary());
         self.check_function(&chosen)?;
         let (known, event_bytes) = self.context.interrupt.race(self.known(&chosen, &others)).await??;
@@ -285,10 +298,15 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             failed_before: &failed_before,
         };
         let plan = plan(chosen, &others, &facts);
+        others
+            .into_iter()
+            .filter(|other| other.waits(&known))
+            .for_each(|other| self.left_behind.borrow_mut().add(other));
         let is_kept =
             |item: &&ReplayItem| matches!(item.action, plan::Action::Refuse(_) | plan::Action::HoldBack { .. });
         lease.release(plan.items().filter(is_kept).flat_map(|item| item.message.message_ids())).await;
-        Ok(PassPlan { plan, has_more: contents.received.not_looked_at() > 0 })
+        let is_in_order = contents.received.attributes.is_fifo;
+        Ok(PassPlan { plan, has_more: contents.received.not_looked_at() > 0, is_in_order })
     }
 
     async fn known(

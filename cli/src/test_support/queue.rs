@@ -52,6 +52,8 @@ pub struct InMemoryQueue {
     max_in_flight: Cell<Option<(u64, AtLimit)>>,
     /// No message is ever hidden.
     pub is_always_visible: Cell<bool>,
+    /// A message that is made visible comes behind all others.
+    pub puts_released_last: Cell<bool>,
 }
 
 /// The answer to a receive call while too many messages are in flight.
@@ -223,6 +225,11 @@ impl Queue for InMemoryQueue {
             if receipts.iter().any(|receipt| receipt.handle == handle(message)) {
                 message.visible_at = after(now, visibility_timeout);
             }
+        }
+        if self.puts_released_last.get() && visibility_timeout.is_zero() {
+            let is_released =
+                |message: &StoredMessage| receipts.iter().any(|receipt| receipt.handle == handle(message));
+            self.messages.borrow_mut().sort_by_key(is_released);
         }
         let messages = self.messages.borrow();
         let is_known = |receipt: &Receipt| messages.iter().any(|message| receipt.handle == handle(message));

@@ -179,9 +179,33 @@ impl OtherMessage {
         }
     }
 
-    fn waits(&self, known: &BTreeMap<RunKey, Known>) -> bool {
+    fn id(&self) -> &str {
+        &self.place.2
+    }
+
+    /// Tells if it has records that have not succeeded.
+    pub fn waits(&self, known: &BTreeMap<RunKey, Known>) -> bool {
         let done = self.key.as_ref().and_then(|key| known.get(key)).map(|known| known.run.done.as_slice());
         self.has_records && !is_covered(self.ends.as_ref(), self.records, done.unwrap_or_default())
+    }
+}
+
+/// The first message of each shard that the passes of a run have left. A later pass may not show it, and nothing may
+/// overtake it all the same.
+#[derive(Debug, Default)]
+pub struct LeftBehind(BTreeMap<ShardKey, OtherMessage>);
+
+impl LeftBehind {
+    pub fn add(&mut self, other: OtherMessage) {
+        let first = self.0.entry(other.shard.clone()).or_insert_with(|| other.clone());
+        if other.place < first.place {
+            *first = other;
+        }
+    }
+
+    /// Those that are not among the messages with these ids.
+    pub fn not_among(&self, ids: &BTreeSet<&str>) -> Vec<OtherMessage> {
+        self.0.values().filter(|other| !ids.contains(other.id())).cloned().collect()
     }
 }
 

@@ -7,7 +7,7 @@ use hydration::ports::Clock;
 
 use super::all_visible;
 use crate::ports::QueueAttributes;
-use crate::test_support::function::failed;
+use crate::test_support::function::{failed, returned};
 use crate::test_support::messages::{TestBatch, batch};
 use crate::test_support::queue::AtLimit;
 use crate::test_support::tool::{Tool, ToolRun};
@@ -64,6 +64,19 @@ async fn batches_that_cannot_be_run_do_not_keep_a_long_replay_going_for_ever() {
 }
 
 #[tokio::test]
+async fn nothing_overtakes_a_batch_that_failed_in_an_earlier_pass() {
+    let tool = long_queue(100, AtLimit::Nothing);
+    tool.queue.puts_released_last.set(true);
+    let poison = TestBatch { first: 0, ..batch("00") }.event();
+    tool.function.always(move |invoked| if invoked.event == poison { failed("E", "no") } else { returned("null") });
+    let run = tool.run("replay --all --execute --rate 1000").await;
+    let invocations = tool.function.invocations();
+    let on_shard = |shard: &str| invocations.iter().filter(|invoked| invoked.event.contains(shard)).count();
+    assert_eq!((run.code, on_shard("shardId-000000000000:"), invocations.len()), (3, 1, 76), "{}", run.text());
+    assert!(run.notes.contains("in order only among those that one pass shows"), "{}", run.notes);
+}
+
+#[tokio::test]
 async fn a_limit_of_batches_holds_for_the_whole_run() {
     for limit in [5, 30, 45] {
         let tool = long_queue(100, AtLimit::Nothing);
@@ -77,6 +90,7 @@ async fn a_limit_of_batches_holds_for_the_whole_run() {
     }
     let run = fifo.run("replay --all --limit 13 --execute --rate 1000").await;
     assert_eq!((run.code, fifo.function.invocations().len()), (3, 13), "{}", run.text());
+    assert!(!run.notes.contains("in order only"), "a FIFO queue shows the first of a shard first: {}", run.notes);
 }
 
 #[tokio::test]
