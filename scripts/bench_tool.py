@@ -86,7 +86,8 @@ def run(binary, options, *words):
             raise RuntimeError(f"dlq {' '.join(words)} ended with {code}: {err.read()[-2000:].decode()}")
         counts = queue.counts()
         summary = dlq.Result(code, out.read().decode(), "", seconds).summary
-        return Run(seconds, usage.ru_utime + usage.ru_stime, counts["cpuSeconds"] - before, peak_bytes, summary, counts)
+        tool_cpu, stand_in_cpu = usage.ru_utime + usage.ru_stime, counts["cpuSeconds"] - before
+        return Run(seconds, tool_cpu, stand_in_cpu, peak_bytes, summary, counts)
 
 
 def watch(process_id):

@@ -61,7 +61,7 @@ class LongQueue:
 def running(**options):
     """Starts the stand-in, with the flags of `_arguments` as keywords."""
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    command = [sys.executable, "-m", __spec__.name if __name__ != "__main__" else "tests.kit.long_queue", *flags]
+    command = [sys.executable, "-m", "tests.kit.long_queue", *flags]
     process = processes.start(command, os.environ, subprocess.PIPE, errors=None, folder=ROOT)
     try:
         yield LongQueue(process, process.stdout.readline().decode().strip())
