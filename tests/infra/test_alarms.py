@@ -108,9 +108,10 @@ def test_records_dropped_are_watched_wherever_the_mapping_is_known():
 @pytest.mark.parametrize("stack, rule", [
     (CORE, CORE.resolve({"Ref": "HydrateFunctionFailedBatchObject"})),
     (STACKS["bucket"], STACKS["bucket"].outputs["RuleName"])], ids=["our bucket", "a bucket of the user's"])
-def test_an_object_that_the_function_is_not_told_of_rings(stack, rule):
+def test_an_object_that_does_not_reach_the_function_rings(stack, rule):
     """Whatever becomes of the event: the retry queue, nothing, or nothing because the rule lost its queue."""
-    watched = {(name, dimensions["RuleName"]) for _, name, dimensions in metrics(stack.properties("BucketDeliveryFailed"))}
+    alarm = stack.properties("BucketDeliveryFailed")
+    watched = {(name, dimensions["RuleName"]) for _, name, dimensions in metrics(alarm)}
     assert watched == {
         (name, rule) for name in ("FailedInvocations", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq")}
 

@@ -49,7 +49,8 @@ FAILED_BATCHES = CORE.outputs["FailedBatchBucketArn"]
 
 def object_reads(bucket, keys):
     """What a GetObject takes: with a version the second action, and the third for a 404 where there is no object."""
-    return {("s3:GetObject", f"{bucket}/{keys}"), ("s3:GetObjectVersion", f"{bucket}/{keys}"), ("s3:ListBucket", bucket)}
+    objects = f"{bucket}/{keys}"
+    return {("s3:GetObject", objects), ("s3:GetObjectVersion", objects), ("s3:ListBucket", bucket)}
 
 
 DELIVERY = {
@@ -122,7 +123,8 @@ each_source = pytest.mark.parametrize("source", [kinesis_source, dynamodb_source
 TOPIC_KEY = CORE.outputs["TopicKeyArn"]
 PUBLISHING = {("sns:Publish", CORE.outputs["FailedBatchTopicArn"]), ("kms:GenerateDataKey", TOPIC_KEY),
               ("kms:Decrypt", TOPIC_KEY)}
-WRITING = {("s3:PutObject", FAILED_BATCHES + "/*"), ("s3:ListBucket", FAILED_BATCHES), ("kms:GenerateDataKey", TOPIC_KEY)}
+WRITING = {("s3:PutObject", FAILED_BATCHES + "/*"), ("s3:ListBucket", FAILED_BATCHES),
+           ("kms:GenerateDataKey", TOPIC_KEY)}
 
 
 @each_source
@@ -211,7 +213,8 @@ def test_the_key_of_what_is_attached_may_be_used_through_its_service_alone(attac
 @pytest.mark.parametrize("attach", [bucket_source, dead_letter_queue])
 def test_the_keys_of_the_streams_may_be_used_through_the_streams_services_alone(attach):
     with_keys = attach(CORE, StreamKeyArns=f"{KEY},{OTHER_KEY}")
-    assert hydrator_grants(with_keys) - hydrator_grants(attach(CORE)) == {("kms:Decrypt", KEY), ("kms:Decrypt", OTHER_KEY)}
+    added = hydrator_grants(with_keys) - hydrator_grants(attach(CORE))
+    assert added == {("kms:Decrypt", KEY), ("kms:Decrypt", OTHER_KEY)}
     assert via_services(role_documents(with_keys, ROLE)) == {
         "kinesis.eu-west-1.amazonaws.com*", "dynamodb.eu-west-1.amazonaws.com*"}
 

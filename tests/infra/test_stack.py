@@ -404,9 +404,11 @@ def test_no_partition_is_hard_coded(partition, region):
     account = Stack("template.yaml", "hydrator", partition=partition, region=region)
     source = Stack("infra/kinesis-source.yaml", "source", exports=account.exports, partition=partition, region=region,
                    HydratorStackName="hydrator", StreamArn=f"arn:{partition}:kinesis:{region}:{ACCOUNT}:stream/orders",
-                   FunctionName="orders", FunctionRoleName="orders-role", FunctionQualifier="live", Destination="Bucket")
+                   FunctionName="orders", FunctionRoleName="orders-role", FunctionQualifier="live",
+                   Destination="Bucket")
     given = {"exports": account.exports, "partition": partition, "region": region}
-    bucket = Stack("infra/bucket-source.yaml", "bucket", HydratorStackName="hydrator", BucketName="failed-orders", **given)
+    bucket = Stack("infra/bucket-source.yaml", "bucket", HydratorStackName="hydrator", BucketName="failed-orders",
+                   **given)
     queue = Stack("infra/dead-letter-queue.yaml", "queue", HydratorStackName="hydrator",
                   QueueArn=f"arn:{partition}:sqs:{region}:{ACCOUNT}:orders-dlq", **given)
     for stack in (account, source, bucket, queue):
