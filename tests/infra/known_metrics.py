@@ -18,6 +18,7 @@ METRICS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible"): {"QueueName"},
     ("AWS/SNS", "NumberOfNotificationsRedrivenToDlq"): {"TopicName"},
     ("AWS/SNS", "NumberOfNotificationsFailedToRedriveToDlq"): {"TopicName"},
+    ("AWS/Events", "TriggeredRules"): {"RuleName"},
     ("AWS/Events", "FailedInvocations"): {"RuleName"},
     ("AWS/Events", "InvocationsSentToDlq"): {"RuleName"},
     ("AWS/Events", "InvocationsFailedToBeSentToDlq"): {"RuleName"},
@@ -28,4 +29,5 @@ METRICS = {
     ("AWS/Lambda", "DestinationDeliveryFailures"): {"FunctionName"},
     ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
     ("AWS/Lambda", "DroppedEventCount"): {"EventSourceMappingUUID"},
+    ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount"): {"EventSourceMappingUUID"},
 }

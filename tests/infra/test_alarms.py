@@ -10,6 +10,8 @@ from tests.infra.templates import ROOT, bucket_source, core, dead_letter_queue, 
 
 CORE = core()
 STACKS = {"core": CORE, "kinesis": kinesis_source(CORE), "dynamodb": dynamodb_source(CORE),
+          "kinesis to the bucket": kinesis_source(CORE, Destination="Bucket"),
+          "dynamodb to the bucket": dynamodb_source(CORE, Destination="Bucket"),
           "bucket": bucket_source(CORE), "queue": dead_letter_queue(CORE)}
 ALARMS = {
     (name, logical_id): (stack, alarm["Properties"])
@@ -114,6 +116,18 @@ def test_an_object_that_does_not_reach_the_function_rings(stack, rule):
     watched = {(name, dimensions["RuleName"]) for _, name, dimensions in metrics(alarm)}
     assert watched == {
         (name, rule) for name in ("FailedInvocations", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq")}
+
+
+@pytest.mark.parametrize("source", [kinesis_source, dynamodb_source])
+def test_a_bucket_that_went_silent_rings(source):
+    """EventBridge turned off, or the rule: nothing fails, but what was written is not announced."""
+    assert "ObjectsNotAnnounced" not in source(CORE).resources
+    assert "ObjectsNotAnnounced" not in source(CORE, Destination="Bucket", MappingMetrics="no").resources
+    stack = source(CORE, Destination="Bucket")
+    watched = {name: dimensions for _, name, dimensions in metrics(stack.properties("ObjectsNotAnnounced"))}
+    assert watched == {
+        "OnFailureDestinationDeliveredEventCount": {"EventSourceMappingUUID": stack.outputs["MappingUuid"]},
+        "TriggeredRules": {"RuleName": CORE.resolve({"Ref": "HydrateFunctionFailedBatchObject"})}}
 
 
 def test_an_attached_queue_that_is_not_emptied_rings():

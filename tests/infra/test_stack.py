@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import shutil
+import subprocess
 
 import pytest
 from moto.events.models import EventPattern
@@ -277,14 +279,26 @@ def test_the_rule_of_an_attached_bucket_listens_to_the_objects_it_may_read():
     assert not matches(narrow, created("failed-orders", "aws/lambda/async/orders/2026/11/21/x"))
 
 
-def test_an_attached_bucket_keeps_the_notifications_that_it_has():
-    """The command writes back what it has read, and one key more."""
+@pytest.mark.skipif(not shutil.which("jq"), reason="needs jq")
+@pytest.mark.parametrize("has", [
+    "",  # what the AWS CLI prints for a bucket that notifies nobody
+    {"TopicConfigurations": [{"Id": "x", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:t", "Events": ["s3:*"]}]},
+    {"EventBridgeConfiguration": {}},
+])
+def test_an_attached_bucket_keeps_the_notifications_that_it_has(has):
+    command = bucket_source(core()).outputs["EnableEventBridgeCommand"]
+    program, = re.findall(r"jq -s '(.*)'", command)
+    done = subprocess.run(["jq", "-s", program], input=has and json.dumps(has), capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {**(has or {}), "EventBridgeConfiguration": {}}
+
+
+def test_the_command_for_an_attached_bucket_writes_back_what_it_has_read():
     command = bucket_source(core()).outputs["EnableEventBridgeCommand"]
     inner, = re.findall(r'--notification-configuration "\$\((.*)\)"$', command)
     read, add = inner.split(" | ")
     assert shlex.split(read) == ["aws", "s3api", "get-bucket-notification-configuration", "--region", REGION,
                                  "--bucket", "failed-orders", "--output", "json"]
-    assert shlex.split(add) == ["jq", ". + {EventBridgeConfiguration: {}}"]
+    assert shlex.split(add) == ["jq", "-s", "(.[0] // {}) + {EventBridgeConfiguration: {}}"]
 
 
 def test_an_object_outlives_the_tries_to_read_it():
