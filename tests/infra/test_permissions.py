@@ -136,7 +136,7 @@ def test_the_sources_role_may_publish_with_the_topics_key_and_nothing_else(sourc
 
 @each_source
 def test_the_sources_role_may_write_to_the_whole_bucket_and_nothing_else(source):
-    """With a prefix in the ARN of s3:PutObject Lambda refuses the mapping."""
+    """Users report that Lambda refuses the mapping with a prefix in the ARN of s3:PutObject."""
     documents = role_documents(source(CORE, Destination="Bucket"), "orders-role")
     assert grants(documents) == WRITING
     assert via_services(documents) == {"s3.eu-west-1.amazonaws.com*"}

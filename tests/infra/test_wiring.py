@@ -189,9 +189,9 @@ def test_a_failed_batch_comes_back_through_the_bucket(account, written):
 def test_an_attached_bucket_has_its_rule(account):
     bucket = f"failed-{uuid.uuid4().hex[:8]}"
     account.aws.client("s3").create_bucket(Bucket=bucket)
-    outputs = account.deploy(
-        "infra/bucket-source.yaml", f"attached-{bucket}", HydratorStackName=account.hydrator, BucketName=bucket,
-        KinesisStreamArns="arn:aws:kinesis:us-east-1:123456789012:stream/a,arn:aws:kinesis:us-east-1:123456789012:stream/b")
+    streams = ",".join(f"arn:aws:kinesis:us-east-1:123456789012:stream/{name}" for name in ("a", "b"))
+    outputs = account.deploy("infra/bucket-source.yaml", f"attached-{bucket}", HydratorStackName=account.hydrator,
+                             BucketName=bucket, KinesisStreamArns=streams)
     events = account.aws.client("events")
     rule = events.describe_rule(Name=outputs["RuleName"])
     assert json.loads(rule["EventPattern"])["detail"]["bucket"]["name"] == [bucket] and rule["State"] == "ENABLED"
