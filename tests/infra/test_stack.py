@@ -288,7 +288,8 @@ def test_the_rule_of_an_attached_bucket_listens_to_the_objects_it_may_read():
 def test_an_attached_bucket_keeps_the_notifications_that_it_has(has):
     command = bucket_source(core()).outputs["EnableEventBridgeCommand"]
     program, = re.findall(r"jq -s '(.*)'", command)
-    done = subprocess.run(["jq", "-s", program], input=has and json.dumps(has), capture_output=True, text=True, check=True)
+    printed = has and json.dumps(has)
+    done = subprocess.run(["jq", "-s", program], input=printed, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {**(has or {}), "EventBridgeConfiguration": {}}
 
 
