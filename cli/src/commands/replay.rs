@@ -2,6 +2,7 @@
 
 mod batch;
 pub mod execute;
+mod held_by_others;
 pub mod options;
 mod outcome;
 mod plan;
@@ -22,10 +23,11 @@ use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 
 use crate::commands::replay::execute::{ReplayExecutor, RunState};
+use crate::commands::replay::held_by_others::{HeldByOthers, wait_until_none};
 pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::options::{InDoubtChoice, Rate};
 use crate::commands::replay::outcome::ReplayOutcome;
-use crate::commands::replay::plan::{Facts, OtherMessage, Plan, ReplayItem, plan, run_key};
+use crate::commands::replay::plan::{Facts, OtherMessage, Plan, RefusalReason, ReplayItem, plan, run_key};
 use crate::commands::replay::session::{LedgerPlace, take_lock};
 use crate::context::Context;
 use crate::exit::{Exit, UsageError, explain, is_broken_pipe};
@@ -84,6 +86,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         arguments,
         on,
         filter,
+        taken: RefCell::default(),
         pace: OnceCell::new(),
         state: RunState::default(),
         outcomes: RefCell::default(),
@@ -115,6 +118,8 @@ struct Replay<'a, Q, B, F, S, C> {
     /// The function that `--on` names.
     on: Option<FunctionArn>,
     filter: Filter,
+    /// Ids of the batches that the passes so far have chosen.
+    taken: RefCell<BTreeSet<String>>,
     pace: OnceCell<Pace>,
     state: RunState,
     /// The latest outcome of each message: done or not.
@@ -141,6 +146,9 @@ struct PassPlan {
     plan: Plan,
     /// The queue has more messages than it shows.
     has_more: bool,
+    held_by_others: HeldByOthers,
+    /// Nothing is invoked, because others hold messages.
+    is_refused: bool,
 }
 
 impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S, C> {
@@ -151,6 +159,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let pace = self.pace(&pass.plan).await?;
         let report = report::Report { context: self.context, place: self.place, pace };
         report.header(&pass.plan)?;
+        report.held_by_others(&pass);
         report.dry_run(&pass.plan, self.read.get())?;
         if let Some(held) = &lock {
             output.note(held.to_string());
@@ -220,6 +229,12 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         }
         for pass in 1.. {
             let done_before = self.done();
+            if self.waits_for_others()
+                && let Err(error) = wait_until_none(self.context, self.resources.queue).await
+            {
+                // The lock is released and the summary printed as after any other interrupt.
+                return if interrupt.is_requested() { Ok(()) } else { Err(error) };
+            }
             let work = async |lease: &Lease<'_, Q>| self.run_pass(lease, lock, pass).await;
             let leased = with_lease_counted(self.resources.queue, interrupt, work).await;
             is_all_visible.set(is_all_visible.get() && leased.hidden == 0);
@@ -238,8 +253,12 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
     async fn run_pass(&self, lease: &Lease<'_, Q>, lock: &Lock, pass: u32) -> Result<bool> {
         let planned = self.plan_pass(lease).await?;
         let pace = self.pace(&planned.plan).await?;
+        let report = report::Report { context: self.context, place: self.place, pace };
         if pass == 1 {
-            report::Report { context: self.context, place: self.place, pace }.header(&planned.plan)?;
+            report.header(&planned.plan)?;
+        }
+        if pass == 1 || planned.is_refused {
+            report.held_by_others(&planned);
         }
         let executor = ReplayExecutor {
             lease,
@@ -254,7 +273,12 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             state: &self.state,
         };
         self.run_plan(&executor, planned.plan).await?;
-        Ok(planned.has_more)
+        Ok(planned.has_more && !planned.is_refused)
+    }
+
+    /// Tells if nothing may be invoked while others hold messages. Who names batches by their ids has looked at them.
+    fn waits_for_others(&self) -> bool {
+        self.arguments.all && !self.arguments.options.keep_going
     }
 
     async fn run_plan(&self, executor: &ReplayExecutor<'_, Q, B, F, S, C>, plan: Plan) -> Result<()> {
@@ -277,18 +301,23 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
 
     /// Reads the queue and the ledger, and plans what to run. Messages that are not run are released.
     async fn plan_pass(&self, lease: &Lease<'_, Q>) -> Result<PassPlan> {
-        let mut contents = read_queue(lease, self.resources.bucket, KeepBodies::Of(&self.filter)).await?;
+        let filter = self.filter.after(&self.taken.borrow());
+        let mut contents = read_queue(lease, self.resources.bucket, KeepBodies::Of(&filter)).await?;
+        let held_by_others = HeldByOthers::after_read(lease, &contents.received).await?;
+        let not_hydrated: Vec<OtherMessage> = contents.foreign.iter().filter_map(OtherMessage::not_hydrated).collect();
         let all: Vec<(String, OtherMessage)> = contents
             .messages
             .iter()
             .map(|message| (message.id.clone(), OtherMessage::new(message, self.on.as_ref())))
             .collect();
-        let chosen = contents.choose(&self.filter, lease).await?;
+        let chosen = contents.choose(&filter, lease).await?;
+        self.taken.borrow_mut().extend(chosen.iter().map(|message| message.batch_id().to_owned()));
         contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
         let ids: BTreeSet<&str> = chosen.iter().map(|message| message.id.as_str()).collect();
-        let others: Vec<OtherMessage> =
-            all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other).collect();
-        self.read.set(contents.summary());
+        let not_chosen = all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other);
+        let others: Vec<OtherMessage> = not_chosen.chain(not_hydrated).collect();
+        let read = contents.summary();
+        self.read.set(ReadSummary { in_flight: read.in_flight.max(held_by_others.in_flight), ..read });
         self.check_function(&chosen)?;
         let (known, event_bytes) = self.context.interrupt.race(self.known(&chosen, &others)).await??;
         let failed_before = self.state.failed.borrow().clone();
@@ -298,12 +327,14 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             known: &known,
             event_bytes: &event_bytes,
             failed_before: &failed_before,
+            is_held_by_others: self.waits_for_others() && !held_by_others.is_none(),
         };
         let plan = plan(chosen, &others, &facts);
         let is_kept =
             |item: &&ReplayItem| matches!(item.action, plan::Action::Refuse(_) | plan::Action::HoldBack { .. });
         lease.release(plan.items().filter(is_kept).flat_map(|item| item.message.message_ids())).await;
-        Ok(PassPlan { plan, has_more: contents.received.not_looked_at() > 0 })
+        let is_refused = plan.items().any(|item| item.action == plan::Action::Refuse(RefusalReason::InFlight));
+        Ok(PassPlan { plan, has_more: contents.received.not_looked_at() > 0, held_by_others, is_refused })
     }
 
     async fn known(

@@ -36,6 +36,8 @@ pub struct Filter {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     limit: Option<u64>,
+    /// Ids of batches that an earlier pass took: the limit counts them, and they pass again.
+    taken: BTreeSet<String>,
     /// Ids, or the first characters of ids; none means all.
     ids: Vec<String>,
 }
@@ -59,6 +61,7 @@ impl Filter {
             since,
             until,
             limit: args.limit,
+            taken: BTreeSet::new(),
             ids: ids.to_vec(),
         })
     }
@@ -72,13 +75,18 @@ impl Filter {
         &self.ids
     }
 
+    /// The same filter for the next pass over the queue, whose limit counts what earlier passes took.
+    pub fn after(&self, taken: &BTreeSet<String>) -> Self {
+        Self { taken: taken.clone(), ..self.clone() }
+    }
+
     /// The messages that pass, in their order, and those that do not. `--limit` counts batches: all parts of a batch
     /// stay together.
     pub fn split(&self, messages: Vec<HydratedMessage>) -> (Vec<HydratedMessage>, Vec<HydratedMessage>) {
         let (passed, mut others): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| self.takes(message));
         let Some(limit) = self.limit else { return (passed, others) };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut oldest = BTreeSet::new();
+        let mut oldest = self.taken.clone();
         for message in &passed {
             if oldest.len() < limit {
                 oldest.insert(message.batch_id().to_owned());

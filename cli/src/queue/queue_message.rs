@@ -11,6 +11,7 @@ use hydration::verdict::Status;
 
 use crate::ports::ReceivedMessage;
 use crate::queue::hydrated_message::{HydratedMessage, MessageCopy, StoredBody};
+use crate::queue::shard_place::ShardPlace;
 
 const INVALID_ID: &str = "its hydration.id is not the id of a hydrated message";
 
@@ -26,6 +27,8 @@ pub struct QueueMessage {
     /// The body in the temporary file, where it was kept.
     body: Option<StoredBody>,
     attributes: BTreeMap<String, String>,
+    /// The place in a shard, for a message that is not hydrated.
+    shard_place: Option<Box<ShardPlace>>,
     content: Content,
 }
 
@@ -52,6 +55,8 @@ pub struct ForeignMessage {
     pub sent_at: Option<Timestamp>,
     pub bytes: u64,
     pub receive_count: u32,
+    /// The place in a shard; `None` where the message names no shard.
+    pub shard_place: Option<Box<ShardPlace>>,
     /// The body, where it was kept.
     pub body: Option<StoredBody>,
 }
@@ -81,6 +86,8 @@ impl QueueMessage {
                 },
             }
         };
+        let is_hydrated = matches!(content, Content::Hydrated(_));
+        let shard_place = if is_hydrated { None } else { ShardPlace::of(received).map(Box::new) };
         let stored = received.attributes.get(hydration::message::POINTER_ATTRIBUTE).and_then(|size| size.parse().ok());
         Self {
             pointer,
@@ -90,6 +97,7 @@ impl QueueMessage {
             bytes: stored.unwrap_or(received.body.len() as u64),
             body: None,
             attributes: received.attributes.clone(),
+            shard_place,
             content,
         }
     }
@@ -157,6 +165,7 @@ impl QueueMessage {
             sent_at: self.sent_at,
             bytes: self.bytes,
             receive_count: self.receive_count,
+            shard_place: self.shard_place.clone(),
             body,
         }
     }

@@ -50,6 +50,8 @@ pub struct InMemoryQueue {
     max_deletions: Cell<Option<u32>>,
     /// Messages in flight from which on SQS refuses to give more.
     max_in_flight: Cell<Option<u64>>,
+    /// Messages that one receive returns; ten unless fewer were set.
+    max_received: Cell<Option<usize>>,
 }
 
 /// A message to send.
@@ -113,6 +115,11 @@ impl InMemoryQueue {
     /// Refuses to give messages while this many are in flight.
     pub fn limit_in_flight(&self, messages: u64) {
         self.max_in_flight.set(Some(messages));
+    }
+
+    /// Returns that many messages for one receive at most.
+    pub fn limit_received(&self, messages: usize) {
+        self.max_received.set(Some(messages));
     }
 
     pub fn counts(&self) -> Counts {
@@ -183,19 +190,22 @@ impl Queue for InMemoryQueue {
             let is_held_back = message.group.as_ref().is_some_and(|group| groups_in_flight.contains(group));
             message.visible_at <= now && !is_held_back
         };
-        let received = messages.iter_mut().filter(can_receive).take(MAX_RECEIVED).map(|message| {
-            message.receive_count += 1;
-            message.visible_at = after(now, visibility_timeout);
-            message.is_delayed = false;
-            ReceivedMessage {
-                message_id: message.id.clone(),
-                receipt_handle: handle(message),
-                body: message.body.clone(),
-                attributes: message.attributes.clone(),
-                sent_at: Some(message.sent_at),
-                receive_count: message.receive_count,
-            }
-        });
+        let received =
+            messages.iter_mut().filter(can_receive).take(self.max_received.get().unwrap_or(MAX_RECEIVED)).map(
+                |message| {
+                    message.receive_count += 1;
+                    message.visible_at = after(now, visibility_timeout);
+                    message.is_delayed = false;
+                    ReceivedMessage {
+                        message_id: message.id.clone(),
+                        receipt_handle: handle(message),
+                        body: message.body.clone(),
+                        attributes: message.attributes.clone(),
+                        sent_at: Some(message.sent_at),
+                        receive_count: message.receive_count,
+                    }
+                },
+            );
         Ok(received.collect())
     }
 
