@@ -28,7 +28,7 @@ pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::options::{InDoubtChoice, Rate};
 use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::plan::{Facts, OtherMessage, Plan, RefusalReason, ReplayItem, plan, run_key};
-use crate::commands::replay::session::{LedgerPlace, take_lock};
+use crate::commands::replay::session::{LedgerPlace, say_hidden, take_lock};
 use crate::context::Context;
 use crate::exit::{Exit, UsageError, explain, is_broken_pipe};
 use crate::ledger::Ledger;
@@ -220,9 +220,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
     /// ten of each shard on a FIFO queue, 120,000 on others.
     async fn run_passes(&self, lock: &Lock, is_all_visible: &Cell<bool>) -> Result<()> {
         let interrupt = &self.context.interrupt;
-        if lock.hidden_until().is_some() {
-            self.context.output.progress("waiting until the messages of a run that was cut off are visible again");
-        }
+        say_hidden(self.context, lock);
         tokio::select! {
             () = self.ledger.wait_until_visible(lock) => {}
             () = interrupt.requested() => return Ok(()),

@@ -170,7 +170,12 @@ fn has_all_parts<'a>(messages: impl Iterator<Item = &'a HydratedMessage>) -> boo
 /// Tells if the id names the message: the first characters of its batch's id, and perhaps, after a `-`, the first
 /// characters of its part.
 pub fn is_named(message: &HydratedMessage, id: &str) -> bool {
-    let Some((batch, part)) = id.split_once('-') else { return message.batch_id().starts_with(id) };
-    let own_part = message.id.split_once('-').map(|(_, part)| part);
-    message.batch_id().starts_with(batch) && own_part.is_some_and(|own| own.starts_with(part))
+    is_id_named(&message.id, id)
+}
+
+/// The same for a message's whole id.
+pub fn is_id_named(own: &str, id: &str) -> bool {
+    let (own_batch, own_part) = own.split_once('-').map_or((own, None), |(batch, part)| (batch, Some(part)));
+    let Some((batch, part)) = id.split_once('-') else { return own_batch.starts_with(id) };
+    own_batch.starts_with(batch) && own_part.is_some_and(|own| own.starts_with(part))
 }

@@ -15,7 +15,6 @@ use crate::context::Context;
 use crate::print::table::Columns;
 use crate::print::{Output, Paint, count, short_id, thousands, time};
 use crate::queue::hydrated_message::HydratedMessage;
-use crate::queue::identity::QueueIdentity;
 use crate::queue::read_summary::ReadSummary;
 
 /// A line of the JSON output.
@@ -89,12 +88,10 @@ impl<C> Report<'_, C> {
         let (output, place) = (&self.context.output, self.place);
         let functions = functions(plan);
         if output.json {
-            let header = HeaderJson { queue: &place.queue, ledger: &place.ledger, functions };
+            let header = HeaderJson { place, functions };
             return output.json(&serde_json::json!({ "header": header }));
         }
-        place.queue.print(output)?;
-        let alone = if place.is_shared { "" } else { " (of this machine alone: no other machine sees it)" };
-        output.line(output.paint(Paint::Dim, format!("Ledger: {}{alone}", place.ledger)))?;
+        place.print_lines(output)?;
         if functions.is_empty() {
             return Ok(());
         }
@@ -325,8 +322,7 @@ struct SummaryJson {
 #[derive(Serialize)]
 struct HeaderJson<'a> {
     #[serde(flatten)]
-    queue: &'a QueueIdentity,
-    ledger: &'a str,
+    place: &'a LedgerPlace,
     functions: Vec<FunctionJson<'a>>,
 }
 
