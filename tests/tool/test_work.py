@@ -213,9 +213,10 @@ def test_doctor_finds_nothing_wrong_with_a_sound_deployment(tool, queue, functio
 def test_doctor_tells_what_it_may_not_look_at(tool, queue, function, deployment):
     name, _ = deployment
     function.other = lambda path, body: (403, {"message": "no"})
-    findings = tool("doctor", "--stack", name).lines
+    findings = tool("doctor", "--stack", name, code=3).lines
     unchecked, = [finding for finding in findings if finding["grade"] == "unchecked"]
     assert "lambda:ListEventSourceMappings" in unchecked["finding"]
+    assert unchecked["change"] == "allow lambda:ListEventSourceMappings to your credentials"
 
 
 def test_discard_deletes_only_what_it_is_told_to(tool, queue):
