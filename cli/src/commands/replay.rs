@@ -5,6 +5,7 @@ pub mod execute;
 mod held_by_others;
 pub mod options;
 mod outcome;
+mod pace;
 mod plan;
 mod report;
 mod selection;
@@ -24,9 +25,10 @@ use hydration::ports::Clock;
 
 use crate::commands::replay::execute::{ReplayExecutor, RunState};
 use crate::commands::replay::held_by_others::{HeldByOthers, wait_until_none};
+use crate::commands::replay::options::InDoubtChoice;
 pub use crate::commands::replay::options::{Arguments, parse_rate};
-use crate::commands::replay::options::{InDoubtChoice, Rate};
 use crate::commands::replay::outcome::ReplayOutcome;
+pub use crate::commands::replay::pace::Pace;
 use crate::commands::replay::plan::{Facts, OtherMessage, Plan, RefusalReason, ReplayItem, plan, run_key};
 use crate::commands::replay::session::{LedgerPlace, say_hidden, take_lock};
 use crate::context::Context;
@@ -44,14 +46,6 @@ use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT, with_lease, with_lease_counted};
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
-use crate::rate_limiter::RateLimiter;
-
-/// The half of a function's concurrency is left to production.
-const SHARE_OF_CONCURRENCY: u32 = 2;
-/// Requests that one execution environment of a function takes in a second
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html>).
-const REQUESTS_PER_SECOND: f64 = 10.0;
-const MAX_AUTO_CONCURRENCY: u32 = 100;
 
 /// The resources of a replay.
 #[derive(Debug)]
@@ -126,19 +120,6 @@ struct Replay<'a, Q, B, F, S, C> {
     outcomes: RefCell<BTreeMap<String, bool>>,
     /// Facts about the latest pass over the queue.
     read: Cell<ReadSummary>,
-}
-
-/// The speed of a run.
-pub struct Pace {
-    pub per_second: f64,
-    pub concurrency: usize,
-    limiter: RateLimiter,
-}
-
-impl Pace {
-    fn new(per_second: f64, concurrency: usize) -> Self {
-        Self { per_second, concurrency, limiter: RateLimiter::per_second(per_second) }
-    }
 }
 
 /// The plan for one pass over the queue.
@@ -359,30 +340,16 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         Ok(event_bytes)
     }
 
-    /// The speed that was asked for. `auto` leaves half of what the function may run at the same time to production.
+    /// The speed of the run, which its first plan decides.
     async fn pace(&self, plan: &Plan) -> Result<&Pace> {
         if let Some(pace) = self.pace.get() {
             return Ok(pace);
         }
-        let options = &self.arguments.options;
-        let pace = match options.rate {
-            Rate::PerSecond(rate) => Pace::new(rate, usize::from(options.concurrency)),
-            Rate::Auto => self.context.interrupt.race(self.auto_pace(plan)).await??,
+        let pace = match Pace::typed(&self.arguments.options) {
+            Some(pace) => pace,
+            None => self.context.interrupt.race(Pace::auto(plan, self.resources.function)).await??,
         };
         Ok(self.pace.get_or_init(|| pace))
-    }
-
-    async fn auto_pace(&self, plan: &Plan) -> Result<Pace> {
-        let functions: BTreeSet<&str> = plan.invocations().filter_map(ReplayItem::function).collect();
-        let mut share = MAX_AUTO_CONCURRENCY;
-        for function in functions {
-            let allowed = self.resources.function.concurrency(function).await.map_err(|fault| explain(&fault))?;
-            if allowed == 0 {
-                bail!("{function} has a concurrency of 0, so it cannot run\n  → raise it, or name another with --on");
-            }
-            share = share.min((allowed / SHARE_OF_CONCURRENCY).max(1));
-        }
-        Ok(Pace::new(f64::from(share) * REQUESTS_PER_SECOND, usize::try_from(share)?))
     }
 
     /// Refuses to run the batches of several functions on one function by mistake.
