@@ -32,7 +32,7 @@ Examples:
   dlq discard --all --until 3d --execute --backup discarded/
 
 Every copy of a message goes. Before that, the ledger says who discarded it and when: also where some of its records
-have succeeded and others are given up. dlq show with its id tells that later. An object in the overflow bucket is left
+have succeeded and others are given up. dlq show with its id prints that later. An object in the overflow bucket is left
 to the bucket's lifecycle. --backup keeps the records: each message is written to a file before it is deleted. Messages
 are deleted one by one, so that Ctrl-C stops before the next. A message that is not hydrated is named by its message id.
 

@@ -24,7 +24,7 @@ use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 
 use crate::commands::replay::execute::{ReplayExecutor, RunState};
-use crate::commands::replay::held_by_others::{HeldByOthers, wait_until_none};
+use crate::commands::replay::held_by_others::{HeldByOthers, WaitForOthers};
 use crate::commands::replay::options::InDoubtChoice;
 pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::outcome::ReplayOutcome;
@@ -132,6 +132,14 @@ struct PassPlan {
     is_refused: bool,
 }
 
+/// The end of one pass.
+enum PassEnd {
+    /// Others hold messages that were not held before the read. Nothing was run.
+    LookAgain,
+    /// `has_more`: the queue has messages that this pass did not show.
+    Run { has_more: bool },
+}
+
 impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S, C> {
     async fn dry_run(&self) -> Result<Exit> {
         let (interrupt, output) = (&self.context.interrupt, &self.context.output);
@@ -206,37 +214,51 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             () = self.ledger.wait_until_visible(lock) => {}
             () = interrupt.requested() => return Ok(()),
         }
-        for pass in 1.. {
+        let (mut is_first, mut wait) = (true, WaitForOthers::begin(&self.context.clock));
+        loop {
             let done_before = self.done();
             if self.waits_for_others()
-                && let Err(error) = wait_until_none(self.context, self.resources.queue).await
+                && let Err(error) = wait.until_none(self.context, self.resources.queue).await
             {
                 // The lock is released and the summary printed as after any other interrupt.
                 return if interrupt.is_requested() { Ok(()) } else { Err(error) };
             }
-            let work = async |lease: &Lease<'_, Q>| self.run_pass(lease, lock, pass).await;
+            let work = async |lease: &Lease<'_, Q>| self.run_pass(lease, lock, &wait, is_first).await;
             let leased = with_lease_counted(self.resources.queue, interrupt, work).await;
             is_all_visible.set(is_all_visible.get() && leased.hidden == 0);
-            let has_more = leased.result?;
+            let has_more = match leased.result? {
+                PassEnd::LookAgain if interrupt.is_requested() => return Ok(()),
+                PassEnd::LookAgain => continue,
+                PassEnd::Run { has_more } => has_more,
+            };
             let is_stopped =
                 self.state.stop_reason().is_some() || self.state.has_too_many_failures(&self.arguments.options);
             let is_worth_another = has_more && self.arguments.all && self.done() > done_before && !is_stopped;
             if !is_worth_another || interrupt.is_requested() {
                 return Ok(());
             }
+            (is_first, wait) = (false, WaitForOthers::begin(&self.context.clock));
         }
-        Ok(())
     }
 
-    /// Runs what is visible on the queue now; `true` when the queue has more.
-    async fn run_pass(&self, lease: &Lease<'_, Q>, lock: &Lock, pass: u32) -> Result<bool> {
+    /// Runs what is visible on the queue now.
+    async fn run_pass(
+        &self,
+        lease: &Lease<'_, Q>,
+        lock: &Lock,
+        wait: &WaitForOthers,
+        is_first: bool,
+    ) -> Result<PassEnd> {
         let planned = self.plan_pass(lease).await?;
+        if planned.is_refused && wait.may_look_again(&self.context.clock) {
+            return Ok(PassEnd::LookAgain);
+        }
         let pace = self.pace(&planned.plan).await?;
         let report = report::Report { context: self.context, place: self.place, pace };
-        if pass == 1 {
+        if is_first {
             report.header(&planned.plan)?;
         }
-        if pass == 1 || planned.is_refused {
+        if is_first || planned.is_refused {
             report.held_by_others(&planned);
         }
         let executor = ReplayExecutor {
@@ -252,7 +274,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             state: &self.state,
         };
         self.run_plan(&executor, planned.plan).await?;
-        Ok(planned.has_more && !planned.is_refused)
+        Ok(PassEnd::Run { has_more: planned.has_more && !planned.is_refused })
     }
 
     /// Tells if nothing may be invoked while others hold messages. Who names batches by their ids has looked at them.

@@ -50,6 +50,8 @@ pub struct InMemoryQueue {
     max_deletions: Cell<Option<u32>>,
     /// Messages in flight from which on SQS refuses to give more.
     max_in_flight: Cell<Option<u64>>,
+    /// The time for which another client takes the first message, after the next look at the attributes.
+    taken_after_look: Cell<Option<Duration>>,
     /// Messages that one receive returns; ten unless fewer were set.
     max_received: Cell<Option<usize>>,
 }
@@ -117,6 +119,11 @@ impl InMemoryQueue {
         self.max_in_flight.set(Some(messages));
     }
 
+    /// Lets another client receive the first message right after the next look at the attributes.
+    pub fn take_after_look(&self, hidden: Duration) {
+        self.taken_after_look.set(Some(hidden));
+    }
+
     /// Returns that many messages for one receive at most.
     pub fn limit_received(&self, messages: usize) {
         self.max_received.set(Some(messages));
@@ -169,6 +176,12 @@ impl Queue for InMemoryQueue {
         self.check("sqs:GetQueueAttributes").await?;
         let Counts { visible, in_flight, delayed } = self.counts();
         let arn = "arn:aws:sqs:us-east-1:123456789012:hydrated".to_owned();
+        if let Some(hidden) = self.taken_after_look.take()
+            && let Some(first) = self.messages.borrow_mut().first_mut()
+        {
+            first.visible_at = after(self.clock.now(), hidden);
+            first.receive_count += 1;
+        }
         Ok(QueueAttributes { arn, visible, in_flight, delayed, ..self.attributes.clone() })
     }
 

@@ -5,7 +5,8 @@
 //! shards, and SQS gives no message of a group while an earlier one of it is in flight
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/interleaving-multiple-ordered-message-groups.html>).
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hydration::ports::Clock;
@@ -18,7 +19,7 @@ use crate::print::progress::Progress;
 use crate::queue::lease::Lease;
 use crate::queue::receive_all::ReceiveSummary;
 
-/// The longest wait for such messages. SQS's counts are right a minute after the last change
+/// The longest wait for such messages. SQS's counts may lag by a minute or more
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>), so that what
 /// a command released a moment ago may still be counted.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -58,7 +59,7 @@ impl HeldByOthers {
         self == Self::default()
     }
 
-    /// Tells how many are held, for the beginning of a sentence.
+    /// The beginning of a sentence: how many are held.
     pub fn sentence(self) -> String {
         let Self { in_flight, delayed } = self;
         let messages = |number| count(number, "message is", "messages are");
@@ -70,21 +71,38 @@ impl HeldByOthers {
     }
 }
 
-/// Waits until no message is held, for a minute at most. What is held then is counted again after the read.
-pub async fn wait_until_none<Q: Queue, C: Clock>(context: &Context<C>, queue: &Q) -> Result<()> {
-    let started = context.clock.instant();
-    let mut progress = None;
-    loop {
-        let attributes = context.interrupt.race(queue.attributes()).await?.map_err(|fault| explain(&fault))?;
-        let held = HeldByOthers::before_read(&attributes);
-        if held.is_none() || context.clock.instant().duration_since(started) >= MAX_WAIT {
-            return Ok(());
+/// The wait before one pass over the queue, with a second look if somebody takes messages after the first.
+pub struct WaitForOthers {
+    deadline: Instant,
+    has_looked_again: Cell<bool>,
+}
+
+impl WaitForOthers {
+    pub fn begin<C: Clock>(clock: &C) -> Self {
+        Self { deadline: clock.instant() + MAX_WAIT, has_looked_again: Cell::new(false) }
+    }
+
+    /// Waits until no message is held, or until the deadline. What is held then is counted again after the read.
+    pub async fn until_none<Q: Queue, C: Clock>(&self, context: &Context<C>, queue: &Q) -> Result<()> {
+        let mut progress = None;
+        loop {
+            let attributes = context.interrupt.race(queue.attributes()).await?.map_err(|fault| explain(&fault))?;
+            let held = HeldByOthers::before_read(&attributes);
+            let left = self.deadline.saturating_duration_since(context.clock.instant());
+            if held.is_none() || left.is_zero() {
+                return Ok(());
+            }
+            if progress.is_none() {
+                let seconds = left.as_secs_f64().ceil();
+                context.output.progress(format!("{}: waiting {seconds} seconds at most", held.sentence()));
+                progress = Some(Progress::new("waiting for messages that are in flight or delayed"));
+            }
+            context.interrupt.race(context.clock.sleep(LOOK_INTERVAL)).await?;
         }
-        if progress.is_none() {
-            let seconds = MAX_WAIT.as_secs();
-            context.output.progress(format!("{}: waiting {seconds} seconds at most", held.sentence()));
-            progress = Some(Progress::new("waiting for messages that are in flight or delayed"));
-        }
-        context.interrupt.race(context.clock.sleep(LOOK_INTERVAL)).await?;
+    }
+
+    /// Tells, once, if there is time left for another look. Each look costs a receive of every message.
+    pub fn may_look_again<C: Clock>(&self, clock: &C) -> bool {
+        clock.instant() < self.deadline && !self.has_looked_again.replace(true)
     }
 }

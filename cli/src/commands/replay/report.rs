@@ -120,12 +120,12 @@ impl<C> Report<'_, C> {
         if held.is_none() || !is_worth_saying {
             return;
         }
-        let may_be = "SQS does not say of which shard, and it may be an earlier batch of one that is to run";
+        let may_be = "SQS does not say of which shard, and one may be an earlier batch of a shard that is to run";
         let then = if planned.is_refused {
             ", so nothing is invoked\n  → run it again when they are visible: a message in flight is when its visibility \
              timeout ends; or give --keep-going"
         } else {
-            ", which is run all the same"
+            "; what is visible is run all the same"
         };
         self.context.output.note(format!("{}: {may_be}{then}", held.sentence()));
     }

@@ -67,6 +67,23 @@ async fn what_becomes_visible_during_the_wait_runs_in_its_order() {
     assert_eq!(events, [earlier.event(), later.event()]);
 }
 
+/// Another client takes a message after the run has seen that none is held.
+#[tokio::test]
+async fn what_is_taken_just_before_the_read_is_waited_for_too() {
+    for (hidden_seconds, code) in [(30, 0), (3600, 3)] {
+        let tool = Tool::default();
+        let (earlier, later) = two_of_a_shard();
+        tool.queue.send(earlier.message());
+        tool.queue.send(later.message());
+        tool.queue.take_after_look(Duration::from_secs(hidden_seconds));
+        let run = tool.run(EXECUTE).await;
+        let expected: &[&str] = if code == 0 { &["aa replayed -", "bb replayed -"] } else { &["bb refused inFlight"] };
+        assert_eq!((run.code, lines(&run)), (code, expected.iter().map(|line| (*line).to_owned()).collect()));
+        assert_eq!(run.json().iter().filter(|line| line["header"].is_object()).count(), 1);
+        assert_eq!(tool.function.invocations().len(), if code == 0 { 2 } else { 0 });
+    }
+}
+
 #[tokio::test]
 async fn a_delayed_message_counts_as_one_that_is_held() {
     let tool = Tool::default();
