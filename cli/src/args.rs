@@ -113,8 +113,8 @@ impl AwsCommand {
                 commands::replay::run(context, resources, &ledger, &place, arguments).await
             }
             Self::Discard(arguments) => {
-                let (ledger, _) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
-                commands::discard::run(context, &queue(), &bucket, &ledger, arguments).await
+                let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
+                commands::discard::run(context, &queue(), &bucket, &ledger, &place, arguments).await
             }
             Self::Isolate(arguments) => {
                 let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;

@@ -40,17 +40,30 @@ impl std::error::Error for Interrupted {}
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// Nothing was found, and not everything was looked at.
+/// A message was not found, and everything was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotSeen(pub String);
+#[error("{text}")]
+pub struct NotFound {
+    /// The id that was typed.
+    pub id: String,
+    pub text: String,
+}
+
+/// A message was not found, and not everything was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct NotSeen {
+    pub id: String,
+    pub text: String,
+}
 
 pub const HELP: &str = "\
 Exit codes:
   0    all is done, or everything was seen
   1    it failed; the last line on stderr says what to do
   2    wrong usage
-  3    something was left, refused or not seen: the last lines count it; or the doctor found problems
+  3    something was left, refused or not seen: the last lines count it; or the doctor found problems, or could not
+       check something
   130  interrupted by Ctrl-C; every message that was held is visible again
   143  the same by SIGTERM
   141  the reader of the output closed it; the command stopped as by Ctrl-C";

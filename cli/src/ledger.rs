@@ -61,6 +61,7 @@ pub mod history;
 pub mod key;
 pub mod location;
 pub mod lock;
+pub mod past;
 mod read;
 pub mod record;
 pub mod span;

@@ -9,3 +9,4 @@ pub mod queue_message;
 pub mod read_queue;
 pub mod read_summary;
 pub mod receive_all;
+pub mod shard_place;

@@ -18,6 +18,10 @@ METRICS = {
     ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible"): {"QueueName"},
     ("AWS/SNS", "NumberOfNotificationsRedrivenToDlq"): {"TopicName"},
     ("AWS/SNS", "NumberOfNotificationsFailedToRedriveToDlq"): {"TopicName"},
+    ("AWS/Events", "TriggeredRules"): {"RuleName"},
+    ("AWS/Events", "FailedInvocations"): {"RuleName"},
+    ("AWS/Events", "InvocationsSentToDlq"): {"RuleName"},
+    ("AWS/Events", "InvocationsFailedToBeSentToDlq"): {"RuleName"},
     ("AWS/Lambda", "Invocations"): {"FunctionName"},
     ("AWS/Lambda", "Duration"): {"FunctionName"},
     ("AWS/Lambda", "Errors"): {"FunctionName"},
@@ -25,4 +29,5 @@ METRICS = {
     ("AWS/Lambda", "DestinationDeliveryFailures"): {"FunctionName"},
     ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
     ("AWS/Lambda", "DroppedEventCount"): {"EventSourceMappingUUID"},
+    ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount"): {"EventSourceMappingUUID"},
 }

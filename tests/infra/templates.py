@@ -21,7 +21,8 @@ STACK = "failed-batch-hydrator"
 NO_VALUE = object()
 PACKAGED = "s3://packages/hydrate.zip"
 TEMPLATES = [
-    "template.yaml", "infra/kinesis-source.yaml", "infra/dynamodb-source.yaml", "infra/operator.yaml", "infra/demo.yaml"]
+    "template.yaml", "infra/kinesis-source.yaml", "infra/dynamodb-source.yaml", "infra/bucket-source.yaml",
+    "infra/dead-letter-queue.yaml", "infra/operator.yaml", "infra/demo.yaml"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -88,9 +89,11 @@ class Stack:
             value = parameters.get(parameter, properties.get("Default"))
             assert value is not None, f"{path} needs {parameter}"
             pattern = properties.get("AllowedPattern")
-            assert not pattern or re.fullmatch(pattern, str(value)), f"{parameter}={value} does not match {pattern}"
+            is_list = properties["Type"] == "CommaDelimitedList"
+            for item in str(value).split(",") if is_list else [str(value)]:
+                assert not pattern or re.fullmatch(pattern, item), f"{parameter}={item} does not match {pattern}"
             assert value in properties.get("AllowedValues", [value]), f"{parameter}={value}"
-            self.parameters[parameter] = value
+            self.parameters[parameter] = value.split(",") if is_list else value
         self.resources = {}
         for logical_id, resource in self.template["Resources"].items():
             if self._is(resource.get("Condition")):
@@ -188,6 +191,7 @@ class Stack:
             ("AWS::Logs::LogGroup", "Arn"): self.arn("logs", f"log-group:{physical}:*"),
             ("AWS::Lambda::Function", "Arn"): self.arn("lambda", f"function:{physical}"),
             ("AWS::CloudWatch::Alarm", "Arn"): self.arn("cloudwatch", f"alarm:{physical}"),
+            ("AWS::Events::Rule", "Arn"): self.arn("events", f"rule/{physical}"),
             ("AWS::Kinesis::Stream", "Arn"): self.arn("kinesis", f"stream/{physical}"),
             ("AWS::DynamoDB::Table", "Arn"): self.arn("dynamodb", f"table/{physical}"),
             ("AWS::DynamoDB::Table", "StreamArn"):
@@ -264,6 +268,22 @@ def kinesis_source(hydrator, **parameters):
 
 def dynamodb_source(hydrator, **parameters):
     return _source("infra/dynamodb-source.yaml", hydrator, {"StreamArn": TABLE_STREAM, **parameters})
+
+
+BUCKET = "failed-orders"
+QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:orders-dlq"
+
+
+def bucket_source(hydrator, **parameters):
+    """A bucket of the user's own, attached."""
+    return Stack("infra/bucket-source.yaml", "failed-orders-bucket", exports=hydrator.exports, **{
+        "HydratorStackName": hydrator.name, "BucketName": BUCKET, **parameters})
+
+
+def dead_letter_queue(hydrator, **parameters):
+    """A queue that a mapping reports to already, attached."""
+    return Stack("infra/dead-letter-queue.yaml", "orders-dlq-hydrated", exports=hydrator.exports, **{
+        "HydratorStackName": hydrator.name, "QueueArn": QUEUE, **parameters})
 
 
 def _source(path, hydrator, parameters):

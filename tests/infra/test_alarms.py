@@ -6,10 +6,13 @@ import re
 import pytest
 
 from tests.infra.known_metrics import METRICS
-from tests.infra.templates import ROOT, core, dynamodb_source, kinesis_source
+from tests.infra.templates import ROOT, bucket_source, core, dead_letter_queue, dynamodb_source, kinesis_source
 
 CORE = core()
-STACKS = {"core": CORE, "kinesis": kinesis_source(CORE), "dynamodb": dynamodb_source(CORE)}
+STACKS = {"core": CORE, "kinesis": kinesis_source(CORE), "dynamodb": dynamodb_source(CORE),
+          "kinesis to the bucket": kinesis_source(CORE, Destination="Bucket"),
+          "dynamodb to the bucket": dynamodb_source(CORE, Destination="Bucket"),
+          "bucket": bucket_source(CORE), "queue": dead_letter_queue(CORE)}
 ALARMS = {
     (name, logical_id): (stack, alarm["Properties"])
     for name, stack in STACKS.items() for logical_id, alarm in stack.of_type("AWS::CloudWatch::Alarm").items()
@@ -102,6 +105,37 @@ def test_records_dropped_are_watched_wherever_the_mapping_is_known():
     uuid = "0a1b2c3d-0000-1111-2222-333344445555"
     alarm = kinesis_source(CORE, CreateMapping="no", MappingUuid=uuid).properties("RecordsDropped")
     assert alarm["Dimensions"] == [{"Name": "EventSourceMappingUUID", "Value": uuid}]
+
+
+@pytest.mark.parametrize("stack, rule", [
+    (CORE, CORE.resolve({"Ref": "HydrateFunctionFailedBatchObject"})),
+    (STACKS["bucket"], STACKS["bucket"].outputs["RuleName"])], ids=["our bucket", "a bucket of the user's"])
+def test_an_object_that_does_not_reach_the_function_rings(stack, rule):
+    """Whatever becomes of the event: the retry queue, nothing, or nothing because the rule lost its queue."""
+    alarm = stack.properties("BucketDeliveryFailed")
+    watched = {(name, dimensions["RuleName"]) for _, name, dimensions in metrics(alarm)}
+    assert watched == {
+        (name, rule) for name in ("FailedInvocations", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq")}
+
+
+@pytest.mark.parametrize("source", [kinesis_source, dynamodb_source])
+def test_a_bucket_that_went_silent_rings(source):
+    """EventBridge turned off, or the rule: nothing fails, but what was written is not announced."""
+    assert "ObjectsNotAnnounced" not in source(CORE).resources
+    assert "ObjectsNotAnnounced" not in source(CORE, Destination="Bucket", MappingMetrics="no").resources
+    stack = source(CORE, Destination="Bucket")
+    watched = {name: dimensions for _, name, dimensions in metrics(stack.properties("ObjectsNotAnnounced"))}
+    assert watched == {
+        "OnFailureDestinationDeliveredEventCount": {"EventSourceMappingUUID": stack.outputs["MappingUuid"]},
+        "TriggeredRules": {"RuleName": CORE.resolve({"Ref": "HydrateFunctionFailedBatchObject"})}}
+
+
+def test_an_attached_queue_that_is_not_emptied_rings():
+    """A message between two tries is hidden; it counts."""
+    watched = {(name, dimensions["QueueName"])
+               for _, name, dimensions in metrics(STACKS["queue"].properties("QueueNotEmptied"))}
+    assert watched == {("ApproximateNumberOfMessagesVisible", "orders-dlq"),
+                       ("ApproximateNumberOfMessagesNotVisible", "orders-dlq")}
 
 
 def test_mail_goes_to_whichever_topic_there_is():

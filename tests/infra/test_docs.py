@@ -7,7 +7,18 @@ import pytest
 
 from tests.infra.known_metrics import METRICS
 from tests.infra.policies import decide
-from tests.infra.templates import ACCOUNT, REGION, ROOT, core, dynamodb_source, kinesis_source, load
+from tests.infra.templates import (
+    ACCOUNT,
+    REGION,
+    ROOT,
+    TEMPLATES,
+    bucket_source,
+    core,
+    dead_letter_queue,
+    dynamodb_source,
+    kinesis_source,
+    load,
+)
 
 DEPLOY = (ROOT / "docs" / "DEPLOY.md").read_text()
 RUNBOOK = (ROOT / "docs" / "RUNBOOK.md").read_text()
@@ -24,7 +35,7 @@ def key_policy():
 
 def test_the_key_policy_in_the_documents_is_enough_for_the_services():
     document, stack = key_policy()
-    for service in ("cloudwatch.amazonaws.com", "sns.amazonaws.com"):
+    for service in ("cloudwatch.amazonaws.com", "sns.amazonaws.com", "events.amazonaws.com"):
         for action in ("kms:GenerateDataKey", "kms:Decrypt"):
             assert decide([document], action, KEY, service) == "allow"
     group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:" + stack.outputs["LogGroupName"]
@@ -36,7 +47,7 @@ def test_the_key_policy_in_the_documents_is_enough_for_the_services():
 
 
 def test_the_key_made_by_the_stack_lets_in_whom_the_documents_let_in():
-    """All but SNS and the logs, which do not use the stack's own key."""
+    """All but SNS, EventBridge and the logs, which do not use the stack's own key."""
     document, _ = key_policy()
     printed = next(statement for statement in document["Statement"] if statement["Sid"] == "AlarmsPublish")
     made = core().properties("TopicKey")["KeyPolicy"]["Statement"]
@@ -46,13 +57,24 @@ def test_the_key_made_by_the_stack_lets_in_whom_the_documents_let_in():
 @pytest.mark.parametrize("file", ["docs/DEPLOY.md", "docs/RUNBOOK.md"])
 def test_parameters_and_outputs_are_called_by_their_names(file):
     known = set()
-    for path in ("template.yaml", "infra/kinesis-source.yaml", "infra/dynamodb-source.yaml", "infra/demo.yaml"):
+    for path in TEMPLATES:
         template = load(path)
         known |= template["Parameters"].keys() | template["Outputs"].keys()
     text = (ROOT / file).read_text()
     # Name=value, and out NAME: the two ways in which commands use them.
     named = set(re.findall(r"\b([A-Z][a-z]+[A-Z]\w+)=[\w…]", text)) | set(re.findall(r"\(out ([A-Z]\w+)\)", text))
     assert len(named) >= 3 and named <= known, named - known
+
+
+@pytest.mark.parametrize("file", ["docs/DEPLOY.md", "infra/dead-letter-queue.yaml"])
+def test_an_attached_queue_is_set_up_as_the_retry_queue_is(file):
+    text, = re.findall(r"'(\{\"VisibilityTimeout\".*\})'$", (ROOT / file).read_text(), re.MULTILINE)
+    attributes = json.loads(text)
+    redrive = json.loads(attributes.pop("RedrivePolicy"))
+    ours = core().properties("RetryQueue")
+    assert attributes == {"VisibilityTimeout": str(ours["VisibilityTimeout"])}
+    assert redrive == {"deadLetterTargetArn": "PARKED_QUEUE_ARN",
+                       "maxReceiveCount": str(ours["RedrivePolicy"]["maxReceiveCount"])}
 
 
 def test_the_sums_of_the_costs_are_right():
@@ -71,6 +93,11 @@ def test_the_alarm_metrics_that_the_costs_count():
 
     each, other = count(kinesis_source(core())), count(dynamodb_source(core()))
     assert each == other and f"({count(core())} + {each} × sources) metrics" in DEPLOY
+    words = {2: "two", 3: "three"}
+    to_bucket = words[count(kinesis_source(core(), Destination="Bucket")) - each]
+    bucket, queue = words[count(bucket_source(core()))], words[count(dead_letter_queue(core()))]
+    said = f"A source adds {to_bucket} alarm metrics then, an attached bucket {bucket}, an attached queue {queue}."
+    assert said in re.sub(r"\s+", " ", DEPLOY)
 
 
 def table(heading):

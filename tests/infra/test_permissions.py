@@ -6,8 +6,21 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from tests.infra.policies import grants, inline_size, listed, role_documents, statements
-from tests.infra.templates import KINESIS_STREAM, ROOT, TABLE_STREAM, TEMPLATES, core, dynamodb_source, kinesis_source
+from tests.infra.policies import decide, grants, inline_size, listed, role_documents, statements
+from tests.infra.templates import (
+    ACCOUNT,
+    BUCKET,
+    KINESIS_STREAM,
+    QUEUE,
+    ROOT,
+    TABLE_STREAM,
+    TEMPLATES,
+    bucket_source,
+    core,
+    dead_letter_queue,
+    dynamodb_source,
+    kinesis_source,
+)
 
 # Every AWS operation that the adapters call, by the SDK crate it is in, and the action that authorises it.
 CALLS = {
@@ -31,6 +44,15 @@ BY_LAMBDA = {
     ("logs:CreateLogStream", LOGS), ("logs:PutLogEvents", LOGS),
     ("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*"),  # X-Ray has no resources to name
 }
+FAILED_BATCHES = CORE.outputs["FailedBatchBucketArn"]
+
+
+def object_reads(bucket, keys):
+    """What a GetObject takes: with a version the second action, and the third for a 404 where there is no object."""
+    objects = f"{bucket}/{keys}"
+    return {("s3:GetObject", objects), ("s3:GetObjectVersion", objects), ("s3:ListBucket", bucket)}
+
+
 DELIVERY = {
     (CALLS["sqs"]["SendMessage"], HYDRATED),
     (CALLS["sqs"]["SendMessage"], RETRY),  # the rest of a range that is too long for one invocation
@@ -66,8 +88,8 @@ def test_no_adapter_is_for_a_service_outside_the_table():
     assert crates == set(CALLS)
 
 
-def test_the_core_stack_alone_can_deliver_and_read_no_stream():
-    assert hydrator_grants(CORE) == DELIVERY | BY_LAMBDA
+def test_the_core_stack_alone_can_deliver_and_read_its_bucket_and_no_stream():
+    assert hydrator_grants(CORE) == DELIVERY | object_reads(FAILED_BATCHES, "*") | BY_LAMBDA
     assert not any(action.startswith(("kinesis:", "dynamodb:")) for action, _ in hydrator_grants(CORE))
 
 
@@ -97,20 +119,104 @@ def test_a_streams_own_key_may_be_used_through_that_service_alone(source, parame
     assert via_services(role_documents(with_key, ROLE)) == {f"{service}.eu-west-1.amazonaws.com*"}
 
 
-@pytest.mark.parametrize("source", [kinesis_source, dynamodb_source])
-@pytest.mark.parametrize("create", ["yes", "no"])
-def test_the_sources_role_may_publish_with_the_topics_key_and_nothing_else(source, create):
-    documents = role_documents(source(CORE, CreateMapping=create), "orders-role")
-    topic, key = CORE.outputs["FailedBatchTopicArn"], CORE.outputs["TopicKeyArn"]
-    assert grants(documents) == {("sns:Publish", topic), ("kms:GenerateDataKey", key), ("kms:Decrypt", key)}
+each_source = pytest.mark.parametrize("source", [kinesis_source, dynamodb_source])
+TOPIC_KEY = CORE.outputs["TopicKeyArn"]
+PUBLISHING = {("sns:Publish", CORE.outputs["FailedBatchTopicArn"]), ("kms:GenerateDataKey", TOPIC_KEY),
+              ("kms:Decrypt", TOPIC_KEY)}
+WRITING = {("s3:PutObject", FAILED_BATCHES + "/*"), ("s3:ListBucket", FAILED_BATCHES),
+           ("kms:GenerateDataKey", TOPIC_KEY)}
+
+
+@each_source
+def test_the_sources_role_may_publish_with_the_topics_key_and_nothing_else(source):
+    documents = role_documents(source(CORE), "orders-role")
+    assert grants(documents) == PUBLISHING
     assert via_services(documents) == {"sns.eu-west-1.amazonaws.com*"}
 
 
-def test_a_customer_key_may_be_used_for_queues_and_overflow_alone():
+@each_source
+def test_the_sources_role_may_write_to_the_whole_bucket_and_nothing_else(source):
+    """Users report that Lambda refuses the mapping with a prefix in the ARN of s3:PutObject."""
+    documents = role_documents(source(CORE, Destination="Bucket"), "orders-role")
+    assert grants(documents) == WRITING
+    assert via_services(documents) == {"s3.eu-west-1.amazonaws.com*"}
+
+
+@each_source
+def test_the_role_of_a_mapping_made_elsewhere_may_do_both_and_nothing_else(source):
+    for destination in ("Topic", "Bucket"):
+        documents = role_documents(source(CORE, CreateMapping="no", Destination=destination), "orders-role")
+        assert grants(documents) == PUBLISHING | WRITING
+        assert decide(documents, "kms:Decrypt", TOPIC_KEY, kms_ViaService="s3.eu-west-1.amazonaws.com") is None
+
+
+@each_source
+@pytest.mark.parametrize("action, resource", [("s3:PutObject", FAILED_BATCHES + "/aws/lambda/x"),
+                                              ("s3:ListBucket", FAILED_BATCHES)])
+def test_a_bucket_that_somebody_else_owns_now_is_not_written_to(source, action, resource):
+    documents = role_documents(source(CORE, Destination="Bucket"), "orders-role")
+    assert decide(documents, action, resource, s3_ResourceAccount=ACCOUNT) == "allow"
+    assert decide(documents, action, resource, s3_ResourceAccount="999999999999") is None
+
+
+def test_a_customer_key_may_be_used_for_queues_and_buckets_alone():
     stack = core(KmsKeyArn=KEY)
     documents = role_documents(stack, stack.outputs["HydrateRoleName"])
     assert grants(documents) - hydrator_grants(CORE) == {("kms:GenerateDataKey", KEY), ("kms:Decrypt", KEY)}
     assert via_services(documents) == {"sqs.eu-west-1.amazonaws.com*", "s3.eu-west-1.amazonaws.com*"}
+    for service in ("sqs", "s3"):
+        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+            assert decide(documents, action, KEY, kms_ViaService=f"{service}.eu-west-1.amazonaws.com") == "allow"
+
+
+def test_a_customer_key_lets_a_source_write_to_the_bucket_it_encrypts():
+    stack = core(KmsKeyArn=KEY)
+    rule, = stack.properties("FailedBatchBucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    key = rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]
+    documents = role_documents(kinesis_source(stack, Destination="Bucket"), "orders-role")
+    assert decide(documents, "kms:GenerateDataKey", key, kms_ViaService="s3.eu-west-1.amazonaws.com") == "allow"
+
+
+# ---------------------------------------------------------------- what is attached as it is
+
+STREAMS = {"KinesisStreamArns": f"{KINESIS_STREAM},{KINESIS_STREAM}-eu", "TableStreamArns": TABLE_STREAM}
+STREAM_READS = {
+    *((action, stream) for action in CALLS["kinesis"].values() for stream in (KINESIS_STREAM, KINESIS_STREAM + "-eu")),
+    *((action, TABLE_STREAM) for action in CALLS["dynamodbstreams"].values()),
+}
+OTHER_KEY = KEY.replace("9999", "0000")
+
+
+def test_an_attached_bucket_adds_its_objects_and_nothing_else():
+    assert hydrator_grants(bucket_source(CORE)) == object_reads(f"arn:aws:s3:::{BUCKET}", "aws/lambda/*")
+
+
+def test_an_attached_queue_adds_what_a_mapping_calls_and_nothing_else():
+    assert hydrator_grants(dead_letter_queue(CORE)) == {
+        ("sqs:ReceiveMessage", QUEUE), ("sqs:DeleteMessage", QUEUE), ("sqs:GetQueueAttributes", QUEUE)}
+
+
+@pytest.mark.parametrize("attach", [bucket_source, dead_letter_queue])
+def test_the_streams_that_are_named_and_no_others_may_be_read(attach):
+    added = hydrator_grants(attach(CORE, **STREAMS)) - hydrator_grants(attach(CORE))
+    assert added == STREAM_READS
+
+
+@pytest.mark.parametrize("attach, parameter, service", [
+    (bucket_source, "BucketKeyArn", "s3"), (dead_letter_queue, "QueueKeyArn", "sqs")])
+def test_the_key_of_what_is_attached_may_be_used_through_its_service_alone(attach, parameter, service):
+    with_key = attach(CORE, **{parameter: KEY})
+    assert hydrator_grants(with_key) - hydrator_grants(attach(CORE)) == {("kms:Decrypt", KEY)}
+    assert via_services(role_documents(with_key, ROLE)) == {f"{service}.eu-west-1.amazonaws.com*"}
+
+
+@pytest.mark.parametrize("attach", [bucket_source, dead_letter_queue])
+def test_the_keys_of_the_streams_may_be_used_through_the_streams_services_alone(attach):
+    with_keys = attach(CORE, StreamKeyArns=f"{KEY},{OTHER_KEY}")
+    added = hydrator_grants(with_keys) - hydrator_grants(attach(CORE))
+    assert added == {("kms:Decrypt", KEY), ("kms:Decrypt", OTHER_KEY)}
+    assert via_services(role_documents(with_keys, ROLE)) == {
+        "kinesis.eu-west-1.amazonaws.com*", "dynamodb.eu-west-1.amazonaws.com*"}
 
 
 def test_an_existing_queue_and_its_key_take_the_place_of_ours():
@@ -131,7 +237,9 @@ def test_the_only_wildcard_resource_of_a_role_is_x_rays(parameters):
     stack = core(**parameters)
     source = kinesis_source(stack, StreamKeyArn=KEY)
     role = stack.outputs["HydrateRoleName"]
-    documents = [*role_documents(stack, role), *role_documents(source, role), *role_documents(source, "orders-role")]
+    attached = [bucket_source(stack, **STREAMS), dead_letter_queue(stack, **STREAMS)]
+    documents = [*role_documents(stack, role), *role_documents(source, role), *role_documents(source, "orders-role"),
+                 *(document for each in attached for document in role_documents(each, role))]
     wild = {(action, resource) for action, resource in grants(documents) if "*" in action or resource.startswith("*")}
     assert wild == {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 
@@ -162,7 +270,8 @@ def test_lambda_alone_assumes_the_role():
 
 def via_services(documents):
     return {
-        statement["Condition"]["StringLike"]["kms:ViaService"]
+        service
         for document in documents for statement in statements(document)
         if any(action.startswith("kms:") for action in listed(statement["Action"]))
+        for service in listed(statement["Condition"]["StringLike"]["kms:ViaService"])
     }

@@ -9,6 +9,9 @@ from tests.infra.templates import KINESIS_STREAM, TABLE_STREAM, core, dynamodb_s
 
 CORE = core()
 TOPIC = CORE.outputs["FailedBatchTopicArn"]
+BUCKET = CORE.outputs["FailedBatchBucketArn"]
+DESTINATIONS = {"Topic": TOPIC, "Bucket": BUCKET}
+each_destination = pytest.mark.parametrize("destination", DESTINATIONS)
 UUID = "0a1b2c3d-0000-1111-2222-333344445555"
 each_source = pytest.mark.parametrize("source, stream",
                                       [(kinesis_source, KINESIS_STREAM), (dynamodb_source, TABLE_STREAM)],
@@ -110,21 +113,50 @@ def test_records_are_given_up_well_before_they_expire(path, retention):
 
 
 @each_source
-def test_the_mapping_is_made_after_both_roles_may_do_their_part(source, stream):
-    assert set(source(CORE).resources["Mapping"]["DependsOn"]) == {"PublishFailedBatches", "ReadFailedBatches"}
+@each_destination
+def test_the_destination_is_all_that_differs_between_the_two(source, stream, destination):
+    mapping, default = (source(CORE, **given).properties("Mapping") for given in ({"Destination": destination}, {}))
+    assert mapping.pop("DestinationConfig") == {"OnFailure": {"Destination": DESTINATIONS[destination]}}
+    default.pop("DestinationConfig")
+    assert mapping == default
+
+
+@pytest.mark.parametrize("path", ["infra/kinesis-source.yaml", "infra/dynamodb-source.yaml"])
+def test_the_mapping_is_made_after_both_roles_may_do_their_part(path):
+    """And when Destination changes: the new permission, then the mapping, then the old permission goes."""
+    mapping = load(path)["Resources"]["Mapping"]
+    assert mapping["DependsOn"] == "ReadFailedBatches"
+    # DependsOn takes no condition; a reference does.
+    assert mapping["Metadata"]["ReportsWith"] == {
+        "Fn::If": ["ToBucket", {"Ref": "WriteFailedBatches"}, {"Ref": "PublishFailedBatches"}]}
+
+
+@each_source
+def test_a_mapping_that_is_made_here_may_report_to_its_destination_alone(source, stream):
+    assert "WriteFailedBatches" not in source(CORE).resources
+    assert "PublishFailedBatches" not in source(CORE, Destination="Bucket").resources
 
 
 # ---------------------------------------------------------------- a mapping that exists
 
 @each_source
-def test_an_existing_mapping_is_left_alone_and_its_command_printed(source, stream):
-    stack = source(CORE, CreateMapping="no", MappingUuid=UUID)
+@each_destination
+def test_an_existing_mapping_is_left_alone_and_its_command_printed(source, stream, destination):
+    stack = source(CORE, CreateMapping="no", MappingUuid=UUID, Destination=destination)
     assert "Mapping" not in stack.resources
     assert shlex.split(stack.outputs["UpdateMappingCommand"]) == [
         "aws", "lambda", "update-event-source-mapping", "--region", "eu-west-1", "--uuid", UUID,
-        "--destination-config", '{"OnFailure":{"Destination":"%s"}}' % TOPIC,
+        "--destination-config", '{"OnFailure":{"Destination":"%s"}}' % DESTINATIONS[destination],
         "--maximum-retry-attempts", "5", "--maximum-record-age-in-seconds", "43200",
         "--bisect-batch-on-function-error", "--metrics-config", '{"Metrics":["EventCount"]}']
+
+
+@each_source
+@each_destination
+def test_an_existing_mapping_may_report_to_either_until_the_command_has_run(source, stream, destination):
+    """Lambda drops a report that is refused, and tries no more."""
+    resources = source(CORE, CreateMapping="no", Destination=destination).resources
+    assert {"PublishFailedBatches", "WriteFailedBatches"} <= resources.keys()
 
 
 @each_source

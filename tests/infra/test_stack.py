@@ -1,17 +1,25 @@
 """The hydrator's stack: promises about topics, queues, bucket and function that hold for all parameters."""
 
 import json
+import re
+import shlex
+import shutil
+import subprocess
 
 import pytest
+from moto.events.models import EventPattern
 
 from tests.infra.policies import decide, statements
 from tests.infra.templates import (
     ACCOUNT,
+    QUEUE,
     REGION,
     ROOT,
     TEMPLATES,
     Stack,
+    bucket_source,
     core,
+    dead_letter_queue,
     dynamodb_source,
     kinesis_source,
     load,
@@ -31,6 +39,9 @@ VARIANTS = {
         "ReservedConcurrency": "10", "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary"},
 }
 each_variant = pytest.mark.parametrize("stack", [core(**given) for given in VARIANTS.values()], ids=list(VARIANTS))
+
+
+BUCKETS = ["OverflowBucket", "FailedBatchBucket"]
 
 
 def topic_policy(stack, topic):
@@ -59,9 +70,11 @@ def test_everything_is_encrypted(stack):
             assert properties["KmsMasterKeyId"] == customers and "SqsManagedSseEnabled" not in properties, name
         else:
             assert properties["SqsManagedSseEnabled"] is True and "KmsMasterKeyId" not in properties, name
-    rule, = stack.properties("OverflowBucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    expected = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": customers} if customers else {"SSEAlgorithm": "AES256"}
-    assert rule["ServerSideEncryptionByDefault"] == expected
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        rule, = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        expected = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": customers} if customers else {"SSEAlgorithm": "AES256"}
+        assert rule["ServerSideEncryptionByDefault"] == expected, name
+        assert rule.get("BucketKeyEnabled", False) is bool(customers), name
     assert stack.properties("HydrateLogGroup").get("KmsKeyId", "") == customers
 
 
@@ -82,7 +95,7 @@ def test_alarms_may_use_the_topics_key():
 # ---------------------------------------------------------------- TLS
 
 @each_variant
-def test_topics_queues_and_bucket_refuse_plain_http(stack):
+def test_topics_queues_and_buckets_refuse_plain_http(stack):
     for topic in stack.of_type("AWS::SNS::Topic"):
         documents, arn = topic_policy(stack, topic)
         for action in ("sns:Publish", "sns:Subscribe", "sns:SetTopicAttributes"):
@@ -91,10 +104,14 @@ def test_topics_queues_and_bucket_refuse_plain_http(stack):
         documents, arn = queue_policy(stack, queue)
         for action in ("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:PurgeQueue"):
             assert decide(documents, action, arn, "anybody", aws_SecureTransport="false") == "deny", queue
-    document = stack.properties("OverflowBucketPolicy")["PolicyDocument"]
-    bucket = stack.resolve({"Fn::GetAtt": ["OverflowBucket", "Arn"]})
-    assert decide([document], "s3:GetObject", bucket + "/hydrated/x", "anybody", aws_SecureTransport="false") == "deny"
-    assert decide([document], "s3:ListBucket", bucket, "anybody", aws_SecureTransport="false") == "deny"
+    assert set(stack.of_type("AWS::S3::Bucket")) == set(BUCKETS)
+    for name in BUCKETS:
+        assert stack.properties(name + "Policy")["Bucket"] == stack.resolve({"Ref": name})
+        document = stack.properties(name + "Policy")["PolicyDocument"]
+        bucket = stack.resolve({"Fn::GetAtt": [name, "Arn"]})
+        for action, resource in (("s3:GetObject", bucket + "/hydrated/x"), ("s3:ListBucket", bucket)):
+            assert decide([document], action, resource, "anybody", aws_SecureTransport="false") == "deny", name
+            assert decide([document], action, resource, "anybody", aws_SecureTransport="true") is None, name
 
 
 # ---------------------------------------------------------------- who may do what
@@ -139,6 +156,21 @@ def test_the_topic_alone_redrives_to_the_retry_queue():
     assert decide(documents, "sqs:ReceiveMessage", arn, "sns.amazonaws.com", aws_SourceArn=topic) is None
 
 
+def test_the_rules_of_this_account_and_region_alone_redrive_to_the_retry_queue():
+    """Those of other stacks too: infra/bucket-source.yaml makes one."""
+    stack = core()
+    documents, arn = queue_policy(stack, "RetryQueue")
+    ask = lambda source, action="sqs:SendMessage", principal="events.amazonaws.com": decide(  # noqa: E731
+        documents, action, arn, principal, aws_SecureTransport="true", aws_SourceArn=source)
+    for rule in (stack.resolve({"Fn::GetAtt": ["HydrateFunctionFailedBatchObject", "Arn"]}),
+                 bucket_source(stack).resolve({"Fn::GetAtt": ["FailedBatchObject", "Arn"]})):
+        assert ask(rule) == "allow"
+        assert ask(rule, action="sqs:ReceiveMessage") is None
+        assert ask(rule, principal="sns.amazonaws.com") is None
+        assert ask(rule.replace(ACCOUNT, "999999999999")) is None
+        assert ask(rule.replace(REGION, "us-east-1")) is None
+
+
 @pytest.mark.parametrize("queue", ["HydratedQueue", "ParkedQueue"])
 def test_nobody_is_given_a_queue(queue):
     documents, arn = queue_policy(core(), queue)
@@ -146,8 +178,9 @@ def test_nobody_is_given_a_queue(queue):
         assert decide(documents, action, arn, f"arn:aws:iam::{ACCOUNT}:root", aws_SecureTransport="true") is None
 
 
-def test_the_bucket_is_private():
-    properties = core().properties("OverflowBucket")
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_the_buckets_are_private(bucket):
+    properties = core().properties(bucket)
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
     assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
 
@@ -172,6 +205,11 @@ def test_whatever_fails_ends_in_the_retry_queue_and_then_in_the_parked_queue():
     assert invoke["Properties"]["DestinationConfig"] == {"OnFailure": {"Destination": retry}}
     subscription = stack.properties("HydrateFunctionFailedBatch")
     assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": retry}
+    for rules in (stack, bucket_source(stack)):
+        rule, = rules.of_type("AWS::Events::Rule").values()
+        target, = rule["Properties"]["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": retry}
+        assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
     mapping, = stack.of_type("AWS::Lambda::EventSourceMapping").values()
     assert mapping["Properties"]["EventSourceArn"] == retry
     assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
@@ -180,11 +218,120 @@ def test_whatever_fails_ends_in_the_retry_queue_and_then_in_the_parked_queue():
     assert stack.properties("RetryQueue")["RedrivePolicy"]["deadLetterTargetArn"] == parked
 
 
-def test_sns_alone_invokes_the_function():
+def test_the_topic_and_the_buckets_rule_alone_invoke_the_function():
     stack = core()
-    permission, = stack.of_type("AWS::Lambda::Permission").values()
-    assert permission["Properties"]["Principal"] == "sns.amazonaws.com"
-    assert permission["Properties"]["SourceArn"] == stack.outputs["FailedBatchTopicArn"]
+    permissions = [item["Properties"] for item in stack.of_type("AWS::Lambda::Permission").values()]
+    assert {(permission["Principal"], permission["SourceArn"]) for permission in permissions} == {
+        ("sns.amazonaws.com", stack.outputs["FailedBatchTopicArn"]),
+        ("events.amazonaws.com", stack.resolve({"Fn::GetAtt": ["HydrateFunctionFailedBatchObject", "Arn"]}))}
+
+
+def test_the_rule_of_an_attached_bucket_invokes_the_function():
+    stack = core()
+    attached = bucket_source(stack)
+    permission, = (item["Properties"] for item in attached.of_type("AWS::Lambda::Permission").values())
+    target, = attached.properties("FailedBatchObject")["Targets"]
+    assert target["Arn"] == permission["FunctionName"] == stack.outputs["HydrateFunctionArn"]
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == attached.resolve({"Fn::GetAtt": ["FailedBatchObject", "Arn"]})
+
+
+# ---------------------------------------------------------------- objects
+
+def created(bucket, key):
+    """What S3 tells EventBridge (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html)."""
+    return {
+        "version": "0", "id": "17793124-05d4-b198-2fde-7ededc63b103", "detail-type": "Object Created",
+        "source": "aws.s3", "account": ACCOUNT, "time": "2026-11-21T08:00:00Z", "region": REGION,
+        "resources": [f"arn:aws:s3:::{bucket}"],
+        "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "size": 5, "sequencer": "61"},
+                   "requester": ACCOUNT, "reason": "PutObject"},
+    }
+
+
+KEY_OF_A_BATCH = ("aws/lambda/0a1b2c3d-0000-1111-2222-333344445555/shardId-000000000000/2026/11/21/"
+                  "2026-11-21T08.00.00-9f9f9f9f-0000-1111-2222-333344445555")
+
+
+def matches(stack, event):
+    rule, = stack.of_type("AWS::Events::Rule").values()
+    return EventPattern.load(json.dumps(rule["Properties"]["EventPattern"])).matches_event(event)
+
+
+def test_the_bucket_tells_eventbridge_and_the_rule_listens_to_this_bucket_alone():
+    stack = core()
+    assert stack.properties("FailedBatchBucket")["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    event = created(stack.outputs["FailedBatchBucketName"], KEY_OF_A_BATCH)
+    assert matches(stack, event)
+    assert not matches(stack, {**event, "detail-type": "Object Deleted"})
+    assert not matches(stack, {**event, "source": "orders"})
+    assert not matches(stack, created(stack.outputs["OverflowBucketName"], "hydrated/x.json"))
+
+
+def test_the_rule_of_an_attached_bucket_listens_to_the_objects_it_may_read():
+    attached = bucket_source(core())
+    assert matches(attached, created("failed-orders", KEY_OF_A_BATCH))
+    assert not matches(attached, created("failed-orders", "reports/2026.csv"))
+    assert not matches(attached, created("other", KEY_OF_A_BATCH))
+    narrow = bucket_source(core(), KeyPrefix="aws/lambda/0a1b2c3d-0000-1111-2222-333344445555/")
+    assert matches(narrow, created("failed-orders", KEY_OF_A_BATCH))
+    assert not matches(narrow, created("failed-orders", "aws/lambda/async/orders/2026/11/21/x"))
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="needs jq")
+@pytest.mark.parametrize("has", [
+    "",  # what the AWS CLI prints for a bucket that notifies nobody
+    {"TopicConfigurations": [{"Id": "x", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:t", "Events": ["s3:*"]}]},
+    {"EventBridgeConfiguration": {}},
+])
+def test_an_attached_bucket_keeps_the_notifications_that_it_has(has):
+    command = bucket_source(core()).outputs["EnableEventBridgeCommand"]
+    program, = re.findall(r"jq -s '(.*)'", command)
+    printed = has and json.dumps(has)
+    done = subprocess.run(["jq", "-s", program], input=printed, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {**(has or {}), "EventBridgeConfiguration": {}}
+
+
+def test_the_command_for_an_attached_bucket_writes_back_what_it_has_read():
+    command = bucket_source(core()).outputs["EnableEventBridgeCommand"]
+    inner, = re.findall(r'--notification-configuration "\$\((.*)\)"$', command)
+    read, add = inner.split(" | ")
+    assert shlex.split(read) == ["aws", "s3api", "get-bucket-notification-configuration", "--region", REGION,
+                                 "--bucket", "failed-orders", "--output", "json"]
+    assert shlex.split(add) == ["jq", "-s", "(.[0] // {}) + {EventBridgeConfiguration: {}}"]
+
+
+def test_an_object_outlives_the_tries_to_read_it():
+    parameters = transformed("template.yaml")["Parameters"]["FailedBatchRetentionInDays"]
+    assert parameters["Default"] == 30
+    target, = core().properties("HydrateFunctionFailedBatchObject")["Targets"]
+    invoke, = core().of_type("AWS::Lambda::EventInvokeConfig").values()
+    tries = (target["RetryPolicy"]["MaximumEventAgeInSeconds"] + invoke["Properties"]["MaximumEventAgeInSeconds"]
+             + core().properties("RetryQueue")["MessageRetentionPeriod"])
+    assert parameters["MinValue"] * 86400 > tries
+    rule, = core(FailedBatchRetentionInDays=16).properties("FailedBatchBucket")["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled" and rule["ExpirationInDays"] == 16 and "Prefix" not in rule
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+# ---------------------------------------------------------------- a queue that is a destination already
+
+def test_an_attached_queue_feeds_the_function_as_the_retry_queue_does():
+    stack = core()
+    ours, = stack.of_type("AWS::Lambda::EventSourceMapping").values()
+    mapping = dead_letter_queue(stack).properties("Mapping")
+    assert mapping == {
+        "EventSourceArn": QUEUE, "FunctionName": stack.outputs["HydrateFunctionArn"], "BatchSize": 1,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"], "ScalingConfig": {"MaximumConcurrency": 2},
+        "Enabled": "true"}
+    same = ("BatchSize", "FunctionResponseTypes")
+    assert {key: ours["Properties"][key] for key in same} == {key: mapping[key] for key in same}
+
+
+def test_the_mapping_of_an_attached_queue_is_made_after_the_role_may_receive():
+    assert load("infra/dead-letter-queue.yaml")["Resources"]["Mapping"]["DependsOn"] == "ReceiveFailedBatches"
+    assert load("infra/bucket-source.yaml")["Resources"]["FailedBatchObject"]["DependsOn"] == "ReadObjects"
 
 
 def test_overflow_outlives_the_messages_that_point_at_it():
@@ -236,7 +383,7 @@ def test_lambda_does_not_stop_the_chain_of_a_long_range():
 
 @pytest.mark.parametrize("logical_id", [
     "HydratedQueue", "HydratedQueuePolicy", "RetryQueue", "RetryQueuePolicy", "ParkedQueue", "ParkedQueuePolicy",
-    "OverflowBucket", "OverflowBucketPolicy"])
+    "OverflowBucket", "OverflowBucketPolicy", "FailedBatchBucket", "FailedBatchBucketPolicy"])
 def test_what_holds_records_is_kept(logical_id):
     resource = core().resources[logical_id]
     assert resource["DeletionPolicy"] == "RetainExceptOnCreate" and resource["UpdateReplacePolicy"] == "Retain"
@@ -272,16 +419,23 @@ def test_no_partition_is_hard_coded(partition, region):
     account = Stack("template.yaml", "hydrator", partition=partition, region=region)
     source = Stack("infra/kinesis-source.yaml", "source", exports=account.exports, partition=partition, region=region,
                    HydratorStackName="hydrator", StreamArn=f"arn:{partition}:kinesis:{region}:{ACCOUNT}:stream/orders",
-                   FunctionName="orders", FunctionRoleName="orders-role", FunctionQualifier="live")
-    for stack in (account, source):
+                   FunctionName="orders", FunctionRoleName="orders-role", FunctionQualifier="live",
+                   Destination="Bucket")
+    given = {"exports": account.exports, "partition": partition, "region": region}
+    bucket = Stack("infra/bucket-source.yaml", "bucket", HydratorStackName="hydrator", BucketName="failed-orders",
+                   **given)
+    queue = Stack("infra/dead-letter-queue.yaml", "queue", HydratorStackName="hydrator",
+                  QueueArn=f"arn:{partition}:sqs:{region}:{ACCOUNT}:orders-dlq", **given)
+    for stack in (account, source, bucket, queue):
         assert "arn:aws:" not in json.dumps(stack.resources) + json.dumps(stack.outputs)
 
 
 def test_two_sources_write_policies_of_different_names():
     """One role may be attached twice: from two stacks, or from stacks of one name in two regions."""
-    for resource in ("PublishFailedBatches", "ReadFailedBatches"):
-        for source in ("infra/kinesis-source.yaml", "infra/dynamodb-source.yaml"):
-            assert "AWS::StackId" in json.dumps(load(source)["Resources"][resource]["Properties"]["PolicyName"])
+    for source in TEMPLATES:
+        for resource in load(source)["Resources"].values():
+            if resource["Type"] == "AWS::IAM::RolePolicy":
+                assert "AWS::StackId" in json.dumps(resource["Properties"]["PolicyName"])
 
 
 # ---------------------------------------------------------------- for the person who deploys

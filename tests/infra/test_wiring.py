@@ -145,6 +145,83 @@ def customers(account):
     return table, table.records(), outputs
 
 
+@pytest.fixture(scope="module")
+def written(account):
+    """A stream whose mapping reports to the bucket."""
+    name = f"written-{uuid.uuid4().hex[:8]}"
+    stream = sources.KinesisStream(account.aws, name)
+    boto3.client("kinesis", endpoint_url=account.aws.aws_url, region_name="us-east-1").create_stream(
+        StreamName=name, ShardCount=1)
+    outputs = account.deploy("infra/kinesis-source.yaml", f"source-{name}", HydratorStackName=account.hydrator,
+                             StreamArn=stream.arn, Destination="Bucket", **account.source_function(name))
+    return stream, outputs
+
+
+def test_a_mapping_reports_to_the_bucket(account, written):
+    _, outputs = written
+    destination = account.mapping(outputs["MappingUuid"])["DestinationConfig"]["OnFailure"]["Destination"]
+    assert destination == account.outputs["FailedBatchBucketArn"]
+    assert destination.endswith(":" + account.outputs["FailedBatchBucketName"])
+
+
+@pytest.mark.skipif(not hasattr(as_lambda, "eventbridge_event"), reason="the function does not read objects yet")
+def test_a_failed_batch_comes_back_through_the_bucket(account, written):
+    """Lambda writes the batch, EventBridge hands the object on; or the retry queue has the event that it could not."""
+    stream, _ = written
+    records = stream.put([(f"customer-{number}", b"{}") for number in range(3)])
+    delivered = stream.delivered(records)
+    failure = {**stream.failure(records), "payload": as_lambda.text({"Records": delivered})}
+    bucket, key = account.outputs["FailedBatchBucketName"], "aws/lambda/0a1b/shardId-000000000000/2026/11/21/x y+z"
+    account.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=as_lambda.text(failure).encode())
+    event = as_lambda.eventbridge_event(bucket, key)
+    # What docs/RUNBOOK.md and docs/DEPLOY.md invoke the function with.
+    by_hand = {"source": "aws.s3", "detail-type": "Object Created",
+               "detail": {"bucket": {"name": bucket}, "object": {"key": key}}}
+    for accepted in (event, by_hand, as_lambda.sqs_event(as_lambda.text(event))):
+        account.invoke(accepted)
+        message, = account.hydrated()
+        check(message)
+        assert message["Records"] == delivered
+        assert (message["hydration"]["origin"], message["hydration"]["status"]) == ("payload", "Complete")
+        assert message["hydration"]["object"] == f"s3://{bucket}/{key}"
+
+
+def test_an_attached_bucket_has_its_rule(account):
+    bucket = f"failed-{uuid.uuid4().hex[:8]}"
+    account.aws.client("s3").create_bucket(Bucket=bucket)
+    streams = ",".join(f"arn:aws:kinesis:us-east-1:123456789012:stream/{name}" for name in ("a", "b"))
+    outputs = account.deploy("infra/bucket-source.yaml", f"attached-{bucket}", HydratorStackName=account.hydrator,
+                             BucketName=bucket, KinesisStreamArns=streams)
+    events = account.aws.client("events")
+    rule = events.describe_rule(Name=outputs["RuleName"])
+    assert json.loads(rule["EventPattern"])["detail"]["bucket"]["name"] == [bucket] and rule["State"] == "ENABLED"
+    target, = events.list_targets_by_rule(Rule=outputs["RuleName"])["Targets"]
+    assert target["Arn"] == account.outputs["HydrateFunctionArn"]
+    assert target["DeadLetterConfig"] == {"Arn": account.outputs["RetryQueueArn"]}
+
+
+def test_a_queue_that_is_a_destination_already_is_attached(account, orders):
+    stream, records, _ = orders
+    queue = account.sqs.create_queue(QueueName=f"dlq-{uuid.uuid4().hex}", Attributes={"VisibilityTimeout": "1800"})
+    url = queue["QueueUrl"]
+    arn = account.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    outputs = account.deploy("infra/dead-letter-queue.yaml", f"attached-{uuid.uuid4().hex[:8]}",
+                             HydratorStackName=account.hydrator, QueueArn=arn, KinesisStreamArns=stream.arn)
+    mapping = account.mapping(outputs["MappingUuid"])
+    assert mapping["EventSourceArn"] == arn and mapping["BatchSize"] == 1
+    assert mapping["FunctionArn"] == account.outputs["HydrateFunctionArn"]
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    # Stopped: moto hands the queue to its own Lambda, which runs nothing.
+    account.awslambda.update_event_source_mapping(UUID=outputs["MappingUuid"], Enabled=False)
+    failure = stream.failure(records)
+    answer = account.invoke(as_lambda.sqs_event(as_lambda.text(failure), "not an invocation record"))
+    assert answer == {"batchItemFailures": []}
+    found = {message["hydration"]["status"]: message for message in account.hydrated()}
+    assert found.keys() == {"Complete", "Unrecognized"}
+    assert found["Complete"]["Records"] == stream.delivered(records)
+    assert found["Unrecognized"]["unrecognized"] == "not an invocation record"
+
+
 def test_the_mappings_report_to_the_topic(account, orders, customers):
     for source, _, outputs in (orders, customers):
         mapping = account.mapping(outputs["MappingUuid"])

@@ -26,3 +26,16 @@ def function():
 def tool(aws, tool_binary, tmp_path, queue, function):
     environment = {**aws.environment(), **function.environment(), "DLQ_QUEUE": queue.url}
     return dlq.Dlq(tool_binary, environment, tmp_path)
+
+
+@pytest.fixture
+def queue_proxy(aws):
+    """Starts proxies in front of SQS, and ends them with the test."""
+    proxies = []
+
+    def start(meet):
+        proxies.append(dlq.QueueProxy(aws.environment()["AWS_ENDPOINT_URL"], meet))
+        return {"AWS_ENDPOINT_URL_SQS": proxies[-1].url}
+    yield start
+    for proxy in proxies:
+        proxy.close()

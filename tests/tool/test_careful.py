@@ -97,7 +97,8 @@ def test_until_dates_and_limit_choose_the_oldest(tool, queue):
     assert ids("--since", tomorrow) == []
     assert "check --since and --until" in tool("list", "--since", "1h", "--until", "2h", code=2).err
     header = tool("discard", "--all", "--limit", 2, "--execute").lines[0]["header"]
-    assert header == {"account": "123456789012", "region": "us-east-1", "queue": queue.name}
+    ledger = {"ledger": header["ledger"], "ledgerIsShared": False}
+    assert header == {"account": "123456789012", "region": "us-east-1", "queue": queue.name, **ledger}
     assert ids() == [new.id]
 
 

@@ -276,7 +276,7 @@ def test_what_was_replayed_is_told_from_the_ledger(tool, queue, function, is_sha
     line, = listed.messages
     history, = line["history"]
     assert (history["state"], history["attempts"], history["errorType"]) == ("failed", 1, "ValueError")
-    assert listed.err.count("only replays from this machine are known") == (0 if is_shared else 1)
+    assert listed.err.count("only replays that the folder") == (0 if is_shared else 1)
     assert "error type ValueError" in tool("show", batch.id[:8], *where, "-o", "text").out
     assert "Replays: 1 failed again" in tool("status", *where, "-o", "text").out
     # A ledger that does not exist is a note, and the batch is shown all the same.

@@ -257,19 +257,6 @@ def test_killed_while_invoking_nothing_is_lost_or_run_twice(tool, queue, functio
     assert (len(function.invocations), queue.counts()) == (2, (0, 0))
 
 
-@pytest.fixture
-def queue_proxy(aws):
-    """Starts proxies in front of SQS, and ends them with the test."""
-    proxies = []
-
-    def start(meet):
-        proxies.append(dlq.QueueProxy(aws.environment()["AWS_ENDPOINT_URL"], meet))
-        return {"AWS_ENDPOINT_URL_SQS": proxies[-1].url}
-    yield start
-    for proxy in proxies:
-        proxy.close()
-
-
 @pytest.mark.long_wait
 def test_killed_between_the_outcome_and_the_deletion_only_the_deletion_is_left(
         tool, queue, function, queue_proxy):

@@ -45,7 +45,7 @@ def poison(*culprits):
 def test_isolate_finds_the_poison_record(tool, queue, function):
     batch, = queue.send(dlq.kinesis([b"record %d" % n for n in range(100)]))
     function.answer = poison(b"record 61")
-    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000).lines
+    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000).messages
     assert [record["view"] for record in found["records"]] == ["record 61"]
     assert (found["errorType"], found["errorMessage"], found["isMinimal"]) == ("KeyError", "total", True)
     assert found["invocations"] == len(function.invocations) < 18
@@ -57,7 +57,7 @@ def test_isolate_finds_the_poison_record(tool, queue, function):
 def test_isolate_finds_records_that_fail_only_together(tool, queue, function):
     batch, = queue.send(dlq.kinesis([b"record %d" % n for n in range(16)]))
     function.answer = poison(b"record 3", b"record 12")
-    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000, "--on", "f:dev").lines
+    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000, "--on", "f:dev").messages
     assert [record["number"] for record in found["records"]] == [4, 13]
     arn = "arn:aws:lambda:us-east-1:123456789012:function:f:dev"
     assert {invocation.function for invocation in function.invocations} == {arn}
@@ -68,15 +68,18 @@ def test_isolate_understands_a_partial_answer(tool, queue, function):
     bad = batch.records[5]["kinesis"]["sequenceNumber"]
     function.answer = lambda invocation: {
         "batchItemFailures": [{"itemIdentifier": bad}] if bad in invocation.payload else []}
-    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000).lines
+    found, = tool("isolate", batch.id[:8], "--execute", "--rate", 1000).messages
     assert [record["number"] for record in found["records"]] == [6]
 
 
 def test_isolate_invokes_nothing_without_execute_and_says_when_the_batch_no_longer_fails(tool, queue, function):
     batch, = queue.send(dlq.kinesis())
-    assert "Dry run" in tool("isolate", batch.id[:8]).out
-    assert function.invocations == []
-    assert "does not fail" in tool("isolate", batch.id[:8], "--execute", code=3).out
+    assert "Dry run" in tool("isolate", batch.id[:8], "-o", "text").out
+    planned, = tool("isolate", batch.id[:8]).messages
+    assert (planned["action"], function.invocations) == ("wouldInvoke", [])
+    assert "does not fail" in tool("isolate", batch.id[:8], "--execute", "-o", "text", code=3).out
+    passed, = tool("isolate", batch.id[:8], "--execute", code=3).messages
+    assert passed["doesNotFail"] is True
     assert queue.counts() == (1, 0)
 
 
@@ -213,9 +216,10 @@ def test_doctor_finds_nothing_wrong_with_a_sound_deployment(tool, queue, functio
 def test_doctor_tells_what_it_may_not_look_at(tool, queue, function, deployment):
     name, _ = deployment
     function.other = lambda path, body: (403, {"message": "no"})
-    findings = tool("doctor", "--stack", name).lines
+    findings = tool("doctor", "--stack", name, code=3).lines
     unchecked, = [finding for finding in findings if finding["grade"] == "unchecked"]
     assert "lambda:ListEventSourceMappings" in unchecked["finding"]
+    assert unchecked["change"] == "allow lambda:ListEventSourceMappings to your credentials"
 
 
 def test_discard_deletes_only_what_it_is_told_to(tool, queue):

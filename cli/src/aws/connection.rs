@@ -126,11 +126,7 @@ impl Connection {
         let bucket = self.stack.overflow_bucket().map(str::to_owned).or(variable);
         let queue_name = QueueName { account, region, name };
         let location = Location::choose(typed, bucket.as_deref(), &queue_name, |name| std::env::var_os(name))?;
-        let place = LedgerPlace {
-            queue: identity,
-            ledger: location.to_string(),
-            is_shared: typed.is_some() || location.is_shared(),
-        };
+        let place = LedgerPlace { queue: identity, ledger: location.to_string(), is_shared: location.is_shared() };
         let store = match location {
             Location::S3 { bucket, prefix } => {
                 AnyStore::S3(S3Store::new(&super::with_retries(&self.config), &bucket, &prefix))

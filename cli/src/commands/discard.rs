@@ -8,6 +8,7 @@ use clap::Args;
 use hydration::ports::Clock;
 use serde::Serialize;
 
+use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
 use crate::exit::{Exit, explain};
 use crate::ledger::Ledger;
@@ -18,7 +19,6 @@ use crate::print::message_json::{ForeignJson, MessageJson};
 use crate::print::{Paint, count, printable, short_id};
 use crate::queue::filter::{Filter, FilterArgs, parse_id};
 use crate::queue::hydrated_message::HydratedMessage;
-use crate::queue::identity::QueueIdentity;
 use crate::queue::lease::{Lease, with_lease};
 use crate::queue::queue_message::ForeignMessage;
 use crate::queue::read_queue::{KeepBodies, QueueContents, body_of, read_queue};
@@ -32,8 +32,9 @@ Examples:
   dlq discard --all --until 3d --execute --backup discarded/
 
 Every copy of a message goes. Before that, the ledger says who discarded it and when: also where some of its records
-have succeeded and others are given up. An object in the overflow bucket is left to the bucket's lifecycle. --backup keeps the records: each message is written to a file before it is deleted. Messages are
-deleted one by one, so that Ctrl-C stops before the next. A message that is not hydrated is named by its message id.
+have succeeded and others are given up. dlq show with its id prints that later. An object in the overflow bucket is left
+to the bucket's lifecycle. --backup keeps the records: each message is written to a file before it is deleted. Messages
+are deleted one by one, so that Ctrl-C stops before the next. A message that is not hydrated is named by its message id.
 
 Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it.")]
 pub struct Arguments {
@@ -63,12 +64,13 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     queue: &Q,
     bucket: &B,
     ledger: &Ledger<S, C>,
+    place: &LedgerPlace,
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &arguments.ids, context.now())?;
     let backup = arguments.backup.as_deref().filter(|_| arguments.execute);
     let backup = backup.map(|path| MessageFolder::open(path, false)).transpose()?;
-    QueueIdentity::read(queue, &context.interrupt).await?.print(&context.output)?;
+    place.print(&context.output)?;
     let keep = if backup.is_some() { KeepBodies::Of(&filter) } else { KeepBodies::None };
     let ledger = arguments.execute.then_some(ledger);
     let discard = Discard { context, bucket, ledger, backup, totals: DiscardTotals::default() };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 use hydration::arn::{Source, StreamArn};
-use hydration::error::Fault;
+use hydration::error::{Fault, FaultKind};
 
 use crate::aws::stack::Stack;
 use crate::commands::doctor::rules::{Finding, Grade};
@@ -28,9 +28,9 @@ Examples:
 
 It reads and changes nothing. It needs lambda:ListEventSourceMappings, lambda:GetFunctionConfiguration,
 kinesis:DescribeStreamSummary, sqs:GetQueueAttributes, s3:GetLifecycleConfiguration and iam:SimulatePrincipalPolicy;
-what your credentials may not look at is listed as unchecked.
+what your credentials may not look at is listed as unchecked, with the permission that they lack.
 
-Exit code 3 means that it found problems.")]
+Exit code 3 means that it found problems, or that something could not be checked.")]
 pub struct Arguments {
     /// Only look at the mappings of this function, by name or ARN
     #[arg(long, value_name = "FUNCTION", value_parser = FunctionFilter::parse)]
@@ -65,8 +65,9 @@ pub async fn run<Q: Queue, D: Deployment, C>(
     } else {
         print_text(&context.output, &findings, arguments.verbose)?;
     }
-    let has_problem = findings.iter().any(|finding| finding.grade == Grade::Problem);
-    Ok(if has_problem { Exit::Attention } else { Exit::Done })
+    // What was not checked must not pass as good.
+    let is_sound = |finding: &Finding| matches!(finding.grade, Grade::Warning | Grade::Fine);
+    Ok(if findings.iter().all(is_sound) { Exit::Done } else { Exit::Attention })
 }
 
 struct Checks<'a, D> {
@@ -78,6 +79,11 @@ struct Checks<'a, D> {
 
 impl<D: Deployment> Checks<'_, D> {
     fn add_unchecked(&mut self, subject: impl Into<String>, fault: &Fault) {
+        if fault.kind == FaultKind::AccessDenied {
+            let (finding, change) =
+                (format!("{}: {}", fault.action, fault.detail), format!("allow {} to your credentials", fault.action));
+            return self.findings.push(Finding::new(Grade::Unchecked, subject, finding, &change));
+        }
         self.findings.push(Finding::new(Grade::Unchecked, subject, format!("{:#}", explain(fault)), ""));
     }
 

@@ -43,10 +43,7 @@ impl Histories {
             Err(error) => Ok(not_read(&error)),
             Ok(histories) => {
                 if !place.is_shared {
-                    context.output.note(
-                        "only replays from this machine are known: there is no overflow bucket\n  → give --stack, or \
-                         --ledger as the replays had it",
-                    );
+                    say_folder(context, place);
                 }
                 Ok(Self(histories))
             }
@@ -57,4 +54,13 @@ impl Histories {
     pub fn of(&self, message: &HydratedMessage) -> Option<&BatchHistory> {
         self.0.get(&message.id)
     }
+}
+
+/// Says that the ledger is a folder, which need not know what other machines did.
+pub fn say_folder<C>(context: &Context<C>, place: &LedgerPlace) {
+    context.output.note(format!(
+        "only replays that the folder {} knows are shown: other machines may have other ones\n  → give --stack, or \
+         --ledger as the replays had it",
+        place.ledger
+    ));
 }

@@ -50,6 +50,9 @@ An SNS notification, an SNS event or a failure document may be around a record. 
 queue that --stack or --queue names, as the function would have sent them, and the overflow to the stack's bucket.
 --delete takes a message off --from-queue once all that it held has been sent.
 
+It needs kinesis:GetShardIterator and kinesis:GetRecords, or the same of dynamodb:, on the stream, which the policies of
+infra/operator.yaml do not give; docs/DEPLOY.md has a policy for it.
+
 Exit code 3 means that some could not be hydrated; which, and why, is listed.")]
 pub struct Arguments {
     /// A file with invocation records; - for standard input

@@ -1,8 +1,10 @@
 //! `dlq isolate`: the search for the record that a function fails on.
 
 mod ddmin;
+mod report;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -11,24 +13,26 @@ use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 use hydration::record::event::EventRecord;
 use hydration::sequence_number::SequenceNumber;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::batch_item_failures::succeeded_count;
 use crate::commands::isolate::ddmin::{Smallest, Trial, smallest};
+use crate::commands::isolate::report::{SearchResult, Subject};
 use crate::commands::replay::execute::{MAX_ATTEMPTS, is_throttled, throttled_delay};
-use crate::commands::replay::session::{LedgerPlace, take_lock};
+use crate::commands::replay::session::{LedgerPlace, say_hidden, take_lock};
 use crate::commands::replay::{Resources, resolve};
 use crate::context::Context;
 use crate::exit::{Exit, explain};
-use crate::interrupt::Interrupt;
 use crate::ledger::Ledger;
+use crate::ledger::function::FunctionArn;
+use crate::ledger::key::RunKey;
+use crate::ledger::span::{Coverage, coverage};
 use crate::ledger::store::Store;
 use crate::ports::{Bucket, Function, InvokeOutcome, Queue};
 use crate::print::progress::Progress;
-use crate::print::records::{self, RecordJson};
-use crate::print::{Output, Paint, printable, short_id};
+use crate::print::short_id;
 use crate::queue::filter::{Filter, parse_id};
+use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::{Lease, Leased, VISIBILITY_TIMEOUT, with_lease_counted};
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::rate_limiter::RateLimiter;
@@ -45,11 +49,11 @@ Examples:
   dlq isolate 4f1c --execute
 
 The function really runs, and the records that it does not fail on are really processed: use an alias or a copy where
-that matters. The message stays on the queue, and what isolate ran does not count as replayed. No replay runs beside it:
-it holds the lock on the queue.
+that matters. Records that have succeeded on the function in a replay are left out. The message stays on the queue, and
+what isolate ran does not count as replayed. No replay runs beside it: it holds the lock on the queue.
 
-Exit code 3 means that the function did not fail on the batch this time, that it fails on everything, or that the search
-was not finished.")]
+Exit code 3 means that the function did not fail on the batch this time, that it fails on everything, that the search
+was not finished, or that something on the queue was not seen.")]
 pub struct Arguments {
     /// An id, or the beginning of one; one part of a batch has its own id
     #[arg(value_name = "ID", value_parser = parse_id)]
@@ -85,14 +89,13 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         Some(name) => Some(context.interrupt.race(resolve(resources.function, name)).await??.as_str().to_owned()),
         None => None,
     };
-    if !context.output.json {
-        place.queue.print(&context.output)?;
-    }
-    let search = Search { context, resources, arguments, on };
+    place.print(&context.output)?;
+    let search = Search { context, resources, ledger, arguments, on };
     if !search.arguments.execute {
         return search.run().await.result;
     }
     let lock = take_lock(ledger, &context.interrupt, None).await?;
+    say_hidden(context, &lock);
     let leased = match context.interrupt.race(ledger.wait_until_visible(&lock)).await {
         Ok(()) => search.run().await,
         Err(interrupted) => Leased { result: Err(interrupted), hidden: 0 },
@@ -104,15 +107,16 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
     Ok(exit)
 }
 
-struct Search<'a, Q, B, F, C> {
+struct Search<'a, Q, B, F, S, C> {
     context: &'a Context<C>,
     resources: Resources<'a, Q, B, F>,
+    ledger: &'a Ledger<S, C>,
     arguments: Arguments,
     /// The ARN of the function that `--on` names.
     on: Option<String>,
 }
 
-impl<Q: Queue, B: Bucket, F: Function, C: Clock> Search<'_, Q, B, F, C> {
+impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S, C> {
     /// The message stays leased during the search, so that nobody replays it meanwhile.
     async fn run(&self) -> Leased<Exit> {
         let work = async |lease: &Lease<'_, Q>| self.search(lease).await;
@@ -137,68 +141,107 @@ impl<Q: Queue, B: Bucket, F: Function, C: Clock> Search<'_, Q, B, F, C> {
         }
         let name = self.on.as_deref().or_else(|| message.lambda_arn());
         let name = name.context("no Lambda function failed on it\n  → name one with --on")?;
-        if !arguments.execute {
-            print_dry_run(&self.context.output, arguments, name, received.records.len())?;
-            return Ok(Exit::Done);
+        let candidates = self.candidates(message, name, &received).await?;
+        let output = &self.context.output;
+        let subject = Subject { id: &message.id, function: name, received: &received, left_out: candidates.left_out };
+        let exit = if candidates.places.is_empty() {
+            report::nothing_left(output, &subject)?;
+            Exit::Attention
+        } else if arguments.execute {
+            self.isolate(lease, &subject, candidates).await?
+        } else {
+            report::dry_run(output, &subject, arguments.max_invocations)?;
+            Exit::Done
+        };
+        let summary = contents.summary();
+        summary.print(output)?;
+        Ok(if exit == Exit::Done { summary.exit() } else { exit })
+    }
+
+    /// The records to search in: those that have not succeeded on the function. One that has is not the one that fails
+    /// by itself, and a trial would process it once more.
+    async fn candidates<'r>(
+        &self,
+        message: &HydratedMessage,
+        function: &str,
+        received: &'r ParsedMessage,
+    ) -> Result<Candidates<'r>> {
+        let records = numbered_records(received)?;
+        let all: Vec<usize> = (0..records.len()).collect();
+        let Ok(function) = FunctionArn::parse(function) else {
+            return Ok(Candidates { records, places: all, left_out: 0 });
+        };
+        let key = RunKey { batch: message.id.clone(), function };
+        let known = self.context.interrupt.race(self.ledger.known(&BTreeSet::from([key]))).await??;
+        let done = known.into_values().flat_map(|known| known.run.done).collect::<Vec<_>>();
+        let numbers: Vec<SequenceNumber> = records.iter().map(|record| record.number.clone()).collect();
+        let places = match coverage(&done, &numbers) {
+            Coverage::Known(covered) => {
+                all.iter().copied().filter(|place| covered.get(*place) != Some(&true)).collect()
+            }
+            // A copy with other records has run: nobody can say which of these have succeeded.
+            Coverage::MoreThanWereRun => all.clone(),
+        };
+        Ok(Candidates { left_out: all.len() - places.len(), records, places })
+    }
+
+    async fn isolate(
+        &self,
+        lease: &Lease<'_, Q>,
+        subject: &Subject<'_>,
+        Candidates { records, places, .. }: Candidates<'_>,
+    ) -> Result<Exit> {
+        let (context, arguments) = (self.context, &self.arguments);
+        let trials = Trials {
+            function: self.resources.function,
+            clock: &context.clock,
+            name: subject.function,
+            lease,
+            records,
+            rate_limiter: RateLimiter::per_second(arguments.rate),
+            progress: Progress::new("invoking"),
+            max_invocations: arguments.max_invocations,
+            invocations: Cell::new(0),
+            last_error: RefCell::default(),
+            has_passed: Cell::new(false),
+            stopped_by: RefCell::default(),
+        };
+        report::left_out(&context.output, subject);
+        let (found, is_selective) = match trials.run(&places).await? {
+            Trial::Passes => (None, true),
+            Trial::Stop => (Some(Smallest { places: Vec::new(), is_minimal: false }), true),
+            Trial::Fails => {
+                let found = smallest(places.clone(), async |places: &[usize]| trials.run(places).await).await?;
+                let is_selective =
+                    found.places.len() == places.len() || trials.has_one_that_passes(&places, &found).await?;
+                (Some(found), is_selective)
+            }
+        };
+        trials.progress.finish();
+        if let Some(reason) = trials.stopped_by.borrow().as_ref() {
+            context.output.note(format!("the search was not finished: {reason}"));
         }
-        isolate(self.context, arguments, self.resources.function, name, &received).await
+        let last_error = trials.last_error.borrow();
+        let result = SearchResult {
+            found: found.as_ref(),
+            candidates: places.len(),
+            is_selective,
+            invocations: trials.invocations.get(),
+            error: &last_error,
+        };
+        report::result(&context.output, subject, &result)?;
+        context.interrupt.check()?;
+        let is_found = found.is_some_and(|found| found.is_minimal) && is_selective;
+        Ok(if is_found { Exit::Done } else { Exit::Attention })
     }
 }
 
-fn print_dry_run(output: &Output, arguments: &Arguments, name: &str, records: usize) -> Result<()> {
-    let expected = (records as f64).log2().ceil() * 2.0 + 1.0;
-    output.line(format!(
-        "Dry run: nothing was invoked. With --execute, {name} is invoked with parts of {records} records, about \
-         {expected} times for one poison record and {} at most.",
-        arguments.max_invocations
-    ))
-}
-
-async fn isolate<F: Function, C: Clock>(
-    context: &Context<C>,
-    arguments: &Arguments,
-    function: &F,
-    name: &str,
-    received: &ParsedMessage,
-) -> Result<Exit> {
-    let output = &context.output;
-    let trials = Trials {
-        function,
-        clock: &context.clock,
-        name,
-        interrupt: &context.interrupt,
-        records: numbered_records(received)?,
-        rate_limiter: RateLimiter::per_second(arguments.rate),
-        progress: Progress::new("invoking"),
-        max_invocations: arguments.max_invocations,
-        invocations: Cell::new(0),
-        last_error: RefCell::default(),
-        has_passed: Cell::new(false),
-        stopped_by: RefCell::default(),
-    };
-    let all: Vec<usize> = (0..trials.records.len()).collect();
-    match trials.run(&all).await? {
-        Trial::Passes => {
-            trials.progress.finish();
-            output.line(format!("{name} does not fail on the batch any more. It was just run as a whole."))?;
-            output.line("  → dlq replay runs it again and deletes it; isolate does not count as a replay")?;
-            return Ok(Exit::Attention);
-        }
-        Trial::Fails | Trial::Stop => {}
-    }
-    let found = smallest(all, async |places: &[usize]| trials.run(places).await).await?;
-    let is_selective = found.places.len() == trials.records.len() || trials.has_one_that_passes(&found).await?;
-    trials.progress.finish();
-    if let Some(reason) = trials.stopped_by.borrow().as_ref() {
-        output.note(format!("the search was not finished: {reason}"));
-    }
-    match (output.json, is_selective) {
-        (true, _) => print_json(output, &trials, received, &found, is_selective)?,
-        (false, true) => print_text(output, &trials, received, &found)?,
-        (false, false) => print_fails_on_everything(output, &trials)?,
-    }
-    context.interrupt.check()?;
-    Ok(if found.is_minimal && is_selective { Exit::Done } else { Exit::Attention })
+/// The records of a batch, and the places of those that may fail.
+struct Candidates<'a> {
+    records: Vec<CandidateRecord<'a>>,
+    places: Vec<usize>,
+    /// Records that have succeeded before.
+    left_out: usize,
 }
 
 /// A record of the batch: its sequence number, and its text as Lambda delivered it.
@@ -217,17 +260,17 @@ fn numbered_records(received: &ParsedMessage) -> Result<Vec<CandidateRecord<'_>>
 }
 
 #[derive(Debug, Clone, Default)]
-struct FunctionError {
+pub struct FunctionError {
     error_type: String,
     message: String,
 }
 
 /// Invocations of the function with some of the records.
-struct Trials<'a, F, C> {
+struct Trials<'a, Q, F, C> {
     function: &'a F,
     clock: &'a C,
     name: &'a str,
-    interrupt: &'a Interrupt,
+    lease: &'a Lease<'a, Q>,
     records: Vec<CandidateRecord<'a>>,
     rate_limiter: RateLimiter,
     progress: Progress,
@@ -239,12 +282,17 @@ struct Trials<'a, F, C> {
     stopped_by: RefCell<Option<String>>,
 }
 
-impl<F: Function, C: Clock> Trials<'_, F, C> {
+impl<Q: Queue, F: Function, C: Clock> Trials<'_, Q, F, C> {
     async fn run(&self, places: &[usize]) -> Result<Trial> {
         for attempt in 1..=MAX_ATTEMPTS {
             self.wait(self.rate_limiter.wait(self.clock)).await;
-            if self.interrupt.is_requested() || self.stopped_by.borrow().is_some() {
+            if self.lease.interrupt.is_requested() || self.stopped_by.borrow().is_some() {
                 return Ok(Trial::Stop);
+            }
+            if let Err(error) = self.lease.check_extended() {
+                return Ok(self.stop(format!(
+                    "the message could not be kept from others, so nothing more is invoked: {error:#}"
+                )));
             }
             if self.invocations.get() >= self.max_invocations {
                 return Ok(self.stop(format!("--max-invocations {} is reached", self.max_invocations)));
@@ -265,7 +313,7 @@ impl<F: Function, C: Clock> Trials<'_, F, C> {
     async fn wait(&self, until: impl Future<Output = ()>) {
         tokio::select! {
             () = until => {}
-            () = self.interrupt.requested() => {}
+            () = self.lease.interrupt.requested() => {}
         }
     }
 
@@ -308,8 +356,8 @@ impl<F: Function, C: Clock> Trials<'_, F, C> {
 
     /// Tells if the function passes on anything. Where no trial has passed, it may fail whatever it is given, and then
     /// the first record is as innocent as the others: the rest of the batch is tried, and some records by themselves.
-    async fn has_one_that_passes(&self, found: &Smallest) -> Result<bool> {
-        let others: Vec<usize> = (0..self.records.len()).filter(|place| !found.places.contains(place)).collect();
+    async fn has_one_that_passes(&self, all: &[usize], found: &Smallest) -> Result<bool> {
+        let others: Vec<usize> = all.iter().copied().filter(|place| !found.places.contains(place)).collect();
         let step = others.len().div_ceil(MAX_SINGLE_TRIALS).max(1);
         let singles = others.iter().rev().step_by(step).map(|place| vec![*place]);
         let last_error = self.last_error.borrow().clone();
@@ -320,69 +368,6 @@ impl<F: Function, C: Clock> Trials<'_, F, C> {
         }
         *self.last_error.borrow_mut() = last_error;
         // A search that was stopped does not know.
-        Ok(self.has_passed.get() || self.stopped_by.borrow().is_some() || self.interrupt.is_requested())
+        Ok(self.has_passed.get() || self.stopped_by.borrow().is_some() || self.lease.interrupt.is_requested())
     }
-}
-
-/// The smallest failing set, as JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct IsolatedJson<'a> {
-    function: &'a str,
-    invocations: u32,
-    is_minimal: bool,
-    /// The function failed on every part of the batch that was tried, so that no record is to blame.
-    fails_on_everything: bool,
-    error_type: &'a str,
-    error_message: &'a str,
-    records: Vec<RecordJson>,
-}
-
-fn print_json<F, C>(
-    output: &Output,
-    trials: &Trials<'_, F, C>,
-    received: &ParsedMessage,
-    found: &Smallest,
-    is_selective: bool,
-) -> Result<()> {
-    let error = trials.last_error.borrow();
-    let places: &[usize] = if is_selective { &found.places } else { &[] };
-    output.json(&IsolatedJson {
-        function: trials.name,
-        invocations: trials.invocations.get(),
-        is_minimal: found.is_minimal && is_selective,
-        fails_on_everything: !is_selective,
-        error_type: &error.error_type,
-        error_message: &error.message,
-        records: records::as_json(received, places),
-    })
-}
-
-fn print_fails_on_everything<F, C>(output: &Output, trials: &Trials<'_, F, C>) -> Result<()> {
-    let title = format!(
-        "{} fails on everything that it is given ({} invocations): no record is to blame",
-        trials.name,
-        trials.invocations.get()
-    );
-    output.line(output.paint(Paint::Bold, title))?;
-    let error = trials.last_error.borrow();
-    output.line(output.paint(Paint::Red, format!("{}: {}", error.error_type, printable(&error.message))))
-}
-
-fn print_text<F, C>(
-    output: &Output,
-    trials: &Trials<'_, F, C>,
-    received: &ParsedMessage,
-    found: &Smallest,
-) -> Result<()> {
-    let result = match (found.is_minimal, found.places.len()) {
-        (false, left) => format!("Not finished: {left} of {} records still fail together", trials.records.len()),
-        (true, 1) => "One record fails by itself".to_owned(),
-        (true, several) => format!("{several} records fail together, and not without any one of them"),
-    };
-    let title = format!("{result} ({} invocations of {})", trials.invocations.get(), trials.name);
-    output.line(output.paint(Paint::Bold, title))?;
-    let error = trials.last_error.borrow();
-    output.line(output.paint(Paint::Red, format!("{}: {}", error.error_type, printable(&error.message))))?;
-    records::print_places(output, received, &found.places, false)
 }

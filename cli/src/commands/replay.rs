@@ -2,6 +2,7 @@
 
 mod batch;
 pub mod execute;
+mod held_by_others;
 pub mod options;
 mod outcome;
 mod pace;
@@ -24,12 +25,13 @@ use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 
 use crate::commands::replay::execute::{ReplayExecutor, RunState};
+use crate::commands::replay::held_by_others::{HeldByOthers, WaitForOthers};
 use crate::commands::replay::options::InDoubtChoice;
 pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::pace::Pace;
-use crate::commands::replay::plan::{Facts, LeftBehind, OtherMessage, Plan, ReplayItem, plan, run_key};
-use crate::commands::replay::session::{LedgerPlace, take_lock};
+use crate::commands::replay::plan::{Facts, LeftBehind, OtherMessage, Plan, RefusalReason, ReplayItem, plan, run_key};
+use crate::commands::replay::session::{LedgerPlace, say_hidden, take_lock};
 use crate::context::Context;
 use crate::exit::{Exit, UsageError, explain, is_broken_pipe};
 use crate::ledger::Ledger;
@@ -41,7 +43,7 @@ use crate::ledger::store::Store;
 use crate::ports::{Bucket, Function, Queue};
 use crate::print::progress::Progress;
 use crate::queue::filter::Filter;
-use crate::queue::hydrated_message::{HydratedMessage, batch_id};
+use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT, with_lease, with_lease_counted};
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
@@ -79,6 +81,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         arguments,
         on,
         filter,
+        taken: RefCell::default(),
         pace: RefCell::default(),
         state: RunState::default(),
         outcomes: RefCell::default(),
@@ -111,6 +114,8 @@ struct Replay<'a, Q, B, F, S, C> {
     /// The function that `--on` names.
     on: Option<FunctionArn>,
     filter: Filter,
+    /// Ids of the batches that the passes so far have chosen.
+    taken: RefCell<BTreeSet<String>>,
     pace: RefCell<Option<Rc<Pace>>>,
     state: RunState,
     /// The latest outcome of each message: done or not.
@@ -127,6 +132,17 @@ struct PassPlan {
     has_more: bool,
     /// The first messages of each shard are shown first.
     is_in_order: bool,
+    held_by_others: HeldByOthers,
+    /// Nothing is invoked, because others hold messages.
+    is_refused: bool,
+}
+
+/// The end of one pass.
+enum PassEnd {
+    /// Others hold messages that were not held before the read. Nothing was run.
+    LookAgain,
+    /// `has_more`: the queue has messages that this pass did not show.
+    Run { has_more: bool },
 }
 
 impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S, C> {
@@ -137,6 +153,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let pace = self.pace(&pass.plan).await?;
         let report = report::Report { context: self.context, place: self.place, pace: &pace };
         report.header(&pass.plan)?;
+        report.held_by_others(&pass);
         report.dry_run(&pass.plan, self.read.get())?;
         if let Some(held) = &lock {
             output.note(held.to_string());
@@ -197,42 +214,62 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
     /// ten of each shard on a FIFO queue, 120,000 on others.
     async fn run_passes(&self, lock: &Lock, is_all_visible: &Cell<bool>) -> Result<()> {
         let interrupt = &self.context.interrupt;
-        if lock.hidden_until().is_some() {
-            self.context.output.progress("waiting until the messages of a run that was cut off are visible again");
-        }
+        say_hidden(self.context, lock);
         tokio::select! {
             () = self.ledger.wait_until_visible(lock) => {}
             () = interrupt.requested() => return Ok(()),
         }
-        for pass in 1.. {
+        let (mut is_first, mut wait) = (true, WaitForOthers::begin(&self.context.clock));
+        loop {
             let done_before = self.done();
-            let work = async |lease: &Lease<'_, Q>| self.run_pass(lease, lock, pass).await;
+            if self.waits_for_others()
+                && let Err(error) = wait.until_none(self.context, self.resources.queue).await
+            {
+                // The lock is released and the summary printed as after any other interrupt.
+                return if interrupt.is_requested() { Ok(()) } else { Err(error) };
+            }
+            let work = async |lease: &Lease<'_, Q>| self.run_pass(lease, lock, &wait, is_first).await;
             let leased = with_lease_counted(self.resources.queue, interrupt, work).await;
             is_all_visible.set(is_all_visible.get() && leased.hidden == 0);
-            let has_more = leased.result?;
+            let has_more = match leased.result? {
+                PassEnd::LookAgain if interrupt.is_requested() => return Ok(()),
+                PassEnd::LookAgain => continue,
+                PassEnd::Run { has_more } => has_more,
+            };
             let is_stopped =
                 self.state.stop_reason().is_some() || self.state.has_too_many_failures(&self.arguments.options);
-            let is_enough = self.batches_left() == Some(0);
-            let is_worth_another =
-                has_more && self.arguments.all && self.done() > done_before && !is_stopped && !is_enough;
+            let is_worth_another = has_more && self.arguments.all && self.done() > done_before && !is_stopped;
             if !is_worth_another || interrupt.is_requested() {
                 return Ok(());
             }
+            (is_first, wait) = (false, WaitForOthers::begin(&self.context.clock));
         }
-        Ok(())
     }
 
-    /// Runs what is visible on the queue now; `true` when the queue has more.
-    async fn run_pass(&self, lease: &Lease<'_, Q>, lock: &Lock, pass: u32) -> Result<bool> {
+    /// Runs what is visible on the queue now.
+    async fn run_pass(
+        &self,
+        lease: &Lease<'_, Q>,
+        lock: &Lock,
+        wait: &WaitForOthers,
+        is_first: bool,
+    ) -> Result<PassEnd> {
         let planned = self.plan_pass(lease).await?;
+        if planned.is_refused && wait.may_look_again(&self.context.clock) {
+            return Ok(PassEnd::LookAgain);
+        }
         let pace = self.pace(&planned.plan).await?;
-        if pass == 1 {
-            report::Report { context: self.context, place: self.place, pace: &pace }.header(&planned.plan)?;
+        let report = report::Report { context: self.context, place: self.place, pace: &pace };
+        if is_first {
+            report.header(&planned.plan)?;
             if planned.has_more && self.arguments.all && !planned.is_in_order {
                 let note = "SQS does not show the whole queue at once: it is run in several passes, and a shard's batches \
                             are in order only among those that one pass shows";
                 self.context.output.note(note);
             }
+        }
+        if is_first || planned.is_refused {
+            report.held_by_others(&planned);
         }
         let executor = ReplayExecutor {
             lease,
@@ -247,7 +284,12 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             state: &self.state,
         };
         self.run_plan(&executor, planned.plan).await?;
-        Ok(planned.has_more)
+        Ok(PassEnd::Run { has_more: planned.has_more && !planned.is_refused })
+    }
+
+    /// Tells if nothing may be invoked while others hold messages. Who names batches by their ids has looked at them.
+    fn waits_for_others(&self) -> bool {
+        self.arguments.all && !self.arguments.options.keep_going
     }
 
     async fn run_plan(&self, executor: &ReplayExecutor<'_, Q, B, F, S, C>, plan: Plan) -> Result<()> {
@@ -273,20 +315,24 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
 
     /// Reads the queue and the ledger, and plans what to run. Messages that are not run are released.
     async fn plan_pass(&self, lease: &Lease<'_, Q>) -> Result<PassPlan> {
-        let mut contents = read_queue(lease, self.resources.bucket, KeepBodies::Of(&self.filter)).await?;
+        let filter = self.filter.after(&self.taken.borrow());
+        let mut contents = read_queue(lease, self.resources.bucket, KeepBodies::Of(&filter)).await?;
+        let held_by_others = HeldByOthers::after_read(lease, &contents.received).await?;
+        let not_hydrated: Vec<OtherMessage> = contents.foreign.iter().filter_map(OtherMessage::not_hydrated).collect();
         let all: Vec<(String, OtherMessage)> = contents
             .messages
             .iter()
             .map(|message| (message.id.clone(), OtherMessage::new(message, self.on.as_ref())))
             .collect();
-        let filter = self.filter.with_limit(self.batches_left());
         let chosen = contents.choose(&filter, lease).await?;
+        self.taken.borrow_mut().extend(chosen.iter().map(|message| message.batch_id().to_owned()));
         contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
         let ids: BTreeSet<&str> = chosen.iter().map(|message| message.id.as_str()).collect();
-        let mut others: Vec<OtherMessage> =
-            all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other).collect();
-        others.extend(self.left_behind.borrow().not_among(&ids));
-        self.read.set(contents.summary());
+        let not_chosen = all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other);
+        let left_behind = self.left_behind.borrow().not_among(&ids);
+        let others: Vec<OtherMessage> = not_chosen.chain(not_hydrated).chain(left_behind).collect();
+        let read = contents.summary();
+        self.read.set(ReadSummary { in_flight: read.in_flight.max(held_by_others.in_flight), ..read });
         self.check_function(&chosen)?;
         let (known, event_bytes) = self.context.interrupt.race(self.known(&chosen, &others)).await??;
         let failed_before = self.state.failed.borrow().clone();
@@ -296,6 +342,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             known: &known,
             event_bytes: &event_bytes,
             failed_before: &failed_before,
+            is_held_by_others: self.waits_for_others() && !held_by_others.is_none(),
         };
         let plan = plan(chosen, &others, &facts);
         others
@@ -306,7 +353,9 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             |item: &&ReplayItem| matches!(item.action, plan::Action::Refuse(_) | plan::Action::HoldBack { .. });
         lease.release(plan.items().filter(is_kept).flat_map(|item| item.message.message_ids())).await;
         let is_in_order = contents.received.attributes.is_fifo;
-        Ok(PassPlan { plan, has_more: contents.received.not_looked_at() > 0, is_in_order })
+        let is_refused = plan.items().any(|item| item.action == plan::Action::Refuse(RefusalReason::InFlight));
+        let has_more = contents.received.not_looked_at() > 0;
+        Ok(PassPlan { plan, has_more, is_in_order, held_by_others, is_refused })
     }
 
     async fn known(
@@ -342,13 +391,6 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let pace = Rc::new(self.context.interrupt.race(pace).await??);
         self.pace.replace(Some(Rc::clone(&pace)));
         Ok(pace)
-    }
-
-    /// The number of batches that `--limit` leaves for the next pass.
-    fn batches_left(&self) -> Option<u64> {
-        let outcomes = self.outcomes.borrow();
-        let tried: BTreeSet<&str> = outcomes.keys().map(|id| batch_id(id)).collect();
-        self.filter.limit().map(|limit| limit.saturating_sub(tried.len() as u64))
     }
 
     /// Refuses to run the batches of several functions on one function by mistake.

@@ -3,6 +3,7 @@
 mod facts;
 mod foreign;
 mod invocation_log;
+mod past;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -36,7 +37,8 @@ Examples:
 
 The parts of a batch are shown together. A message in the overflow bucket is fetched by itself. With an id of twelve
 digits or more, the queue is read only until the batch and its parts are found. The ledger says what was replayed of a
-batch, by whom, and how it ended.")]
+batch, by whom, and how it ended; also of one that is no longer on the queue, and who discarded it. The exit code is
+then 1, as for every id that is not found.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some; message ids where a message is not hydrated
     #[arg(required = true, value_name = "ID", value_parser = parse_id)]
@@ -85,12 +87,17 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::by_ids(&arguments.ids);
-    let (contents, chosen) = with_lease(queue, &context.interrupt, async |lease| {
+    let read = with_lease(queue, &context.interrupt, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::UntilFound(&filter)).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))
     })
-    .await?;
+    .await;
+    let (contents, chosen) = match read {
+        Ok(read) => read,
+        Err(error) if arguments.raw => return Err(error),
+        Err(error) => return Err(past::show(context, ledger, error).await?),
+    };
     // The message's body alone says nothing of replays.
     let histories =
         if arguments.raw { Histories::default() } else { Histories::read(context, ledger, &chosen).await? };

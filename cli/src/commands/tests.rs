@@ -8,6 +8,7 @@ mod hostile;
 mod isolate;
 mod list;
 mod long_queue;
+mod order;
 mod replay;
 mod show;
 mod status;
@@ -53,7 +54,8 @@ fn shop() -> Tool {
         tool.queue.send(message);
     }
     tool.queue.send("hello".to_owned());
-    let body = batch("77").body();
+    // Of a shard without another batch: on theirs it would hold them back.
+    let body = TestBatch { shard: 3, ..batch("77") }.body();
     let (bare_record, _) = body.split_once(r#","hydration""#).unwrap();
     tool.queue.send(format!("{bare_record}}}"));
     tool

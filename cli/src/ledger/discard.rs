@@ -2,7 +2,8 @@
 //!
 //! The record is written before the deletion. After a crash between the two, the message is still on the queue, and the
 //! record only says who meant to delete it: no replay depends on it. The records of the batch's runs stay as they are,
-//! so that a copy of the message that arrives later is not run again where it has succeeded.
+//! so that a copy of the message that arrives later is not run again where it has succeeded. `dlq show` with the id of a
+//! message that is no longer on the queue prints the record.
 
 use hydration::ports::Clock;
 use serde::{Deserialize, Serialize};

@@ -147,7 +147,7 @@ fn last(attempt: &Attempt) -> String {
     text
 }
 
-fn name(who: &Who) -> String {
+pub(super) fn name(who: &Who) -> String {
     format!("{} on {}", Visible::line(&who.user), Visible::line(&who.host))
 }
 

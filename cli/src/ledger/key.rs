@@ -35,7 +35,18 @@ impl Key {
 
     /// The name of the record that says who discarded a message.
     pub fn discard(id: &str) -> Self {
-        Self(format!("discards/{}.json", piece(id)))
+        Self(format!("{}{}.json", Self::discards(), piece(id)))
+    }
+
+    /// The beginning of the names of all discards.
+    pub fn discards() -> &'static str {
+        "discards/"
+    }
+
+    /// The batch of a run, or the message of a discard.
+    pub fn id(&self) -> Option<&str> {
+        let piece = self.0.split('/').nth(1)?;
+        Some(piece.strip_suffix(".json").unwrap_or(piece))
     }
 
     /// The name up to its last `/`, that included.

@@ -24,6 +24,9 @@ use crate::print::visible::Visible;
 
 /// Attempts to take a lock that others take and release at the same moment.
 const ATTEMPTS: u32 = 10;
+/// The longest time that SQS hides a message
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>).
+pub const MAX_HIDDEN: Duration = Duration::from_secs(12 * 3600);
 
 /// A lock that this run holds.
 #[derive(Debug)]
@@ -35,8 +38,24 @@ pub struct Lock {
 
 impl Lock {
     /// The time until which messages of an earlier holder may be hidden. Receive none before.
+    ///
+    /// Another machine's clock may have set it, so that it is twelve hours after the lock was taken at the latest.
     pub fn hidden_until(&self) -> Option<Timestamp> {
+        Some(self.recorded_until()?.min(self.latest_hidden()))
+    }
+
+    /// The time that the ledger names where SQS cannot hide messages for so long: the clock of some machine is wrong.
+    pub fn impossible_time(&self) -> Option<Timestamp> {
+        self.recorded_until().filter(|recorded| *recorded > self.latest_hidden())
+    }
+
+    fn recorded_until(&self) -> Option<Timestamp> {
         self.record.hidden_until.as_deref().map(time)
+    }
+
+    fn latest_hidden(&self) -> Timestamp {
+        let since = self.record.holder.as_ref().map_or(Timestamp::EPOCH, |holder| time(&holder.since));
+        since.plus_millis(millis(MAX_HIDDEN))
     }
 }
 
@@ -121,7 +140,7 @@ impl<S: Store, C: Clock> Ledger<S, C> {
         record.revision += 1;
         record.holder = None;
         record.settled = None;
-        record.hidden_until = self.still_hidden(record.hidden_until, hidden.unwrap_or_default());
+        record.hidden_until = self.still_hidden(lock.hidden_until(), hidden.unwrap_or_default());
         if self.write(&Key::lock(), &record, Some(&lock.version)).await?.is_some() {
             return Ok(());
         }
@@ -137,8 +156,10 @@ impl<S: Store, C: Clock> Ledger<S, C> {
         let mut record = held.record.clone();
         record.revision += 1;
         record.holder = None;
-        let hides_for = Duration::from_secs(held.holder.hides_for_seconds);
-        record.hidden_until = self.still_hidden(record.hidden_until, hides_for);
+        let hides_for = Duration::from_secs(held.holder.hides_for_seconds).min(MAX_HIDDEN);
+        let latest = self.clock.now().plus_millis(millis(MAX_HIDDEN));
+        let before = record.hidden_until.as_deref().map(|recorded| time(recorded).min(latest));
+        record.hidden_until = self.still_hidden(before, hides_for);
         record.settled = Some(SettledLock { by: self.who.clone(), at: self.now(), holder: held.holder.clone() });
         let written = self.write(&Key::lock(), &record, Some(&held.version)).await?;
         Ok(written.map_or(Settled::Changed, |_| Settled::Done(())))
@@ -160,10 +181,13 @@ impl<S: Store, C: Clock> Ledger<S, C> {
     }
 
     /// The later of two times; none that has passed.
-    fn still_hidden(&self, before: Option<String>, hidden: Duration) -> Option<String> {
+    fn still_hidden(&self, before: Option<Timestamp>, hidden: Duration) -> Option<String> {
         let now = self.clock.now();
-        let millis = i64::try_from(hidden.as_millis()).unwrap_or(i64::MAX);
-        let until = before.as_deref().map_or(now, time).max(now.plus_millis(millis));
+        let until = before.unwrap_or(now).max(now.plus_millis(millis(hidden)));
         (until > now).then(|| until.rfc3339())
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

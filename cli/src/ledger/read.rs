@@ -59,7 +59,7 @@ impl<S: Store, C: Clock> Ledger<S, C> {
         self.read_all(&self.store.list(Key::runs()).await?).await
     }
 
-    async fn read_all(&self, names: &[Key]) -> Result<Vec<(RunKey, Known)>, LedgerError> {
+    pub(super) async fn read_all(&self, names: &[Key]) -> Result<Vec<(RunKey, Known)>, LedgerError> {
         let reads = names.iter().map(async |name| {
             let Some((run, version)) = self.read::<Run>(name).await? else { return Ok(None) };
             let mismatched = || LedgerError::Mismatched { name: self.store.name_of(name) };

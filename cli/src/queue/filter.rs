@@ -36,6 +36,8 @@ pub struct Filter {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     limit: Option<u64>,
+    /// Ids of batches that an earlier pass took: the limit counts them, and they pass again.
+    taken: BTreeSet<String>,
     /// Ids, or the first characters of ids; none means all.
     ids: Vec<String>,
 }
@@ -59,6 +61,7 @@ impl Filter {
             since,
             until,
             limit: args.limit,
+            taken: BTreeSet::new(),
             ids: ids.to_vec(),
         })
     }
@@ -72,14 +75,9 @@ impl Filter {
         &self.ids
     }
 
-    /// The number of batches, at most.
-    pub fn limit(&self) -> Option<u64> {
-        self.limit
-    }
-
-    /// The same filter with another number of batches.
-    pub fn with_limit(&self, limit: Option<u64>) -> Self {
-        Self { limit, ..self.clone() }
+    /// The same filter for the next pass over the queue, whose limit counts what earlier passes took.
+    pub fn after(&self, taken: &BTreeSet<String>) -> Self {
+        Self { taken: taken.clone(), ..self.clone() }
     }
 
     /// The messages that pass, in their order, and those that do not. `--limit` counts batches: all parts of a batch
@@ -88,7 +86,7 @@ impl Filter {
         let (passed, mut others): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| self.takes(message));
         let Some(limit) = self.limit else { return (passed, others) };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut oldest = BTreeSet::new();
+        let mut oldest = self.taken.clone();
         for message in &passed {
             if oldest.len() < limit {
                 oldest.insert(message.batch_id().to_owned());
@@ -172,7 +170,12 @@ fn has_all_parts<'a>(messages: impl Iterator<Item = &'a HydratedMessage>) -> boo
 /// Tells if the id names the message: the first characters of its batch's id, and perhaps, after a `-`, the first
 /// characters of its part.
 pub fn is_named(message: &HydratedMessage, id: &str) -> bool {
-    let Some((batch, part)) = id.split_once('-') else { return message.batch_id().starts_with(id) };
-    let own_part = message.id.split_once('-').map(|(_, part)| part);
-    message.batch_id().starts_with(batch) && own_part.is_some_and(|own| own.starts_with(part))
+    is_id_named(&message.id, id)
+}
+
+/// The same for a message's whole id.
+pub fn is_id_named(own: &str, id: &str) -> bool {
+    let (own_batch, own_part) = own.split_once('-').map_or((own, None), |(batch, part)| (batch, Some(part)));
+    let Some((batch, part)) = id.split_once('-') else { return own_batch.starts_with(id) };
+    own_batch.starts_with(batch) && own_part.is_some_and(|own| own.starts_with(part))
 }

@@ -32,11 +32,8 @@ impl QueueIdentity {
         Some(Self { account, region, queue })
     }
 
-    /// Prints it as the first line of a dry run or of --execute.
+    /// Prints it as a line of text.
     pub fn print(&self, output: &Output) -> Result<()> {
-        if output.json {
-            return output.json(&serde_json::json!({ "header": self }));
-        }
         let Self { account, region, queue } = self;
         output.line(output.paint(Paint::Bold, format!("Account {account}, region {region}, queue {queue}")))
     }

@@ -11,6 +11,7 @@ use hydration::verdict::Status;
 
 use crate::ports::ReceivedMessage;
 use crate::queue::hydrated_message::{HydratedMessage, MessageCopy, StoredBody};
+use crate::queue::shard_place::ShardPlace;
 
 const INVALID_ID: &str = "its hydration.id is not the id of a hydrated message";
 
@@ -27,6 +28,8 @@ pub struct QueueMessage {
     body: Option<StoredBody>,
     /// Message attributes, where the message lies in the bucket.
     attributes: BTreeMap<String, String>,
+    /// The place in a shard, for a message that is not hydrated.
+    shard_place: Option<Box<ShardPlace>>,
     content: Content,
 }
 
@@ -53,6 +56,8 @@ pub struct ForeignMessage {
     pub sent_at: Option<Timestamp>,
     pub bytes: u64,
     pub receive_count: u32,
+    /// The place in a shard; `None` where the message names no shard.
+    pub shard_place: Option<Box<ShardPlace>>,
     /// The body, where it was kept.
     pub body: Option<StoredBody>,
 }
@@ -84,6 +89,8 @@ impl QueueMessage {
         };
         // Only the message of an object that cannot be read is known by its attributes.
         let attributes = if pointer.is_some() { received.attributes.clone() } else { BTreeMap::new() };
+        let is_hydrated = matches!(content, Content::Hydrated(_));
+        let shard_place = if is_hydrated { None } else { ShardPlace::of(received).map(Box::new) };
         let stored = received.attributes.get(hydration::message::POINTER_ATTRIBUTE).and_then(|size| size.parse().ok());
         Self {
             pointer,
@@ -93,6 +100,7 @@ impl QueueMessage {
             bytes: stored.unwrap_or(received.body.len() as u64),
             body: None,
             attributes,
+            shard_place,
             content,
         }
     }
@@ -160,6 +168,7 @@ impl QueueMessage {
             sent_at: self.sent_at,
             bytes: self.bytes,
             receive_count: self.receive_count,
+            shard_place: self.shard_place.clone(),
             body,
         }
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures_util::stream::{self, StreamExt};
 use hydration::message::parsed::Pointer;
 
-use crate::exit::{NotSeen, explain};
+use crate::exit::{NotFound, NotSeen, explain};
 use crate::ports::{Bucket, GetObjectError, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
 use crate::queue::filter::{Filter, is_named};
@@ -178,13 +178,14 @@ impl QueueContents {
 
     fn not_found(&self, id: &str) -> anyhow::Error {
         let summary = ReadSummary { foreign: 0, ..self.summary() };
+        let id = id.to_owned();
         if summary.is_complete() {
-            return anyhow!(
-                "no message {id} is on the queue\n  → dlq list shows what is; it may have been replayed or deleted"
-            );
+            let advice = "dlq list shows what is; it may have been replayed or deleted";
+            return NotFound { text: format!("no message {id} is on the queue\n  → {advice}"), id }.into();
         }
         let unseen = summary.lines().join("; ");
-        NotSeen(format!("no message {id} is among those that SQS shows; but {unseen}\n  → try again later")).into()
+        let text = format!("no message {id} is among those that SQS shows; but {unseen}\n  → try again later");
+        NotSeen { id, text }.into()
     }
 
     /// Notes about the read, for standard error.

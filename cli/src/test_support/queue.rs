@@ -54,6 +54,10 @@ pub struct InMemoryQueue {
     pub is_always_visible: Cell<bool>,
     /// A message that is made visible comes behind all others.
     pub puts_released_last: Cell<bool>,
+    /// The time for which another client takes the first message, after the next look at the attributes.
+    taken_after_look: Cell<Option<Duration>>,
+    /// Messages that one receive returns; ten unless fewer were set.
+    max_received: Cell<Option<usize>>,
 }
 
 /// The answer to a receive call while too many messages are in flight.
@@ -128,6 +132,16 @@ impl InMemoryQueue {
         self.max_in_flight.set(Some((messages, answer)));
     }
 
+    /// Lets another client receive the first message right after the next look at the attributes.
+    pub fn take_after_look(&self, hidden: Duration) {
+        self.taken_after_look.set(Some(hidden));
+    }
+
+    /// Returns that many messages for one receive at most.
+    pub fn limit_received(&self, messages: usize) {
+        self.max_received.set(Some(messages));
+    }
+
     pub fn counts(&self) -> Counts {
         let now = self.clock.now();
         let count = |is_counted: &dyn Fn(&StoredMessage) -> bool| {
@@ -175,6 +189,12 @@ impl Queue for InMemoryQueue {
         self.check("sqs:GetQueueAttributes").await?;
         let Counts { visible, in_flight, delayed } = self.counts();
         let arn = "arn:aws:sqs:us-east-1:123456789012:hydrated".to_owned();
+        if let Some(hidden) = self.taken_after_look.take()
+            && let Some(first) = self.messages.borrow_mut().first_mut()
+        {
+            first.visible_at = after(self.clock.now(), hidden);
+            first.receive_count += 1;
+        }
         Ok(QueueAttributes { arn, visible, in_flight, delayed, ..self.attributes.clone() })
     }
 
@@ -201,19 +221,23 @@ impl Queue for InMemoryQueue {
             let is_held_back = message.group.as_ref().is_some_and(|group| groups_in_flight.contains(group));
             message.visible_at <= now && !is_held_back
         };
-        let received = messages.iter_mut().filter(can_receive).take(MAX_RECEIVED).map(|message| {
-            message.receive_count += 1;
-            message.visible_at = if self.is_always_visible.get() { now } else { after(now, visibility_timeout) };
-            message.is_delayed = false;
-            ReceivedMessage {
-                message_id: message.id.clone(),
-                receipt_handle: handle(message),
-                body: message.body.clone(),
-                attributes: message.attributes.clone(),
-                sent_at: Some(message.sent_at),
-                receive_count: message.receive_count,
-            }
-        });
+        let received = messages
+            .iter_mut()
+            .filter(can_receive)
+            .take(self.max_received.get().unwrap_or(MAX_RECEIVED))
+            .map(|message| {
+                message.receive_count += 1;
+                message.visible_at = if self.is_always_visible.get() { now } else { after(now, visibility_timeout) };
+                message.is_delayed = false;
+                ReceivedMessage {
+                    message_id: message.id.clone(),
+                    receipt_handle: handle(message),
+                    body: message.body.clone(),
+                    attributes: message.attributes.clone(),
+                    sent_at: Some(message.sent_at),
+                    receive_count: message.receive_count,
+                }
+            });
         Ok(received.collect())
     }
 

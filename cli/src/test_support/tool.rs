@@ -49,6 +49,8 @@ pub struct Tool {
     /// The records of the ledger.
     pub records: Memory,
     runs: Cell<u32>,
+    /// The ledger is a folder, which other machines may not see.
+    pub has_folder: bool,
     /// Calls that the ledger's store takes before its disk is full.
     pub ledger_calls_left: Cell<Option<u32>>,
     /// A folder for what commands write.
@@ -96,6 +98,7 @@ impl Tool {
             max_answer_bytes: None,
             records: Memory::default(),
             runs: Cell::new(0),
+            has_folder: false,
             ledger_calls_left: Cell::new(None),
             state: tempfile::tempdir().unwrap(),
             interrupt: Interrupt::manual(),
@@ -173,9 +176,15 @@ impl Tool {
         records.get(&Key::discard(id)).map(|stored| serde_json::from_slice(&stored.bytes).unwrap())
     }
 
+    fn place(&self) -> LedgerPlace {
+        let queue = QueueIdentity::parse("arn:aws:sqs:us-east-1:123456789012:hydrated").unwrap();
+        let ledger = if self.has_folder { "/srv/ledger" } else { "s3://overflow/ledger/us-east-1/hydrated" };
+        LedgerPlace { queue, ledger: ledger.to_owned(), is_shared: !self.has_folder }
+    }
+
     /// The same for commands that look.
     fn opened_ledger(&self) -> OpenedLedger<MemoryStore<'_, FullDisk<'_>>, YieldingClock> {
-        Ok((self.ledger("ana"), place()))
+        Ok((self.ledger("ana"), self.place()))
     }
 
     async fn dispatch(&self, context: &Context<YieldingClock>, command: Command) -> anyhow::Result<Exit> {
@@ -194,14 +203,14 @@ impl Tool {
             }
             AwsCommand::Replay(arguments) => {
                 let resources = Resources { queue, bucket, function };
-                commands::replay::run(context, resources, &self.ledger("ana"), &place(), arguments).await
+                commands::replay::run(context, resources, &self.ledger("ana"), &self.place(), arguments).await
             }
             AwsCommand::Discard(arguments) => {
-                commands::discard::run(context, queue, bucket, &self.ledger("ana"), arguments).await
+                commands::discard::run(context, queue, bucket, &self.ledger("ana"), &self.place(), arguments).await
             }
             AwsCommand::Isolate(arguments) => {
                 let resources = Resources { queue, bucket, function };
-                commands::isolate::run(context, resources, &self.ledger("ana"), &place(), arguments).await
+                commands::isolate::run(context, resources, &self.ledger("ana"), &self.place(), arguments).await
             }
             AwsCommand::Export(arguments) => commands::export::run(context, queue, bucket, arguments).await,
             AwsCommand::Doctor(arguments) => {
@@ -239,11 +248,6 @@ impl Hook for FullDisk<'_> {
     async fn after(&self) -> Result<(), StoreError> {
         Ok(())
     }
-}
-
-fn place() -> LedgerPlace {
-    let queue = QueueIdentity::parse("arn:aws:sqs:us-east-1:123456789012:hydrated").unwrap();
-    LedgerPlace { queue, ledger: "s3://overflow/ledger/us-east-1/hydrated".to_owned(), is_shared: true }
 }
 
 /// A writer that keeps what is written.

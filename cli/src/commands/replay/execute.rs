@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::commands::replay::batch::{Batch, NumberedRecord, numbered_records};
 use crate::commands::replay::options::ReplayOptions;
 use crate::commands::replay::outcome::{ReplayOutcome, not_claimed, outcome_of, refused, unreadable};
-use crate::commands::replay::plan::{Action, RefusalReason, ReplayItem, ShardQueue, Target};
+use crate::commands::replay::plan::{Action, Behind, RefusalReason, ReplayItem, ShardQueue, Target};
 use crate::exit::explain;
 use crate::ledger::Ledger;
 use crate::ledger::claim::{Claim, Claiming, Invocation, Known, Outcome};
@@ -128,7 +128,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
         items: ShardQueue,
         report: &impl Fn(&ReplayItem, &ReplayOutcome) -> Result<()>,
     ) -> Result<()> {
-        let mut blocked_by: Option<String> = None;
+        let mut blocked_by: Option<Behind> = None;
         for item in items {
             let outcome = match (&item.action, &blocked_by) {
                 (Action::Refuse(reason), _) => refused(*reason),
@@ -147,7 +147,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
                 self.state.failed.borrow_mut().insert(item.message.id.clone());
             }
             if outcome.blocks_shard() && blocked_by.is_none() {
-                blocked_by = Some(item.message.id.clone());
+                blocked_by = Some(Behind::Batch(item.message.id.clone()));
             }
             report(&item, &outcome)?;
         }

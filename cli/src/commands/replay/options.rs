@@ -19,10 +19,14 @@ Examples:
   dlq replay 4f1c --except 58 --execute           all records of a batch but one
 
 The function is invoked with exactly the Records that Lambda delivered. A shard's batches run in its order, one after
-the other. When one fails, is refused or is in doubt, those behind it are held back (--keep-going runs them). An answer
-with batchItemFailures is honoured: only what remains is run the next time. The ledger has a claim before each
-invocation and its outcome after it, so that no machine repeats what is done, whatever ended an earlier run. Ctrl-C lets
-running invocations finish and puts everything else back; a second one leaves them, in doubt.
+the other. When one fails, is refused, is in doubt or breaks the contract, those behind it are held back (--keep-going
+runs them). An answer with batchItemFailures is honoured: only what remains is run the next time. The ledger has a claim
+before each invocation and its outcome after it, so that no machine repeats what is done, whatever ended an earlier run.
+Ctrl-C lets running invocations finish and puts everything else back; a second one leaves them, in doubt.
+
+SQS does not say which shard a message in flight or delayed is of. While there are any that are not its own, --all
+invokes nothing on a standard queue: with --execute it waits for them, for 60 seconds at most, and then refuses.
+--keep-going runs all the same. So does an id, which says first what is held.
 
 Exit code 3 means that something was left undone; what, and why, is listed.")]
 pub struct Arguments {
@@ -74,7 +78,8 @@ pub struct ReplayOptions {
     /// Run supersets too, with the records between that may have succeeded before
     #[arg(long, help_heading = "How")]
     pub include_superset: bool,
-    /// Run the batches behind one that failed, is refused or is in doubt too
+    /// Run the batches behind one that failed, is refused, is in doubt or breaks the contract too, and do not wait for
+    /// messages in flight or delayed
     #[arg(long, help_heading = "How")]
     pub keep_going: bool,
     /// Treatment of a batch whose invocation may or may not have run

@@ -4,7 +4,7 @@ use hydration::sequence_number::SequenceNumber;
 
 use crate::batch_item_failures::succeeded_count;
 use crate::commands::replay::batch::{Batch, NumberedRecord};
-use crate::commands::replay::plan::RefusalReason;
+use crate::commands::replay::plan::{Behind, RefusalReason};
 use crate::exit::explain;
 use crate::ledger::claim::{Outcome, Refused};
 use crate::ports::{InvokeOutcome, Invoked};
@@ -44,7 +44,7 @@ pub enum ReplayOutcome {
     },
     /// Not started: an earlier batch of the shard has not succeeded.
     HeldBack {
-        behind: String,
+        behind: Behind,
     },
     /// Not started: the run had to stop.
     Stopped,

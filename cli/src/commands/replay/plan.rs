@@ -13,7 +13,10 @@ use crate::ledger::claim::Known;
 use crate::ledger::function::FunctionArn;
 use crate::ledger::key::RunKey;
 use crate::ledger::span::{Span, count};
+use crate::print::short_id;
 use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::queue_message::ForeignMessage;
+use crate::queue::shard_place::ShardPlace;
 
 /// Reasons why a message is not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +37,8 @@ pub enum RefusalReason {
     Changed,
     /// It was tried in this run, and has failed.
     FailedBefore,
+    /// Messages of a standard queue are in flight or delayed, and one of them may be an earlier batch of its shard.
+    InFlight,
 }
 
 impl RefusalReason {
@@ -49,6 +54,7 @@ impl RefusalReason {
             Self::Selection => "selection",
             Self::Changed => "changed",
             Self::FailedBefore => "failedBefore",
+            Self::InFlight => "inFlight",
         }
     }
 
@@ -70,6 +76,10 @@ impl RefusalReason {
             Self::Selection => "the chosen records cannot be run",
             Self::Changed => "another run has acted on it; run dlq again",
             Self::FailedBefore => "it has failed in this run already",
+            Self::InFlight => {
+                "not run while messages are in flight or delayed, of which one may be an earlier batch of its shard; \
+                 wait until they are visible, or give --keep-going"
+            }
         }
     }
 
@@ -88,10 +98,38 @@ pub enum Action {
     /// Every record has succeeded in an earlier run, and the message is kept.
     Keep,
     Refuse(RefusalReason),
-    /// An earlier batch of the shard has to be run first.
+    /// Another message of the shard has to be dealt with first.
     HoldBack {
-        behind: String,
+        behind: Behind,
     },
+}
+
+/// The message of a shard that another one must not overtake.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Behind {
+    /// A batch, by its id.
+    Batch(String),
+    /// A message that is not hydrated or breaks the contract, by its message id.
+    NotHydrated(String),
+}
+
+impl Behind {
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Batch(id) | Self::NotHydrated(id) => id,
+        }
+    }
+
+    /// The beginning of a reason.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Batch(id) => format!("behind {} of the same shard, which comes first", short_id(id)),
+            Self::NotHydrated(id) => format!(
+                "behind message {id} of the same shard, which cannot be run: dlq show {id} says why, and dlq discard {id} \
+                 takes it off the queue"
+            ),
+        }
+    }
 }
 
 /// A batch on the function that it will run on.
@@ -155,11 +193,15 @@ fn place(message: &HydratedMessage) -> Place {
     (message.first.clone(), message.last.clone(), message.id.clone())
 }
 
-/// A message that the filters do not let pass, and that the ones behind it in its shard must not overtake.
+/// A message that is not to be run, and that the ones behind it in its shard must not overtake: the filters do not let
+/// it pass, or it is not hydrated.
 #[derive(Debug, Clone)]
 pub struct OtherMessage {
     shard: ShardKey,
+    /// The message does not say which function failed, so that it comes before the batches of every function.
+    is_of_any_function: bool,
     place: Place,
+    behind: Behind,
     has_records: bool,
     /// The run that would have to come first.
     pub key: Option<RunKey>,
@@ -171,7 +213,9 @@ impl OtherMessage {
     pub fn new(message: &HydratedMessage, on: Option<&FunctionArn>) -> Self {
         Self {
             shard: shard_key(message),
+            is_of_any_function: false,
             place: place(message),
+            behind: Behind::Batch(message.id.clone()),
             has_records: message.records > 0 || message.read_error.is_some(),
             key: run_key(message, on),
             records: message.records,
@@ -181,6 +225,27 @@ impl OtherMessage {
 
     fn id(&self) -> &str {
         &self.place.2
+    }
+
+    /// A message that cannot be run, if it names its shard. Nothing says that its records have succeeded.
+    pub fn not_hydrated(message: &ForeignMessage) -> Option<Self> {
+        let shard_place = message.shard_place.as_deref()?.clone();
+        let ShardPlace { function, stream, shard, first } = shard_place;
+        Some(Self {
+            is_of_any_function: function.is_none(),
+            shard: (function, Some(stream), Some(shard)),
+            place: (first, None, message.message_id.clone()),
+            behind: Behind::NotHydrated(message.message_id.clone()),
+            has_records: true,
+            key: None,
+            records: 0,
+            ends: None,
+        })
+    }
+
+    fn is_of(&self, key: &ShardKey) -> bool {
+        let (function, stream, shard) = &self.shard;
+        (self.is_of_any_function || *function == key.0) && *stream == key.1 && *shard == key.2
     }
 
     /// Tells if it has records that have not succeeded.
@@ -224,6 +289,8 @@ pub struct Facts<'a> {
     pub event_bytes: &'a HashMap<String, usize>,
     /// Ids of messages that have failed in this run.
     pub failed_before: &'a BTreeSet<String>,
+    /// Others hold messages of the queue, so that nothing may be invoked.
+    pub is_held_by_others: bool,
 }
 
 pub fn plan(messages: Vec<HydratedMessage>, others: &[OtherMessage], facts: &Facts<'_>) -> Plan {
@@ -237,7 +304,7 @@ pub fn plan(messages: Vec<HydratedMessage>, others: &[OtherMessage], facts: &Fac
         // Sequence numbers also put the parts of a batch in their order.
         items.sort_by_key(|item| place(&item.message));
         if !facts.options.keep_going {
-            let is_before = |other: &&OtherMessage| other.shard == *key && other.waits(facts.known);
+            let is_before = |other: &&OtherMessage| other.is_of(key) && other.waits(facts.known);
             hold_back(items, others.iter().filter(is_before).collect());
         }
     }
@@ -246,15 +313,18 @@ pub fn plan(messages: Vec<HydratedMessage>, others: &[OtherMessage], facts: &Fac
 
 /// Holds back the items that are behind one that will not be run.
 fn hold_back(items: &mut ShardQueue, others: Vec<&OtherMessage>) {
-    let first_other = others.into_iter().map(|other| &other.place).min();
-    let mut blocked_by: Option<String> = None;
+    let first_other = others.into_iter().min_by_key(|other| &other.place);
+    let mut blocked_by: Option<Behind> = None;
     for item in items {
         if blocked_by.is_none() {
-            blocked_by = first_other.filter(|other| **other < place(&item.message)).map(|(.., id)| id.clone());
+            let other = first_other.filter(|other| other.place < place(&item.message));
+            blocked_by = other.map(|other| other.behind.clone());
         }
         match (&item.action, &blocked_by) {
             (Action::Invoke, Some(behind)) => item.action = Action::HoldBack { behind: behind.clone() },
-            (Action::Refuse(reason), None) if reason.holds_back() => blocked_by = Some(item.message.id.clone()),
+            (Action::Refuse(reason), None) if reason.holds_back() => {
+                blocked_by = Some(Behind::Batch(item.message.id.clone()));
+            }
             _ => {}
         }
     }
@@ -285,6 +355,7 @@ impl Facts<'_> {
         match is_covered(ends.as_ref(), message.records, &done) {
             true if target.deletes => Action::Delete,
             true => Action::Keep,
+            false if self.is_held_by_others => Action::Refuse(RefusalReason::InFlight),
             false => Action::Invoke,
         }
     }

@@ -7,15 +7,15 @@ use anyhow::Result;
 use hydration::verdict::Status;
 use serde::Serialize;
 
+use crate::commands::replay::PassPlan;
 use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::pace::{Pace, RateOrigin};
-use crate::commands::replay::plan::{Action, Plan, RefusalReason, ReplayItem};
+use crate::commands::replay::plan::{Action, Behind, Plan, RefusalReason, ReplayItem};
 use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
 use crate::print::table::Columns;
 use crate::print::{Output, Paint, count, short_id, thousands, time};
 use crate::queue::hydrated_message::HydratedMessage;
-use crate::queue::identity::QueueIdentity;
 use crate::queue::read_summary::ReadSummary;
 
 /// A line of the JSON output.
@@ -57,6 +57,8 @@ impl<'a> ReplayJson<'a> {
 
 /// The reason of a batch that waits for an earlier one.
 const HELD_BACK: &str = "heldBack";
+/// The end of its reason.
+const KEEP_GOING: &str = "; --keep-going runs it";
 
 /// The plan for each failed function on its target.
 fn functions(plan: &Plan) -> Vec<FunctionJson<'_>> {
@@ -93,12 +95,10 @@ impl<C> Report<'_, C> {
         if output.json {
             let (per_second, seconds) = (self.pace.per_second, least_time.as_secs());
             let pace = PaceJson { invocations_per_second: per_second, least_seconds: seconds };
-            let header = HeaderJson { queue: &place.queue, ledger: &place.ledger, functions, pace };
+            let header = HeaderJson { place, functions, pace };
             return output.json(&serde_json::json!({ "header": header }));
         }
-        place.queue.print(output)?;
-        let alone = if place.is_shared { "" } else { " (of this machine alone: no other machine sees it)" };
-        output.line(output.paint(Paint::Dim, format!("Ledger: {}{alone}", place.ledger)))?;
+        place.print_lines(output)?;
         if functions.is_empty() {
             return Ok(());
         }
@@ -123,6 +123,23 @@ impl<C> Report<'_, C> {
             output.line(format!("It takes {time} or more, at {rate} invocations a second at most (--rate)."))?;
         }
         output.line("")
+    }
+
+    /// Says that others hold messages, before anything is invoked.
+    pub fn held_by_others(&self, planned: &PassPlan) {
+        let held = planned.held_by_others;
+        let is_worth_saying = planned.is_refused || planned.plan.invocations().next().is_some();
+        if held.is_none() || !is_worth_saying {
+            return;
+        }
+        let may_be = "SQS does not say of which shard, and one may be an earlier batch of a shard that is to run";
+        let then = if planned.is_refused {
+            ", so nothing is invoked\n  → run it again when they are visible: a message in flight is when its visibility \
+             timeout ends; or give --keep-going"
+        } else {
+            "; what is visible is run all the same"
+        };
+        self.context.output.note(format!("{}: {may_be}{then}", held.sentence()));
     }
 
     pub fn dry_run(&self, plan: &Plan, read: ReadSummary) -> Result<()> {
@@ -189,16 +206,21 @@ fn planned_json(output: &Output, item: &ReplayItem) -> Result<()> {
         Action::Delete => line("wouldDelete"),
         Action::Keep => line("alreadyDone"),
         Action::Refuse(reason) => ReplayJson { reason: Some(reason.as_str()), ..line("wouldRefuse") },
-        Action::HoldBack { behind } => {
-            ReplayJson { reason: Some(HELD_BACK), behind: Some(behind), ..line("wouldHoldBack") }
-        }
+        Action::HoldBack { behind } => return held_back_json(output, behind, line("wouldHoldBack")),
     })
+}
+
+fn held_back_json(output: &Output, behind: &Behind, line: ReplayJson<'_>) -> Result<()> {
+    let sentence = format!("{}{KEEP_GOING}", behind.sentence());
+    // What to do about a batch stands on the batch's own line. A message that is not hydrated has none.
+    let error = matches!(behind, Behind::NotHydrated(_)).then_some(sentence.as_str());
+    output.json(&ReplayJson { reason: Some(HELD_BACK), behind: Some(behind.id()), error, ..line })
 }
 
 /// The messages of the plan that are not run, grouped by reason.
 fn not_run(output: &Output, plan: &Plan) -> Result<()> {
     let mut refused: BTreeMap<RefusalReason, Vec<&HydratedMessage>> = BTreeMap::new();
-    let mut held: BTreeMap<&str, Vec<&HydratedMessage>> = BTreeMap::new();
+    let mut held: BTreeMap<&Behind, Vec<&HydratedMessage>> = BTreeMap::new();
     for item in plan.items() {
         match &item.action {
             Action::Refuse(reason) => refused.entry(*reason).or_default().push(&item.message),
@@ -214,8 +236,7 @@ fn not_run(output: &Output, plan: &Plan) -> Result<()> {
         group(output, &messages, reason.advice())?;
     }
     for (behind, messages) in held {
-        let reason = format!("behind {} of the same shard, which comes first; --keep-going runs it", short_id(behind));
-        group(output, &messages, &reason)?;
+        group(output, &messages, &format!("{}{KEEP_GOING}", behind.sentence()))?;
     }
     Ok(())
 }
@@ -256,9 +277,7 @@ fn outcome_json(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> 
         ReplayOutcome::Unknown { reason } => {
             ReplayJson { reason: Some("inDoubt"), error: Some(reason), ..line("inDoubt") }
         }
-        ReplayOutcome::HeldBack { behind } => {
-            ReplayJson { reason: Some(HELD_BACK), behind: Some(behind), ..line("heldBack") }
-        }
+        ReplayOutcome::HeldBack { behind } => return held_back_json(output, behind, line("heldBack")),
         ReplayOutcome::Stopped => ReplayJson { reason: Some("stopped"), ..line("stopped") },
     })
 }
@@ -286,9 +305,7 @@ fn outcome_text(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> 
             let advice = RefusalReason::InDoubt.advice();
             (Paint::Red, "in doubt", format!("nobody knows whether it ran ({reason}): {advice}"))
         }
-        ReplayOutcome::HeldBack { behind } => {
-            (Paint::Yellow, "held", format!("behind {} of the same shard; --keep-going runs it", short_id(behind)))
-        }
+        ReplayOutcome::HeldBack { behind } => (Paint::Yellow, "held", format!("{}{KEEP_GOING}", behind.sentence())),
         ReplayOutcome::Stopped => (Paint::Yellow, "stopped", "not begun".to_owned()),
     };
     let word = output.paint(paint, format!("{word:<8}"));
@@ -317,8 +334,7 @@ struct SummaryJson {
 #[derive(Serialize)]
 struct HeaderJson<'a> {
     #[serde(flatten)]
-    queue: &'a QueueIdentity,
-    ledger: &'a str,
+    place: &'a LedgerPlace,
     functions: Vec<FunctionJson<'a>>,
     #[serde(flatten)]
     pace: PaceJson,

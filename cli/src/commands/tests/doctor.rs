@@ -53,6 +53,11 @@ async fn doctor_lists_what_it_may_not_read() {
     tool.deployment.fault =
         Some(Fault { kind: FaultKind::AccessDenied, action: "lambda:List", detail: "AccessDenied: no".to_owned() });
     assert_snapshot!(tool.run("doctor").await.text());
+    let unchecked = tool.run("doctor -o json").await;
+    assert_eq!(unchecked.code, 3, "what was not checked is not known to be good");
+    let changes: Vec<_> =
+        unchecked.json().iter().filter_map(|line| line["change"].as_str().map(str::to_owned)).collect();
+    assert!(changes.contains(&"allow lambda:List to your credentials".to_owned()), "{changes:?}");
 }
 
 #[tokio::test]

@@ -157,3 +157,51 @@ async fn a_full_disk_stops_a_replay_before_the_next_action() {
     }
     assert!(failures >= 8, "{failures}");
 }
+
+#[tokio::test]
+async fn show_says_what_became_of_a_message_that_is_no_longer_on_the_queue() {
+    let tool = replayed().await;
+    assert_eq!(tool.run("discard aa bb --execute").await.code, 0);
+    assert_eq!(tool.run("replay dd --execute --rate 1000").await.code, 0);
+    let at = "ana on laptop at 2026-11-21T12:00:00.000Z";
+    for (id, words) in [
+        (
+            "aa",
+            vec!["failed on arn:aws:lambda:", "error type ValueError", &format!("discarded  by {at}, with 2 records")],
+        ),
+        ("bbbbbb", vec!["1 of 2 records succeeded on", &format!("discarded  by {at}, with 2 records")]),
+        ("dd", vec!["succeeded on arn:aws:lambda:", "tried once, last by ana on laptop at "]),
+    ] {
+        let run = tool.run(&format!("show {id}")).await;
+        assert_eq!(run.code, 1);
+        assert!(run.answers.starts_with(&id[..2].repeat(32)), "{}", run.text());
+        assert!(words.iter().all(|words| run.answers.contains(words)), "{}", run.text());
+        assert!(run.notes.contains("is on the queue any more") && !run.answers.contains("secret"), "{}", run.notes);
+    }
+    let json = tool.run("show bb -o json").await.json();
+    assert_eq!((&json[0]["onQueue"], &json[0]["discarded"]["by"]), (&false.into(), &"ana on laptop".into()));
+    assert_eq!(json[0]["history"][0]["state"], "partlyDone");
+    // An id that nobody has seen.
+    let never = tool.run("show ee").await;
+    assert_eq!((never.code, never.answers.as_str()), (1, ""));
+    assert!(never.notes.contains("no message ee is on the queue\n"), "{}", never.notes);
+}
+
+#[tokio::test]
+async fn a_message_that_may_be_hidden_is_not_said_to_be_gone() {
+    let tool = replayed().await;
+    assert_eq!(tool.run("discard aa --execute").await.code, 0);
+    crate::ports::Queue::receive(&tool.queue, std::time::Duration::from_secs(600)).await.unwrap();
+    let run = tool.run("show aa").await;
+    assert_eq!(run.code, 3);
+    assert!(run.answers.contains("discarded  by ana on laptop") && run.notes.contains("in flight"), "{}", run.text());
+}
+
+#[tokio::test]
+async fn a_message_that_was_not_hydrated_has_a_past_too() {
+    let tool = Tool::default();
+    tool.queue.send_with_id("0b0b0b0b-1111", "hello".to_owned());
+    assert_eq!(tool.run("discard 0b0b0b0b-1111 --execute").await.code, 0);
+    let run = tool.run("show 0b0b0b0b-1111").await;
+    assert!(run.code == 1 && run.answers.contains("discarded  by ana on laptop"), "{}", run.text());
+}

@@ -59,7 +59,7 @@ async fn a_function_that_always_fails_blames_no_record() {
     assert_eq!(run.code, 3);
     assert!(run.answers.contains("fails on everything") && !run.answers.contains("record 0"), "{}", run.answers);
     let run = tool.run("isolate ab --execute --rate 1000 -o json").await;
-    let line = run.json().remove(0);
+    let line = run.json().remove(1);
     assert_eq!((&line["failsOnEverything"], line["records"].as_array().unwrap().len()), (&true.into(), 0));
 }
 
@@ -104,4 +104,72 @@ async fn an_interrupt_ends_the_wait_for_the_messages_of_a_run_that_was_cut_off()
     // The lock is free, and the time is still known.
     let Ok(Locking::Locked(lock)) = ben.lock(minute).await else { panic!("the lock was released") };
     assert!(lock.hidden_until().is_some());
+}
+
+#[tokio::test]
+async fn every_line_of_isolate_in_json_is_json_with_the_header_first_and_the_summary_last() {
+    let poison = || with_poison(4, &["record 3"]);
+    let passes = || with_poison(4, &["other"]);
+    for (tool, words, key, value) in [
+        (poison(), "", "action", "wouldInvoke".into()),
+        (poison(), "--execute", "isMinimal", true.into()),
+        (passes(), "--execute", "doesNotFail", true.into()),
+    ] {
+        tool.queue.send(TestBatch { shard: 1, ..batch("cd") }.message());
+        let lines = tool.run(&format!("isolate ab {words} --rate 1000 -o json")).await.json();
+        let [header, line, summary] = lines.as_slice() else { panic!("{lines:?}") };
+        let header = &header["header"];
+        assert_eq!((&header["queue"], &header["ledgerIsShared"]), (&"hydrated".into(), &true.into()));
+        assert_eq!((&line["id"], &line[key]), (&"ab".repeat(32).into(), &value), "{line}");
+        assert_eq!(summary["summary"]["filtered"], 1);
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_seen_is_an_exit_code_of_isolate_too() {
+    let tool = with_poison(4, &["record 3"]);
+    let mut delayed = batch("cd").message();
+    delayed.delay = std::time::Duration::from_secs(600);
+    tool.queue.send(delayed);
+    let run = tool.run("isolate ab --execute --rate 1000").await;
+    assert!(run.code == 3 && run.answers.contains("1 message delayed"), "{}", run.text());
+    assert!(run.answers.contains("One record fails by itself"), "{}", run.text());
+}
+
+#[tokio::test]
+async fn records_that_have_succeeded_in_a_replay_are_not_tried_again() {
+    let tool = with_poison(10, &["record 7"]);
+    assert_eq!(tool.run("replay ab --records 1-6 --execute --rate 1000").await.code, 3);
+    let before = tool.function.invocations().len();
+    let dry_run = tool.run("isolate ab").await;
+    assert!(dry_run.notes.contains("6 records have succeeded on arn:aws:lambda"), "{}", dry_run.notes);
+    assert!(dry_run.answers.contains("parts of 4 records"), "{}", dry_run.answers);
+    let run = tool.run("isolate ab --execute --rate 1000 -o json").await;
+    assert_eq!((run.code, &run.json()[1]["leftOut"]), (0, &6.into()), "{}", run.text());
+    assert_eq!(run.json()[1]["records"][0]["number"], 8);
+    let trials = tool.function.invocations().split_off(before);
+    assert!(trials.iter().all(|trial| !trial.event.contains(r#""sequenceNumber":"100""#)));
+    // What succeeded on one function has not succeeded on another.
+    let on_another = tool.run("isolate ab --on orders:debug").await;
+    assert!(on_another.answers.contains("parts of 10 records"), "{}", on_another.answers);
+}
+
+#[tokio::test]
+async fn a_search_in_a_batch_that_has_succeeded_invokes_nothing() {
+    let tool = with_poison(4, &["other"]);
+    assert_eq!(tool.run("replay ab --execute --keep --rate 1000").await.code, 0);
+    let run = tool.run("isolate ab --execute --rate 1000").await;
+    assert!(run.code == 3 && run.answers.contains("there is nothing to search in"), "{}", run.text());
+    assert_eq!(tool.function.invocations().len(), 1);
+}
+
+#[tokio::test]
+async fn a_search_that_ends_before_its_first_answer_claims_nothing() {
+    let tool = with_poison(4, &["record 3"]);
+    let detail = "AccessDenied: no".to_owned();
+    let fault = Fault { kind: FaultKind::AccessDenied, action: "lambda:InvokeFunction", detail };
+    tool.function.then(InvokeOutcome::NotRun(fault));
+    let run = tool.run("isolate ab --execute --rate 1000").await;
+    assert!(run.code == 3 && run.answers.contains("Not finished: it is not known yet"), "{}", run.text());
+    assert!(!run.answers.contains("still fail together"), "{}", run.text());
 }

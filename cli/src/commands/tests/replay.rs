@@ -326,3 +326,19 @@ async fn the_history_of_a_batch_says_what_was_tried_and_by_whom() {
     let json = serde_json::to_value(&history.json).unwrap();
     assert_eq!((&json[0]["state"], &json[0]["attempts"], &json[0]["done"]), (&"failed".into(), &1.into(), &0.into()));
 }
+
+#[tokio::test]
+async fn the_first_line_names_the_ledger_and_says_whether_others_share_it() {
+    for has_folder in [false, true] {
+        let mut tool = two_shards();
+        tool.has_folder = has_folder;
+        for words in ["replay --all", "replay aa --execute", "isolate bb", "discard bb", "discard bb --execute"] {
+            let run = tool.run(&format!("{words} -o json")).await;
+            let header = &run.json()[0]["header"];
+            assert_eq!(header["ledgerIsShared"], !has_folder, "{words}: {header}");
+            assert!(header["ledger"].is_string(), "{words}: {header}");
+        }
+        let text = tool.run("replay --all").await.answers;
+        assert_eq!(text.contains("Ledger: /srv/ledger (a folder: "), has_folder, "{text}");
+    }
+}

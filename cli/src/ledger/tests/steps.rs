@@ -134,6 +134,38 @@ async fn messages_of_a_dead_run_are_waited_for() {
     assert_eq!(locked(&ben).await.hidden_until(), Some(minute_later.plus_millis(5000)));
 }
 
+/// A clock that is ten years ahead on another machine keeps nobody waiting for longer than SQS hides a message.
+#[tokio::test]
+async fn a_time_that_sqs_does_not_allow_is_cut_to_twelve_hours() {
+    let memory = Memory::default();
+    let (ana, ben) = (ledger(&memory, "ana"), ledger(&memory, "ben"));
+    let ten_years = Duration::from_secs(10 * 365 * 86_400);
+    let unlock_in_ten_years = async || {
+        let lock = locked(&ana).await;
+        ana.unlock(&lock, Some(ten_years)).await.unwrap();
+    };
+    unlock_in_ten_years().await;
+    let (lock, locked_at) = (locked(&ben).await, ben.clock.now());
+    let latest = locked_at.plus_millis(12 * 3_600_000);
+    assert_eq!(lock.hidden_until(), Some(latest));
+    assert_eq!(lock.impossible_time().unwrap().millis_since(locked_at), 10 * 365 * 86_400_000);
+    ben.wait_until_visible(&lock).await;
+    assert_eq!(ben.clock.now(), latest);
+    ben.unlock(&lock, None).await.unwrap();
+    assert_eq!(locked(&ben).await.hidden_until(), None, "the next run waits no more");
+
+    // The same where the lock of a dead run is settled.
+    let memory = Memory::default();
+    let [ana, ben, eve] = ["ana", "ben", "eve"].map(|user| ledger(&memory, user));
+    let lock = locked(&ana).await;
+    ana.unlock(&lock, Some(ten_years)).await.unwrap();
+    let Locking::Locked(_dead) = ben.lock(ten_years).await.unwrap() else { panic!("nobody holds it") };
+    eve.settle_lock(&held(&eve).await).await.unwrap();
+    let lock = locked(&eve).await;
+    assert_eq!(lock.hidden_until(), Some(eve.clock.now().plus_millis(12 * 3_600_000)));
+    assert_eq!(lock.impossible_time(), None);
+}
+
 #[tokio::test]
 async fn a_lock_is_settled_once() {
     let memory = Memory::default();
