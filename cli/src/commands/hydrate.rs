@@ -14,7 +14,7 @@ use hydration::incoming::{self, IncomingMessage};
 use hydration::json::Object;
 use hydration::message::OutgoingMessage;
 use hydration::message::part::MAX_PART_BYTES;
-use hydration::ports::{Clock, Outbox, PutOutcome, SendError, ShardReader};
+use hydration::ports::{Clock, ObjectReader, Outbox, PutOutcome, SendError, ShardReader};
 use hydration::retry::CallStats;
 use hydration_aws::AwsOutbox;
 use serde_json::value::RawValue;
@@ -128,7 +128,7 @@ impl Outbox for Printer<'_> {
     }
 }
 
-pub async fn run<R: ShardReader, Q: Queue, O: Outbox, C: Clock + Clone>(
+pub async fn run<R: ShardReader + ObjectReader, Q: Queue, O: Outbox, C: Clock + Clone>(
     context: &Context<C>,
     reader: R,
     from_queue: Option<&Q>,
@@ -183,7 +183,7 @@ struct HydrateRun<'a, R, O, C> {
     totals: HydrateTotals,
 }
 
-impl<R: ShardReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
+impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
     async fn run<Q: Queue>(self, from_queue: Option<&Q>) -> Result<Exit> {
         let mut unseen = ReadSummary::default();
         if let Some(path) = &self.arguments.file {
