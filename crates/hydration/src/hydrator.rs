@@ -96,8 +96,7 @@ impl<R, O: Outbox, C: Clock> Hydrator<R, O, C> {
         let id = sha256_hex(&message.text);
         let verdict = Verdict::unrecognized(message.object.as_deref(), &message.why);
         let part = Part::default();
-        let hydration =
-            Hydration { object: message.object.clone(), ..self.hydration(id.clone(), &verdict, &part) };
+        let hydration = Hydration { object: message.object.clone(), ..self.hydration(id.clone(), &verdict, &part) };
         let draft = Draft {
             body: Body::new(OriginalMessage::Unrecognized(&message.text), hydration, &part),
             id: id.clone(),

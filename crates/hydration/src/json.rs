@@ -223,7 +223,6 @@ impl Object {
         let _ = serde_json::Deserializer::from_str(text).deserialize_map(split);
         (Self(entries), later_keys)
     }
-
 }
 
 impl<V: Borrow<RawValue>> Object<V> {

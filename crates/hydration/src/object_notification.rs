@@ -40,13 +40,16 @@ pub struct InvalidNotification;
 ///
 /// A test event announces nothing, and neither does the removal, the restore or the tagging of an object: there is
 /// nothing in them to hydrate.
-pub fn new_objects<V: Borrow<RawValue>>(fields: &Object<V>) -> Option<Vec<Result<ObjectLocation, InvalidNotification>>> {
+pub fn new_objects<V: Borrow<RawValue>>(
+    fields: &Object<V>,
+) -> Option<Vec<Result<ObjectLocation, InvalidNotification>>> {
     let is = |key: &str, text: &str| fields.string(key).as_deref() == Some(text);
     if is("Service", "Amazon S3") && is("Event", "s3:TestEvent") {
         return Some(Vec::new());
     }
     if is("source", "aws.s3") && fields.get("detail-type").is_some() {
-        let created = is("detail-type", "Object Created").then(|| eventbridge_object(fields).ok_or(InvalidNotification));
+        let created =
+            is("detail-type", "Object Created").then(|| eventbridge_object(fields).ok_or(InvalidNotification));
         return Some(created.into_iter().collect());
     }
     s3_objects(fields)

@@ -141,15 +141,11 @@ impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> Handler<R, O, C> {
         let opened = match incoming {
             Err(error) => Err(error),
             // The futures are boxed because nested futures of this size exceed the compiler's recursion limit.
-            Ok(message) => {
-                self.in_time(deadline, Box::pin(self.hydrator.open(message, deadline, &mut stats))).await
-            }
+            Ok(message) => self.in_time(deadline, Box::pin(self.hydrator.open(message, deadline, &mut stats))).await,
         };
         let result = match &opened {
             Err(error) => Err(error.clone()),
-            Ok(message) => {
-                self.in_time(deadline, Box::pin(self.hydrator.hydrate(message, deadline, &mut stats))).await
-            }
+            Ok(message) => self.in_time(deadline, Box::pin(self.hydrator.hydrate(message, deadline, &mut stats))).await,
         };
         let duration = self.hydrator.clock.instant().saturating_duration_since(started);
         let message = opened.as_ref().ok();

@@ -71,7 +71,13 @@ impl Telemetry {
     /// Logs an event that the function does not recognize.
     pub fn event_rejected(&self, invocation: &InvocationContext, error: &HydrateError) {
         self.failed(
-            BatchContext { invocation, batch: None, object: None, stats: &CallStats::default(), duration: Duration::ZERO },
+            BatchContext {
+                invocation,
+                batch: None,
+                object: None,
+                stats: &CallStats::default(),
+                duration: Duration::ZERO,
+            },
             error,
         );
     }
