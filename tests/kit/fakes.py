@@ -96,7 +96,7 @@ class Fakes:
         return shard
 
     def fail(self, operation, fault, times=1, after=0):
-        """Fails calls of an operation (`GetRecords`, `SendMessage`, `PutObject`)."""
+        """Fails calls of an operation (`GetRecords`, `SendMessage`, `PutObject`, `GetObject`)."""
         self._faults.append([operation, fault, after, times])
 
     def calls(self, operation=None):
@@ -142,6 +142,9 @@ class _Handler(local_http.Handler):
         body = self.read_body()
         target = self.headers.get("X-Amz-Target", "")
         self._respond(target.rpartition(".")[2] or "Query", body, _json(body))
+
+    def do_GET(self):
+        self._respond("GetObject", None, self.path)
 
     def do_PUT(self):
         body = self.read_body()
@@ -204,7 +207,7 @@ def _error_body(operation, fault):
         return fault.raw.encode()
     if fault.truncate:
         return b'{"Records":[{"Data":"'
-    if operation == "PutObject":
+    if operation in ("PutObject", "GetObject"):
         return f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>".encode()
     return json.dumps({"__type": fault.code, "message": fault.message}).encode()
 
