@@ -187,7 +187,7 @@ class _Handler(local_http.Handler):
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
-            kept = {k: v for k, v in answer.headers.items()
+            kept = {k.title(): v for k, v in answer.headers.items()
                     if k.lower().startswith("x-amz") or k.lower() in ("content-type", "etag")}
             return answer.status, kept, answer.read()
 
