@@ -107,6 +107,12 @@ def failure(kind, batch_info, *, function="order-projector", payload=None, **cha
     return {key: value for key, value in record.items() if value is not None}
 
 
+def with_payload(record, delivered):
+    """The record as Lambda writes it to S3: the whole event stands in it as a string, before the timestamp."""
+    before = {key: record[key] for key in list(record)[:list(record).index("timestamp")]}
+    return {**before, "payload": text({"Records": delivered}), **record}
+
+
 def _batch_info(shard_id, stream_arn, places, timespec):
     return {
         "shardId": shard_id,

@@ -1,9 +1,13 @@
 """A bucket that is the S3 destination of event source mappings."""
 
+import json
 import uuid
+from urllib.parse import unquote_plus
 
 from sandbox import as_lambda
+from scripts import install
 
+EVENTS = install.ROOT / "events"
 MAPPING = "0b1d2c3e-5f60-4718-8293-a4b5c6d7e8f9"
 
 
@@ -38,6 +42,15 @@ def lambda_key(record):
     day, time = record["timestamp"][:19].split("T")
     return (f"aws/lambda/{MAPPING}/{info['shardId']}/{day.replace('-', '/')}/"
             f"{day}T{time.replace(':', '.')}-{uuid.uuid4()}")
+
+
+def put_samples(aws):
+    """Writes the objects that the notifications under events/ name."""
+    records = json.loads((EVENTS / "s3-several-objects.json").read_text())["Records"]
+    failed, note = ((record["s3"]["bucket"]["name"], unquote_plus(record["s3"]["object"]["key"])) for record in records)
+    bucket = FailedBatchBucket(aws, failed[0])
+    bucket.put(json.loads((EVENTS / "direct-payload-string.json").read_text()), failed[1])
+    bucket.put("The projector was rolled back on Friday evening. No alarm.", note[1])
 
 
 def place(where):

@@ -27,14 +27,6 @@ def batch(stream):
     return shop.failure(records[1:4]), shop.delivered(records[1:4])
 
 
-def with_payload(record, delivered):
-    """The record as Lambda writes it to S3: the event is a string, between version and timestamp."""
-    entries = list(record.items())
-    at = list(record).index("timestamp")
-    payload = as_lambda.text({"Records": delivered})
-    return dict([*entries[:at], ("payload", payload), *entries[at:]])
-
-
 def arrived(hydrator, batch, where, origin="payload"):
     record, delivered = batch
     message, = hydrator.mailbox.receive()
@@ -59,7 +51,7 @@ each_envelope = pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVE
 @pytest.mark.parametrize("notify", [as_lambda.s3_event, lambda where: as_lambda.eventbridge_event(*where)],
                          ids=["s3", "eventbridge"])
 def test_a_notification_is_hydrated_from_the_object_in_every_envelope(hydrator, bucket, batch, envelope, notify):
-    where = bucket.put(with_payload(*batch))
+    where = bucket.put(as_lambda.with_payload(*batch))
     answer = hydrator.invoke(envelope(notify(where)))
     assert answer.error is None, answer.error
     message = arrived(hydrator, batch, where)
@@ -79,7 +71,7 @@ def test_changes_of_a_table_are_hydrated_from_the_object(hydrator, bucket, table
     changes = stock.records()
     batch = stock.failure(changes), stock.delivered(changes)
     stock.delete()
-    where = bucket.put(with_payload(*batch))
+    where = bucket.put(as_lambda.with_payload(*batch))
     hydrator.invoke(as_lambda.s3_event(where))
     arrived(hydrator, batch, where)
 
@@ -88,7 +80,7 @@ def test_changes_of_a_table_are_hydrated_from_the_object(hydrator, bucket, table
     "a+b", "a%2Bb", "a b", "a%20b", "ä€😀/ключ", "a=b&c?d#e:f;g@h,i$j", "quote\"back\\slash", "100%", "./a/../b", "a//b",
 ])
 def test_a_key_is_read_as_it_is(hydrator, bucket, batch, key):
-    where = bucket.put(with_payload(*batch), key=key)
+    where = bucket.put(as_lambda.with_payload(*batch), key=key)
     for event in (as_lambda.s3_event(where), as_lambda.eventbridge_event(*where)):
         answer = hydrator.invoke(event)
         assert answer.error is None, answer.error
@@ -97,7 +89,7 @@ def test_a_key_is_read_as_it_is(hydrator, bucket, batch, key):
 
 def test_the_version_that_was_written_is_read(hydrator, aws, batch):
     bucket = FailedBatchBucket(aws, versioned=True)
-    first = bucket.put(with_payload(*batch), key="k")
+    first = bucket.put(as_lambda.with_payload(*batch), key="k")
     bucket.put("written over it", key="k")
     for event in (as_lambda.s3_event(first), as_lambda.eventbridge_event(*first)):
         hydrator.invoke(event)
@@ -123,7 +115,7 @@ def test_a_notification_without_a_new_object_is_answered_without_batches(hydrato
 # Several objects.
 
 def test_each_object_of_a_notification_is_tried(hydrator, bucket, batch):
-    good, missing = bucket.put(with_payload(*batch)), (bucket.name, "missing")
+    good, missing = bucket.put(as_lambda.with_payload(*batch)), (bucket.name, "missing")
     answer = hydrator.invoke(as_lambda.s3_event(missing, good))
     assert answer.error["errorType"] == "RequestRefused"
     assert answer.error["errorMessage"].startswith("1 of 2 batches failed, the first because: s3:GetObject: NoSuchKey")
@@ -133,7 +125,7 @@ def test_each_object_of_a_notification_is_tried(hydrator, bucket, batch):
 
 
 def test_an_sqs_event_names_the_messages_whose_objects_failed(hydrator, bucket, batch):
-    good, missing = bucket.put(with_payload(*batch)), (bucket.name, "missing")
+    good, missing = bucket.put(as_lambda.with_payload(*batch)), (bucket.name, "missing")
     event = as_lambda.sqs_event(as_lambda.s3_event(missing), as_lambda.s3_event(good))
     assert hydrator.invoke(event).payload == {
         "batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
@@ -241,7 +233,7 @@ def test_a_large_object_that_is_no_record_is_read_and_a_larger_one_is_not(hydrat
     (Fault("", 200, truncate=True), "ServiceUnavailable"),
 ], ids=lambda value: getattr(value, "code", None))
 def test_an_object_that_cannot_be_read_is_an_error_and_the_retry_succeeds(faked, fakes, bucket, batch, fault, error_type):
-    where = bucket.put(with_payload(*batch))
+    where = bucket.put(as_lambda.with_payload(*batch))
     fakes.fail("GetObject", fault, times=6)
     answer = faked.invoke(as_lambda.s3_event(where), timeout=20)
     assert answer.error["errorType"] == error_type, answer.error
@@ -254,7 +246,7 @@ def test_an_object_that_cannot_be_read_is_an_error_and_the_retry_succeeds(faked,
 
 
 def test_a_fault_that_passes_is_not_noticed(faked, fakes, bucket, batch):
-    where = bucket.put(with_payload(*batch))
+    where = bucket.put(as_lambda.with_payload(*batch))
     fakes.fail("GetObject", Fault("SlowDown", 503), times=2)
     faked.invoke(as_lambda.s3_event(where))
     arrived(faked, batch, where)
@@ -265,7 +257,7 @@ def test_nothing_of_an_object_is_logged(deploy, fakes, bucket):
     talkative = deploy(fakes=fakes, AWS_LAMBDA_LOG_LEVEL="TRACE", RUST_LOG="trace", RUST_BACKTRACE="1")
     shard = fakes.add(KinesisShard("private", [(SECRET, SECRET.encode() * 50)] * 3))
     record, delivered = shard.failure(shard.all_records), shard.delivered(shard.all_records)
-    where = bucket.put(with_payload(record, delivered))
+    where = bucket.put(as_lambda.with_payload(record, delivered))
     for fault in (None, Fault("", 200, raw=SECRET), Fault("", 500, raw=SECRET), Fault("", 400, raw=SECRET)):
         if fault:
             fakes.fail("GetObject", fault, times=99)
@@ -290,7 +282,7 @@ def wide(count, data, key):
                                    wide(6_000, b'{"order":1}', '"' * 250), wide(1, b"x" * 4_400_000, "k")],
                          ids=["many records", "binary", "quotes", "one record"])
 def test_an_event_of_6_mb_is_hydrated_in_64_mb(deploy, aws, bucket, batch):
-    text = as_lambda.text(with_payload(*batch))
+    text = as_lambda.text(as_lambda.with_payload(*batch))
     assert 0.8 * EVENT_BYTES < len(as_lambda.text({"Records": batch[1]})) < 1.05 * EVENT_BYTES
     # The longest spelling of a quote, so that the object is larger than one that Lambda writes.
     text = text.replace('\\"', "\\u0022")
