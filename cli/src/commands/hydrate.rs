@@ -259,10 +259,9 @@ impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C>
     async fn hydrate_document(&self, name: &str, text: &str) -> bool {
         let mut is_hydrated = true;
         for item in incoming::recognize(text) {
-            let outcome = match &item {
-                Ok(IncomingMessage::Unrecognized(message)) => Err(HydrateError::NotRecognized(message.why.clone())),
-                Err(error) => Err(error.clone()),
+            let outcome = match item {
                 Ok(message) => self.hydrate(message).await,
+                Err(error) => Err(error),
             };
             if let Err(error) = outcome {
                 self.context.output.note(format!("{name}: {error}"));
@@ -272,10 +271,15 @@ impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C>
         is_hydrated
     }
 
-    async fn hydrate(&self, message: &IncomingMessage) -> Result<(), HydrateError> {
+    async fn hydrate(&self, message: IncomingMessage) -> Result<(), HydrateError> {
         let read = self.context.clock.instant() + READ_TIMEOUT;
         let deadline = Deadline { read, deliver: read + DELIVERY_TIMEOUT };
-        let sent = self.hydrator.hydrate(message, deadline, &mut CallStats::default()).await?.sent();
+        let mut stats = CallStats::default();
+        let message = self.hydrator.open(message, deadline, &mut stats).await?;
+        if let IncomingMessage::Unrecognized(message) = message {
+            return Err(HydrateError::NotRecognized(message.why));
+        }
+        let sent = self.hydrator.hydrate(&message, deadline, &mut stats).await?.sent();
         if !self.arguments.send {
             return Ok(());
         }

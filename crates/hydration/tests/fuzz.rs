@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use hydration::incoming::{IncomingMessage, recognize};
+use hydration::incoming::{IncomingMessage, recognize, recognize_object};
 use hydration::invocation_record::InvocationRecord;
 use hydration::json::{self, BorrowedObject, Object};
 use hydration::kpl::{MAX_PARTITION_KEY_CHARS, deaggregate};
+use hydration::object_notification::ObjectLocation;
 use hydration::test_support::gzip;
 use hydration::view::{MAX_UNPACKED_BYTES, write_kinesis};
 use md5::{Digest, Md5};
@@ -142,6 +143,29 @@ proptest! {
             }
         }
         prop_assert!(kept <= text.len(), "{} bytes of {}", kept, text.len());
+    }
+
+    #[test]
+    fn any_content_of_an_object_is_a_record_or_is_named_by_its_place(
+        text in hostile_text(),
+        tail in prop_oneof![4 => Just(vec![]), 1 => prop::collection::vec(any::<u8>(), 0..4)],
+    ) {
+        let (bucket, key) = ("failed-batches".to_owned(), "k".to_owned());
+        let location = ObjectLocation { bucket, key, version_id: None };
+        let content = [text.as_bytes(), &tail].concat();
+        match recognize_object(&location, &content) {
+            Ok(IncomingMessage::FailedBatch(record)) => {
+                prop_assert_eq!(record.object.as_deref(), Some("s3://failed-batches/k"));
+                let bytes = record.payload.as_ref().map_or(0, String::len);
+                prop_assert!(bytes <= content.len());
+            }
+            Ok(IncomingMessage::Object(_)) => prop_assert!(false, "an object is opened to no other object"),
+            Ok(IncomingMessage::Unrecognized(message)) => {
+                prop_assert_eq!(message.text, r#"{"object":"s3://failed-batches/k"}"#);
+                prop_assert!(!message.why.is_empty() && message.why.len() < 200, "{}", message.why);
+            }
+            Err(error) => prop_assert_eq!(error.kind(), "AlreadyHydrated"),
+        }
     }
 
     #[test]
