@@ -207,18 +207,35 @@ def test_an_object_of_the_overflow_bucket_is_refused(deploy, batch, aws):
     assert mailbox.receive() == [] and mailbox.objects() == [key]
 
 
-def test_a_large_object_that_is_no_record_is_read_and_a_larger_one_is_not(hydrator, bucket):
-    large = bucket.put(json.dumps([SECRET] * (30_000_000 // (len(SECRET) + 4))), key="large")
-    answer = hydrator.invoke(as_lambda.s3_event(large))
+@pytest.mark.parametrize("content", [
+    json.dumps([SECRET] * (30_000_000 // (len(SECRET) + 4))),
+    "[" + "1," * 15_000_000 + "1]",
+    "{" + '"a":1,' * 5_000_000 + '"a":1}',
+    '{"hydration":{' + '"a":1,' * 5_000_000 + '"a":1}}',
+    "[" * 30_000_000,
+], ids=["texts", "numbers", "keys", "keys deeper down", "nesting"])
+def test_a_large_object_that_is_no_record_is_read_in_the_memory_of_the_function(hydrator, bucket, content):
+    where = bucket.put(content, key="large")
+    answer = hydrator.invoke(as_lambda.s3_event(where), timeout=60)
     assert [batch["status"] for batch in answer.payload["batches"]] == ["Unrecognized"]
     assert SECRET not in hydrator.mailbox.receive()[0].text
+    assert hydrator.function.memory_bytes("VmHWM") < 128 * 1024 * 1024
+
+
+def test_a_payload_of_millions_of_records_goes_the_way_of_the_stream(hydrator, bucket, batch):
+    where = bucket.put({**batch[0], "payload": '{"Records":[' + "1," * 10_000_000 + "1]}"})
+    hydrator.invoke(as_lambda.s3_event(where), timeout=60)
+    arrived(hydrator, batch, where, origin="stream")
+    assert hydrator.function.memory_bytes("VmHWM") < 128 * 1024 * 1024
+
+
+def test_an_object_over_the_limit_is_an_error_and_is_not_read(hydrator, bucket):
     too_large = bucket.put(bytes(33 * 1024 * 1024), key="too large")
-    before = hydrator.function.memory_bytes("VmHWM")
     answer = hydrator.invoke(as_lambda.s3_event(too_large))
     assert answer.error["errorType"] == "ObjectTooLarge"
     assert answer.error["errorMessage"].startswith(f"{place(too_large)} has more than 33554432 bytes")
     assert hydrator.mailbox.receive() == []
-    assert hydrator.function.memory_bytes("VmHWM") == before
+    assert hydrator.function.memory_bytes("VmHWM") < 40 * 1024 * 1024
 
 
 # Faults.

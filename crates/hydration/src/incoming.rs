@@ -102,7 +102,8 @@ fn parse_message(text: &str) -> Result<Parsed<'_>, String> {
     if serde_json::from_str::<&RawValue>(text).is_err() {
         return Err("it is not well-formed JSON".to_owned());
     }
-    let fields = BorrowedObject::borrow_from(text).map_err(|_| "it is not a JSON object".to_owned())?;
+    let fields =
+        BorrowedObject::borrow_from(text).map_err(|_| "it is not a JSON object, or has too many keys".to_owned())?;
     if is_hydrated(&fields) {
         return Ok(Parsed::AlreadyHydrated);
     }

@@ -191,7 +191,7 @@ impl InvocationRecord {
     /// The records in `payload`. `None` if there is no payload or if it is not an event.
     pub fn payload_records(&self) -> Option<Vec<&RawValue>> {
         let event = BorrowedObject::borrow_from(self.payload.as_deref()?).ok()?;
-        serde_json::from_str(event.value("Records")?.get()).ok()
+        json::elements(event.value("Records")?.get())
     }
 }
 

@@ -4,11 +4,16 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The deepest nesting of a sound value. serde_json stops at 128 levels, and the message around the value needs a few.
 pub const MAX_NESTING_LEVELS: usize = 100;
+
+/// The most entries of an object, and the most elements of an array of event records. A batch has up to 10,000 records
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>). Larger ones are refused, because
+/// each entry takes many times the memory of its text.
+pub const MAX_ENTRIES: usize = 100_000;
 
 /// Returns true if every parser can read the text: it is one JSON value of at most [`MAX_NESTING_LEVELS`] levels, and
 /// its `\u` escapes form whole characters. A lone surrogate is valid syntax
@@ -142,6 +147,34 @@ pub fn string_value(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
+/// The elements of an array. `None` if it is no array, or one of more than [`MAX_ENTRIES`] elements.
+pub fn elements(text: &str) -> Option<Vec<&RawValue>> {
+    struct Elements;
+
+    impl<'de> Visitor<'de> for Elements {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = array.next_element()? {
+                if elements.len() == MAX_ENTRIES {
+                    return Err(A::Error::invalid_length(MAX_ENTRIES + 1, &self));
+                }
+                elements.push(element);
+            }
+            Ok(elements)
+        }
+    }
+
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let elements = parser.deserialize_seq(Elements).ok()?;
+    parser.end().ok().map(|()| elements)
+}
+
 /// A JSON object. Its values keep their text, and its keys their order, including repeated keys.
 #[derive(Debug, Clone)]
 pub struct Object<V = Box<RawValue>>(Vec<(String, V)>);
@@ -255,6 +288,9 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Object<V> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<V>, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(entry) = map.next_entry()? {
+                    if entries.len() == MAX_ENTRIES {
+                        return Err(A::Error::invalid_length(MAX_ENTRIES + 1, &self));
+                    }
                     entries.push(entry);
                 }
                 Ok(Object(entries))
