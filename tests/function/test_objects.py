@@ -249,7 +249,7 @@ def test_an_object_over_the_limit_is_an_error_and_is_not_read(hydrator, bucket):
     (Fault("NoSuchBucket", 404), "RequestRefused"),
     (Fault("", 200, truncate=True), "ServiceUnavailable"),
 ], ids=lambda value: getattr(value, "code", None))
-def test_an_object_that_cannot_be_read_is_an_error_and_the_retry_succeeds(faked, fakes, bucket, batch, fault, error_type):
+def test_an_object_that_cannot_be_read_is_an_error_and_a_retry_succeeds(faked, fakes, bucket, batch, fault, error_type):
     where = bucket.put(as_lambda.with_payload(*batch))
     fakes.fail("GetObject", fault, times=6)
     answer = faked.invoke(as_lambda.s3_event(where), timeout=20)

@@ -75,8 +75,8 @@ pub enum HydrateError {
     #[error("{0}, and there is no overflow bucket: set OVERFLOW_BUCKET")]
     MessageTooLarge(String),
     #[error(
-        "{0}: that is more than any invocation record has, and it was not read; remove the object, and keep others like \
-         it out of the bucket of failed batches"
+        "{0}: that is more than any invocation record has, and it was not read; remove the object, and keep others \
+         like it out of the bucket of failed batches"
     )]
     ObjectTooLarge(String),
     #[error("the invocation had no time left before the range was read and delivered; the retry will try again")]

@@ -138,7 +138,8 @@ impl<R, O: Outbox, C: Clock> Hydrator<R, O, C> {
 }
 
 impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> Hydrator<R, O, C> {
-    /// Reads the object that a notification names, and returns the message in it. Any other message is returned as it is.
+    /// Reads the object that a notification names, and returns the message in it. Any other message is returned as it
+    /// is.
     pub async fn open(
         &self,
         message: IncomingMessage,

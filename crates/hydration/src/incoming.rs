@@ -1,7 +1,7 @@
 //! Incoming messages, recognized by their shape alone.
 //!
-//! A message is an invocation record, or a notification that S3 holds one. It may be in an SNS notification or event, or
-//! in Lambda's asynchronous-failure document around such an event. Any other message on the topic is delivered too,
+//! A message is an invocation record, or a notification that S3 holds one. It may be in an SNS notification or event,
+//! or in Lambda's asynchronous-failure document around such an event. Any other message on the topic is delivered too,
 //! because a person must see it.
 
 use std::borrow::Borrow;

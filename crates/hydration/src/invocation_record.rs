@@ -107,8 +107,8 @@ fn hex(bytes: &[u8]) -> String {
 pub struct InvocationRecord {
     /// Every key but `payload`, verbatim and in its order.
     pub fields: Object,
-    /// The event of the failed invocation, as JSON. Lambda writes it to its S3 destination only, as a string; an object is
-    /// read too.
+    /// The event of the failed invocation, as JSON. Lambda writes it to its S3 destination only, as a string. A JSON
+    /// object is read too.
     pub payload: Option<String>,
     /// `s3://bucket/key`, if the record was read from an object.
     pub object: Option<String>,
@@ -131,7 +131,7 @@ impl InvocationRecord {
         [Source::Kinesis, Source::DynamoDb].into_iter().any(|source| batch_info(fields, source).is_some())
     }
 
-    /// Interprets an invocation record. Nothing but its payload, which may be large, is left out of the copy of its fields.
+    /// Interprets an invocation record. Its fields are copied without the payload, which may be large and is kept once.
     pub fn from_borrowed(fields: &BorrowedObject<'_>) -> Result<Self, String> {
         let record = Self::from_fields(fields.to_owned_without("payload"))?;
         let text = |raw| json::string_value(raw).unwrap_or_else(|| raw.get().to_owned());

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 pub const MAX_NESTING_LEVELS: usize = 100;
 
 /// The most entries of an object, and the most elements of an array of event records. A batch has up to 10,000 records
-/// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>). Larger ones are refused, because
-/// each entry takes many times the memory of its text.
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>). Larger ones are refused,
+/// because each entry takes many times the memory of its text.
 pub const MAX_ENTRIES: usize = 100_000;
 
 /// Returns true if every parser can read the text: it is one JSON value of at most [`MAX_NESTING_LEVELS`] levels, and

@@ -1,9 +1,9 @@
 //! Object notifications: the messages that say that S3 holds a new object.
 //!
 //! Lambda's own S3 destination writes an invocation record, with the failed event, to a bucket
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>). S3 announces the object with an
-//! event of its own (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>), in
-//! which keys are URL-encoded, or through EventBridge
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>). S3 announces the object with
+//! an event of its own (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>),
+//! in which keys are URL-encoded, or through EventBridge
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>), where they are not.
 
 use std::borrow::Borrow;

@@ -22,7 +22,8 @@ pub(crate) struct PayloadEvent<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// `None` if there is no payload, if it is not an event of the batch's stream, or if it holds no record of the range.
+    /// `None` if there is no payload, if it is not an event of the batch's stream, or if it holds no record of the
+    /// range.
     pub(crate) fn from_record(record: &'a InvocationRecord, now: Timestamp) -> Option<Self> {
         let stream = &record.batch.stream;
         let parse = |raw: &'a RawValue| {

@@ -12,7 +12,8 @@ use crate::message::OutgoingMessage;
 use crate::object_notification::ObjectLocation;
 use crate::ports::{ObjectReader, Outbox, PutOutcome, ReadObjectError, SendError};
 
-/// Keeps everything that it is given, and reads objects of any bucket from its only one. An object is never replaced, as under `If-None-Match: *`.
+/// Keeps everything that it is given, and reads objects of any bucket from its only one. An object is never replaced,
+/// as under `If-None-Match: *`.
 #[derive(Debug)]
 pub struct MemoryOutbox {
     /// Messages in the order in which they were accepted.
