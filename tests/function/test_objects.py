@@ -257,7 +257,7 @@ def test_an_object_that_cannot_be_read_is_an_error_and_a_retry_succeeds(faked, f
     line, = (line for line in answer.logs if line["message"] == "batch failed")
     assert (line["error_type"], line["object"]) == (error_type, place(where))
     assert faked.mailbox.receive() == []
-    fakes._faults.clear()
+    fakes.fail_no_more()
     faked.invoke(as_lambda.s3_event(where))
     arrived(faked, batch, where)
 
@@ -281,7 +281,7 @@ def test_nothing_of_an_object_is_logged(deploy, fakes, bucket):
         answer = talkative.invoke(as_lambda.s3_event(where), timeout=3)
         written = "\n".join([*answer.stdout, answer.stderr, answer.raw.decode()])
         assert written.strip() and SECRET not in written
-        fakes._faults.clear()
+        fakes.fail_no_more()
 
 
 # Memory.

@@ -99,6 +99,10 @@ class Fakes:
         """Fails calls of an operation (`GetRecords`, `SendMessage`, `PutObject`, `GetObject`)."""
         self._faults.append([operation, fault, after, times])
 
+    def fail_no_more(self):
+        """Takes back every fault that is still to come."""
+        self._faults.clear()
+
     def calls(self, operation=None):
         return [call for call in self._log if operation in (None, call.operation)]
 
