@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 from sandbox import as_lambda, emulators, processes, seed
+from sandbox.failed_batch_bucket import FailedBatchBucket
 from sandbox.mailbox import Mailbox
 from scripts import install
 
@@ -29,7 +30,7 @@ def main(folder):
         batches = seed.seed(aws)
         shutil.rmtree(folder / "events", ignore_errors=True)
         (folder / "events").mkdir(parents=True)
-        for name, event in events(batches).items():
+        for name, event in {**events(batches), **object_events(aws, batches["orders"])}.items():
             (folder / "events" / f"{name}.json").write_text(as_lambda.text(event) + "\n")
         variables = {**aws.environment(), **mailbox.environment()}
         (folder / "env.sh").write_text(environment_script(variables))
@@ -59,6 +60,16 @@ def events(batches):
         "sqs-asynchronous-failure": as_lambda.sqs_event(
             as_lambda.async_failure(as_lambda.sns_event(orders))),
         "sqs-several-messages": as_lambda.sqs_event(orders, stock, catalogue),
+    }
+
+
+def object_events(aws, batch):
+    """Notifications of an object, as Lambda writes it to a mapping's S3 destination."""
+    where = FailedBatchBucket(aws, "failed-batches").put(
+        as_lambda.with_payload(batch.invocation_record, batch.delivered))
+    return {
+        "s3-object-created": as_lambda.s3_event(where),
+        "eventbridge-object-created": as_lambda.eventbridge_event(*where),
     }
 
 

@@ -10,6 +10,7 @@ import base64
 import json
 import uuid
 from datetime import datetime, timezone
+from urllib.parse import quote_plus
 
 FUNCTIONS = "arn:aws:lambda:us-east-1:123456789012:function:"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:failed-batches"
@@ -106,6 +107,12 @@ def failure(kind, batch_info, *, function="order-projector", payload=None, **cha
     return {key: value for key, value in record.items() if value is not None}
 
 
+def with_payload(record, delivered):
+    """The record as Lambda writes it to S3: the whole event stands in it as a string, before the timestamp."""
+    before = {key: record[key] for key in list(record)[:list(record).index("timestamp")]}
+    return {**before, "payload": text({"Records": delivered}), **record}
+
+
 def _batch_info(shard_id, stream_arn, places, timespec):
     return {
         "shardId": shard_id,
@@ -200,3 +207,57 @@ def async_failure(event):
         "responsePayload": {"errorType": "Throttled", "errorMessage": "the shard is throttled"},
     }
 
+
+# Object notifications: what S3 says of an object that Lambda wrote to a mapping's S3 destination.
+
+def s3_event(*objects, event_name="ObjectCreated:Put"):
+    """S3's own event. An object is (bucket, key), or (bucket, key, version)."""
+    return {"Records": [{
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "us-east-1",
+        "eventTime": _now(),
+        "eventName": event_name,
+        "userIdentity": {"principalId": "AWS:AROASANDBOX:order-projector"},
+        "requestParameters": {"sourceIPAddress": "192.0.2.1"},
+        "responseElements": {"x-amz-request-id": "C3D13FE58DE4C810", "x-amz-id-2": "FMyUVURIY8"},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "failed-batches",
+            "bucket": {"name": bucket, "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
+                       "arn": f"arn:aws:s3:::{bucket}"},
+            # As a form is encoded: a space is a plus.
+            "object": {"key": quote_plus(key, safe="/"), "size": 1024, "eTag": "d41d8cd98f00b204e9800998ecf8427e",
+                       **({"versionId": version[0]} if version else {}), "sequencer": "0055AED6DCD90281E5"},
+        },
+    } for bucket, key, *version in objects]}
+
+
+def eventbridge_event(bucket, key, version=None, detail_type="Object Created"):
+    """The same through EventBridge: the key is not encoded."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": detail_type,
+        "source": "aws.s3",
+        "account": "123456789012",
+        "time": _now(),
+        "region": "us-east-1",
+        "resources": [f"arn:aws:s3:::{bucket}"],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": bucket},
+            "object": {"key": key, "size": 1024, "etag": "d41d8cd98f00b204e9800998ecf8427e",
+                       **({"version-id": version} if version else {}), "sequencer": "0055AED6DCD90281E5"},
+            "request-id": "C3D13FE58DE4C810",
+            "requester": "123456789012",
+            "source-ip-address": "192.0.2.1",
+            "reason": "PutObject",
+        },
+    }
+
+
+def s3_test_event(bucket):
+    """What S3 sends once, when a notification is configured."""
+    return {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": _now(), "Bucket": bucket,
+            "RequestId": "5582815E1AEA5ADF", "HostId": "8cLeGAmw098X5cv4Zkwcmo8vvZa3eH3eKxsPzbB9wrR"}

@@ -16,12 +16,13 @@ import tempfile
 import textwrap
 
 from sandbox import as_lambda, emulators, processes, seed
+from sandbox.failed_batch_bucket import FailedBatchBucket, place
 from sandbox.mailbox import Mailbox
 from sandbox.runtime_api import Function, FunctionExited
 from sandbox.terminal import Terminal, Unexpected
 from scripts import build, install
 
-STEPS = 8
+STEPS = 9
 WIDTH = 100
 
 
@@ -50,6 +51,7 @@ def main():
             shop.stock()
             shop.catalogue()
             shop.returns()
+            shop.destination(FailedBatchBucket(aws, "failed-batches"))
             shop.tool(tool, environment)
     seconds = terminal.seconds() - compiled
     terminal.say()
@@ -140,6 +142,24 @@ class Shop:
                             hydration["status"] == "Gone" and hydration["missingRecords"] == 20)
         self.terminal.show(hydration["reason"], "yellow")
         self.terminal.say("It lands on the queue all the same, so that somebody learns of the loss.")
+
+    def destination(self, bucket):
+        self.terminal.step("The same batch from Lambda's own S3 destination")
+        self.terminal.say("A mapping may send its failed batches to a bucket, with the whole event. S3 says that the\n"
+                          "object was written, and the function reads it:")
+        batch = self.batches["orders"]
+        where = bucket.put(as_lambda.with_payload(batch.invocation_record, batch.delivered))
+        answer = self.function.invoke(as_lambda.s3_event(where))
+        if answer.error:
+            raise Unexpected(f"the function failed: {answer.error}")
+        message, = self.mailbox.receive()
+        hydration = message.hydration
+        self.terminal.show(shortened({key: hydration[key] for key in ("status", "origin", "object")}), "green")
+        self.terminal.claim("the same 100 records under the same id",
+                            (message.records, hydration["id"]) == (batch.delivered, self.ids[0]))
+        line, = answer.logs
+        self.terminal.claim("no read of the shard: what Lambda wrote is exact, and does not expire with the stream",
+                            (line["iterators"], line["read_calls"], hydration["object"]) == (0, 0, place(where)))
 
     def tool(self, tool, environment):
         self.terminal.step("What a person does about it: the dlq tool")

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import yaml
 
-from sandbox import as_lambda, emulators, processes, seed
+from sandbox import as_lambda, emulators, failed_batch_bucket, processes, seed
 from sandbox.mailbox import Mailbox
 from scripts import install
 
@@ -78,6 +78,7 @@ def run(arguments):
     with contextlib.ExitStack() as stack:
         aws = stack.enter_context(emulators.running())
         batches = seed.seed(aws)
+        failed_batch_bucket.put_samples(aws)
         mailbox = Mailbox(aws, "hydrated-batches")
         urls = {name: stack.enter_context(reachable(url, host)) for name, url in (
             ("AWS_ENDPOINT_URL", aws.aws_url), ("AWS_ENDPOINT_URL_KINESIS", aws.kinesis_url))}

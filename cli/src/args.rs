@@ -6,7 +6,7 @@ pub use global::{ColorChoice, GlobalArgs, OutputFormat};
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-use hydration_aws::{AwsShardReader, SystemClock};
+use hydration_aws::{AwsReader, SystemClock};
 
 use crate::aws::connection::Connection;
 use crate::commands;
@@ -125,7 +125,7 @@ impl AwsCommand {
             Self::Hydrate(arguments) => {
                 let destination = Destination::open(aws, &arguments, &targets, environment("OVERFLOW_BUCKET"));
                 let from_queue = targets.from_queue_url.map(|url| aws.queue_at(url));
-                let reader = AwsShardReader::new(&aws.config);
+                let reader = AwsReader::new(&aws.config);
                 commands::hydrate::run(context, reader, from_queue.as_ref(), destination?, arguments).await
             }
             Self::Doctor(arguments) => {

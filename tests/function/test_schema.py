@@ -81,7 +81,9 @@ def changed(message, *path, to=...):
     changed(example("Unrecognized"), "unrecognized"),
     changed(example("Unrecognized"), "hydration", "source", to="kinesis"),
     changed(example("Unrecognized"), "KinesisBatchInfo", to={}),
-], ids=range(33))
+    changed(example("Complete", '"object"'), "hydration", "object", to="aws/lambda/key"),
+    changed(example("Unrecognized", '"object"'), "unrecognized", to="the content of the object"),
+], ids=range(35))
 def test_a_broken_message_is_refused(broken):
     with pytest.raises(jsonschema.ValidationError):
         mailbox.check(broken)

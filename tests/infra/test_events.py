@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
+from sandbox.failed_batch_bucket import put_samples
 from sandbox.runtime_api import Function
 from tests.infra.known_metrics import METRICS
 from tests.infra.templates import ROOT
@@ -116,7 +117,8 @@ def record_second(sequence_number):
 
 @pytest.fixture(scope="module")
 def sandbox(aws, binary):
-    """The function against emulators that hold a queue and none of the streams."""
+    """The function against emulators that hold a queue, the objects of the notifications, and none of the streams."""
+    put_samples(aws)
     queue = aws.client("sqs").create_queue(QueueName="hydrated-samples")["QueueUrl"]
     with Function(binary, {**aws.environment(), "QUEUE_URL": queue}) as function:
         yield function, aws.client("sqs"), queue
@@ -126,7 +128,7 @@ def sandbox(aws, binary):
 def test_the_function_answers_as_the_list_says(sandbox, path):
     function, sqs, queue = sandbox
     answer = function.invoke(event(path))
-    statuses = TABLE[path.name].split(", ")
+    statuses = [] if TABLE[path.name] == "none" else TABLE[path.name].split(", ")
     assert answer.error is None, answer.error
     if path.name.startswith("sqs-"):
         assert answer.payload == {"batchItemFailures": []}

@@ -10,7 +10,7 @@ VIEW_KEYS = {"kinesis": "KinesisBatch", "dynamodb": "DDBStreamBatch"}
 
 
 def assert_hydrated(message, record, delivered, status="Complete", origin="stream",
-                    view="included", missing=None, part=None, expected=...):
+                    view="included", missing=None, part=None, expected=..., object=None):
     """Compares a received message with the invocation record and the records that Lambda delivered."""
     body, hydration = message.body, message.body["hydration"]
     source = "kinesis" if "KinesisBatchInfo" in record else "dynamodb"
@@ -40,6 +40,7 @@ def assert_hydrated(message, record, delivered, status="Complete", origin="strea
         "lastSequenceNumber": numbers[-1] if numbers else None,
         "source": source,
         "origin": origin,
+        "object": object,
         "part": part,
         "decodedView": view,
     }
@@ -50,7 +51,7 @@ def assert_hydrated(message, record, delivered, status="Complete", origin="strea
     assert list(hydration) == [key for key in (
         "version", "id", "status", "reason", "expectedRecords", "recoveredRecords",
         "missingRecords", "firstSequenceNumber", "lastSequenceNumber", "source", "origin",
-        "hydratedAt", "part", "decodedView") if key in hydration]
+        "object", "hydratedAt", "part", "decodedView") if key in hydration]
 
     context = record.get("requestContext") or record.get("context") or {}
     attributes = {

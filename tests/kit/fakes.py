@@ -96,8 +96,12 @@ class Fakes:
         return shard
 
     def fail(self, operation, fault, times=1, after=0):
-        """Fails calls of an operation (`GetRecords`, `SendMessage`, `PutObject`)."""
+        """Fails calls of an operation (`GetRecords`, `SendMessage`, `PutObject`, `GetObject`)."""
         self._faults.append([operation, fault, after, times])
+
+    def fail_no_more(self):
+        """Takes back every fault that is still to come."""
+        self._faults.clear()
 
     def calls(self, operation=None):
         return [call for call in self._log if operation in (None, call.operation)]
@@ -143,6 +147,9 @@ class _Handler(local_http.Handler):
         target = self.headers.get("X-Amz-Target", "")
         self._respond(target.rpartition(".")[2] or "Query", body, _json(body))
 
+    def do_GET(self):
+        self._respond("GetObject", None, self.path)
+
     def do_PUT(self):
         body = self.read_body()
         self._respond("PutObject", body, self.path)
@@ -184,7 +191,7 @@ class _Handler(local_http.Handler):
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
-            kept = {k: v for k, v in answer.headers.items()
+            kept = {k.title(): v for k, v in answer.headers.items()
                     if k.lower().startswith("x-amz") or k.lower() in ("content-type", "etag")}
             return answer.status, kept, answer.read()
 
@@ -204,7 +211,7 @@ def _error_body(operation, fault):
         return fault.raw.encode()
     if fault.truncate:
         return b'{"Records":[{"Data":"'
-    if operation == "PutObject":
+    if operation in ("PutObject", "GetObject"):
         return f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>".encode()
     return json.dumps({"__type": fault.code, "message": fault.message}).encode()
 

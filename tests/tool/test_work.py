@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from sandbox import as_lambda
+from sandbox.failed_batch_bucket import FailedBatchBucket, place
 from tests.kit import dlq
 from tests.kit.dlq import Fails
 
@@ -114,6 +115,22 @@ def test_an_old_queue_is_hydrated_and_left_as_it_is(tool, aws, bare):
     old.send(*[as_lambda.text(record) for record, _ in bare], "hello")
     assert len(tool("hydrate", "--from-queue", old.name, code=3).lines) == 2
     assert old.counts() == (3, 0)
+
+
+def test_objects_that_a_queue_announces_are_hydrated(tool, aws, bare):
+    """A mapping with an S3 destination, whose bucket notifies a queue."""
+    bucket, old = FailedBatchBucket(aws), dlq.Queue(aws)
+    (first, delivered), (second, _) = bare
+    where = bucket.put(as_lambda.with_payload(first, delivered))
+    old.send(as_lambda.text(as_lambda.s3_test_event(bucket.name)), as_lambda.text(as_lambda.s3_event(where)),
+             as_lambda.text(as_lambda.eventbridge_event(*bucket.put(second))))
+    messages = sorted(tool("hydrate", "--from-queue", old.name).lines, key=lambda m: m["hydration"]["origin"])
+    assert [message["hydration"]["origin"] for message in messages] == ["payload", "stream"]
+    assert (messages[0]["Records"], messages[0]["hydration"]["object"]) == (delivered, place(where))
+    note = bucket.put("a note", key="note")
+    old.send(as_lambda.text(as_lambda.s3_event(note)))
+    result = tool("hydrate", "--from-queue", old.name, code=3)
+    assert len(result.lines) == 2 and "this is not an invocation record" in result.err
 
 
 def test_an_old_queue_is_worked_off_into_the_new_one(tool, aws, queue, function, bare):

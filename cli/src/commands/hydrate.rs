@@ -14,7 +14,7 @@ use hydration::incoming::{self, IncomingMessage};
 use hydration::json::Object;
 use hydration::message::OutgoingMessage;
 use hydration::message::part::MAX_PART_BYTES;
-use hydration::ports::{Clock, Outbox, PutOutcome, SendError, ShardReader};
+use hydration::ports::{Clock, ObjectReader, Outbox, PutOutcome, SendError, ShardReader};
 use hydration::retry::CallStats;
 use hydration_aws::AwsOutbox;
 use serde_json::value::RawValue;
@@ -131,7 +131,7 @@ impl Outbox for Printer<'_> {
     }
 }
 
-pub async fn run<R: ShardReader, Q: Queue, O: Outbox, C: Clock + Clone>(
+pub async fn run<R: ShardReader + ObjectReader, Q: Queue, O: Outbox, C: Clock + Clone>(
     context: &Context<C>,
     reader: R,
     from_queue: Option<&Q>,
@@ -186,7 +186,7 @@ struct HydrateRun<'a, R, O, C> {
     totals: HydrateTotals,
 }
 
-impl<R: ShardReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
+impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
     async fn run<Q: Queue>(self, from_queue: Option<&Q>) -> Result<Exit> {
         let mut unseen = ReadSummary::default();
         if let Some(path) = &self.arguments.file {
@@ -262,10 +262,9 @@ impl<R: ShardReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
     async fn hydrate_document(&self, name: &str, text: &str) -> bool {
         let mut is_hydrated = true;
         for item in incoming::recognize(text) {
-            let outcome = match &item {
-                Ok(IncomingMessage::Unrecognized(message)) => Err(HydrateError::NotRecognized(message.why.clone())),
-                Err(error) => Err(error.clone()),
+            let outcome = match item {
                 Ok(message) => self.hydrate(message).await,
+                Err(error) => Err(error),
             };
             if let Err(error) = outcome {
                 self.context.output.note(format!("{name}: {error}"));
@@ -275,10 +274,15 @@ impl<R: ShardReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
         is_hydrated
     }
 
-    async fn hydrate(&self, message: &IncomingMessage) -> Result<(), HydrateError> {
+    async fn hydrate(&self, message: IncomingMessage) -> Result<(), HydrateError> {
         let read = self.context.clock.instant() + READ_TIMEOUT;
         let deadline = Deadline { read, deliver: read + DELIVERY_TIMEOUT };
-        let sent = self.hydrator.hydrate(message, deadline, &mut CallStats::default()).await?.sent();
+        let mut stats = CallStats::default();
+        let message = self.hydrator.open(message, deadline, &mut stats).await?;
+        if let IncomingMessage::Unrecognized(message) = message {
+            return Err(HydrateError::NotRecognized(message.why));
+        }
+        let sent = self.hydrator.hydrate(&message, deadline, &mut stats).await?.sent();
         if !self.arguments.send {
             return Ok(());
         }

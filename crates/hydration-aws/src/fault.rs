@@ -92,6 +92,9 @@ fn kind(code: &str, status: u16) -> FaultKind {
         FaultKind::Unavailable
     } else if is_kms {
         FaultKind::KeyUnavailable
+    } else if code == "InvalidObjectState" {
+        // 403 for an object in an archive of S3, which no permission opens.
+        FaultKind::Refused
     } else if names(&rejected) {
         FaultKind::CredentialsRejected
     } else if names(&denied) || status == 401 || status == 403 {

@@ -121,6 +121,7 @@ fn compose(record: &InvocationRecord, part: &Part) -> String {
         last_sequence_number: None,
         source: Some(Source::Kinesis),
         origin: Some(Origin::Stream),
+        object: None,
         hydrated_at: "2026-11-21T02:51:00.123Z".to_owned(),
         part: None,
         decoded_view: DecodedView::Included,

@@ -102,7 +102,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
         }
     }
 
-    async fn deliver_payload(&mut self, payload: Payload) -> Result<Hydrated, HydrateError> {
+    async fn deliver_payload(&mut self, payload: Payload<'_>) -> Result<Hydrated, HydrateError> {
         let batch = &self.record.batch;
         self.collector = new_collector(self.record, &self.hydrator.settings, 0);
         let is_deaggregated = batch.stream.is_consumer();
@@ -115,7 +115,10 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
             })
             .await?;
         }
-        self.conclude(payload.verdict, Origin::Payload).await
+        let verdict = payload.verdict;
+        // The decoded records have some MB, and the collector has their text.
+        drop(payload.events);
+        self.conclude(verdict, Origin::Payload).await
     }
 
     /// Reads the range and collects its records. Full parts are sent on the way.
@@ -316,6 +319,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
             expected_records: batch.batch_size,
             source: Some(batch.stream.source()),
             origin: Some(origin),
+            object: self.record.object.clone(),
             part: part_number,
             ..self.hydrator.hydration(id.clone(), verdict, &part)
         };
@@ -351,6 +355,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
             parts: self.parts(),
             recovered_records: cut.records,
             from_start: self.from_start,
+            object: self.record.object.clone(),
         };
         let body = continuation.body(&self.record.fields);
         let delay = if error == HydrateError::DeadlineReached { Duration::ZERO } else { RETRY_DELAY_AFTER_FAULT };

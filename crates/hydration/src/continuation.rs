@@ -29,6 +29,8 @@ pub struct Continuation {
     pub recovered_records: u64,
     /// The range was read from its first record on, without a gap.
     pub from_start: bool,
+    /// `s3://bucket/key`, if the invocation record was read from an object.
+    pub object: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,6 +41,8 @@ struct ContinuationJson {
     parts: u32,
     recovered_records: u64,
     from_start: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
 }
 
 impl Continuation {
@@ -54,6 +58,7 @@ impl Continuation {
             parts: json.parts,
             recovered_records: json.recovered_records,
             from_start: json.from_start,
+            object: json.object,
         })
     }
 
@@ -66,6 +71,7 @@ impl Continuation {
             parts: self.parts,
             recovered_records: self.recovered_records,
             from_start: self.from_start,
+            object: self.object.clone(),
         };
         let mut body = String::from("{");
         for (key, value) in fields.iter().filter(|(key, _)| *key != "payload" && *key != KEY) {
@@ -75,7 +81,7 @@ impl Continuation {
             body.push(',');
         }
         // A struct of strings and numbers always serialises.
-        let continuation = serde_json::to_string(&json).unwrap_or_default();
+        let continuation = json::sqs_safe(serde_json::to_string(&json).unwrap_or_default());
         body.push_str(&format!("\"{KEY}\":{continuation}}}"));
         body
     }
@@ -94,7 +100,7 @@ mod tests {
     }
 
     fn continuation(after: &str) -> Continuation {
-        Continuation { after: number(after), parts: 3, recovered_records: 42, from_start: true }
+        Continuation { after: number(after), parts: 3, recovered_records: 42, from_start: true, object: None }
     }
 
     #[test]
@@ -104,6 +110,12 @@ mod tests {
         assert!(body.starts_with(r#"{"a":1.10,"b":"é","#), "{body}");
         let fields = Object::from_str(&body).unwrap();
         assert_eq!(Continuation::from_fields(&fields, Some(&range())), Some(continuation("150")));
+        // The object has the notification's place in the bucket, and the record itself has no such field.
+        let object = Some("s3://failed-batches/a b+\u{FFFF}".to_owned());
+        let from_object = Continuation { object, ..continuation("150") };
+        let text = from_object.body(&fields);
+        assert!(json::is_sqs_safe(&text), "{text}");
+        assert_eq!(Continuation::from_fields(&Object::from_str(&text).unwrap(), Some(&range())), Some(from_object));
         // A second continuation replaces the first.
         let body = continuation("160").body(&fields);
         assert_eq!(body.matches(KEY).count(), 1);

@@ -74,6 +74,11 @@ pub enum HydrateError {
     RangeNotReached(&'static str),
     #[error("{0}, and there is no overflow bucket: set OVERFLOW_BUCKET")]
     MessageTooLarge(String),
+    #[error(
+        "{0}: that is more than any invocation record has, and it was not read; remove the object, and keep others \
+         like it out of the bucket of failed batches"
+    )]
+    ObjectTooLarge(String),
     #[error("the invocation had no time left before the range was read and delivered; the retry will try again")]
     DeadlineReached,
     #[error("the message is hydrated already: a hydrated queue must not feed the function that fills it")]
@@ -96,6 +101,7 @@ impl HydrateError {
             Self::UnreadableAnswer(_) => "UnreadableAnswer",
             Self::RangeNotReached(_) => "RangeNotReached",
             Self::MessageTooLarge(_) => "MessageTooLarge",
+            Self::ObjectTooLarge(_) => "ObjectTooLarge",
             Self::DeadlineReached => "DeadlineReached",
             Self::AlreadyHydrated => "AlreadyHydrated",
             Self::NotRecognized(_) => "NotRecognized",

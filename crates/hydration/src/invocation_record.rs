@@ -5,12 +5,14 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>).
 
+use std::borrow::Borrow;
+
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::arn::{Source, StreamArn};
 use crate::continuation::Continuation;
-use crate::json::{self, Object};
+use crate::json::{self, BorrowedObject, Object};
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
@@ -103,8 +105,13 @@ fn hex(bytes: &[u8]) -> String {
 /// An invocation record that names a failed batch.
 #[derive(Debug, Clone)]
 pub struct InvocationRecord {
-    /// Every key, verbatim and in its order.
+    /// Every key but `payload`, verbatim and in its order.
     pub fields: Object,
+    /// The event of the failed invocation, as JSON. Lambda writes it to its S3 destination only, as a string. A JSON
+    /// object is read too.
+    pub payload: Option<String>,
+    /// `s3://bucket/key`, if the record was read from an object.
+    pub object: Option<String>,
     pub batch: FailedBatch,
     /// Present if an earlier invocation has delivered parts of the range.
     pub continuation: Option<Continuation>,
@@ -120,8 +127,15 @@ pub fn batch_key(source: Source) -> &'static str {
 
 impl InvocationRecord {
     /// Returns true if an object describes a batch of a stream, correctly or not.
-    pub fn has_batch_info(fields: &Object) -> bool {
+    pub fn has_batch_info<V: Borrow<RawValue>>(fields: &Object<V>) -> bool {
         [Source::Kinesis, Source::DynamoDb].into_iter().any(|source| batch_info(fields, source).is_some())
+    }
+
+    /// Interprets an invocation record. Its fields are copied without the payload, which may be large and is kept once.
+    pub fn from_borrowed(fields: &BorrowedObject<'_>) -> Result<Self, String> {
+        let record = Self::from_fields(fields.to_owned_without("payload"))?;
+        let text = |raw| json::string_value(raw).unwrap_or_else(|| raw.get().to_owned());
+        Ok(Self { payload: fields.get("payload").map(text), ..record })
     }
 
     /// Interprets the fields of an invocation record. The error says which field is wrong, without its value.
@@ -170,21 +184,19 @@ impl InvocationRecord {
             end,
         };
         let continuation = Continuation::from_fields(&fields, batch.range().as_ref());
-        Ok(Self { fields, batch, continuation })
+        let object = continuation.as_ref().and_then(|continuation| continuation.object.clone());
+        Ok(Self { fields, payload: None, object, batch, continuation })
     }
 
-    /// The records in `payload`, which Lambda's own S3 destination writes as a string or as an object. `None` if there
-    /// is no payload or if it is not an event.
-    pub fn payload_records(&self) -> Option<Vec<Box<RawValue>>> {
-        let payload = self.fields.get("payload")?;
-        let text = json::string_value(payload);
-        let event = Object::from_str(text.as_deref().unwrap_or(payload.get())).ok()?;
-        serde_json::from_str(event.get("Records")?.get()).ok()
+    /// The records in `payload`. `None` if there is no payload or if it is not an event.
+    pub fn payload_records(&self) -> Option<Vec<&RawValue>> {
+        let event = BorrowedObject::borrow_from(self.payload.as_deref()?).ok()?;
+        json::elements(event.value("Records")?.get())
     }
 }
 
 /// The object that describes a service's batch. `null` counts as missing, because some writers print every key.
-fn batch_info(fields: &Object, source: Source) -> Option<&RawValue> {
+fn batch_info<V: Borrow<RawValue>>(fields: &Object<V>, source: Source) -> Option<&RawValue> {
     fields.get(batch_key(source)).filter(|raw| raw.get() != "null")
 }
 

@@ -1,12 +1,19 @@
 //! JSON as text. Values are checked and copied, never parsed and printed again, so that every digit stays.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The deepest nesting of a sound value. serde_json stops at 128 levels, and the message around the value needs a few.
 pub const MAX_NESTING_LEVELS: usize = 100;
+
+/// The most entries of an object, and the most elements of an array of event records. A batch has up to 10,000 records
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>). Larger ones are refused,
+/// because each entry takes many times the memory of its text.
+pub const MAX_ENTRIES: usize = 100_000;
 
 /// Returns true if every parser can read the text: it is one JSON value of at most [`MAX_NESTING_LEVELS`] levels, and
 /// its `\u` escapes form whole characters. A lone surrogate is valid syntax
@@ -140,9 +147,70 @@ pub fn string_value(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
+/// The elements of an array. `None` if it is no array, or one of more than [`MAX_ENTRIES`] elements.
+pub fn elements(text: &str) -> Option<Vec<&RawValue>> {
+    struct Elements;
+
+    impl<'de> Visitor<'de> for Elements {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = array.next_element()? {
+                if elements.len() == MAX_ENTRIES {
+                    return Err(A::Error::invalid_length(MAX_ENTRIES + 1, &self));
+                }
+                elements.push(element);
+            }
+            Ok(elements)
+        }
+    }
+
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let elements = parser.deserialize_seq(Elements).ok()?;
+    parser.end().ok().map(|()| elements)
+}
+
 /// A JSON object. Its values keep their text, and its keys their order, including repeated keys.
-#[derive(Debug, Clone, Default)]
-pub struct Object(Vec<(String, Box<RawValue>)>);
+#[derive(Debug, Clone)]
+pub struct Object<V = Box<RawValue>>(Vec<(String, V)>);
+
+/// An object whose values are not copied out of the text. An object of 16 MB must not be in memory twice.
+pub type BorrowedObject<'a> = Object<&'a RawValue>;
+
+impl<V> Default for Object<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'a> BorrowedObject<'a> {
+    pub fn borrow_from(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The value of a key, as long as the text lives. A repeated key has its last value, as in most parsers.
+    pub fn value(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    /// A copy without one key. Characters that SQS refuses are escaped in its values.
+    pub fn to_owned_without(&self, key: &str) -> Object {
+        let copy = |value: &RawValue| {
+            if is_sqs_safe(value.get()) {
+                return value.to_owned();
+            }
+            // An escape in place of a character leaves the syntax valid.
+            RawValue::from_string(sqs_safe(value.get().to_owned())).unwrap_or_else(|_| value.to_owned())
+        };
+        let entries = self.0.iter().filter(|(name, _)| name != key);
+        Object(entries.map(|(name, value)| (name.clone(), copy(value))).collect())
+    }
+}
 
 impl Object {
     #[expect(clippy::should_implement_trait, reason = "callers should not need to import a trait")]
@@ -188,10 +256,12 @@ impl Object {
         let _ = serde_json::Deserializer::from_str(text).deserialize_map(split);
         (Self(entries), later_keys)
     }
+}
 
+impl<V: Borrow<RawValue>> Object<V> {
     /// The value of a key. A repeated key has its last value, as in most parsers.
     pub fn get(&self, key: &str) -> Option<&RawValue> {
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.borrow())
     }
 
     /// The value of a key, if it is a string.
@@ -200,31 +270,34 @@ impl Object {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_ref()))
+        self.0.iter().map(|(key, value)| (key.as_str(), value.borrow()))
     }
 }
 
-impl<'de> Deserialize<'de> for Object {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Object<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
+        struct Entries<V>(PhantomData<V>);
 
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Object;
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+            type Value = Object<V>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<V>, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(entry) = map.next_entry()? {
+                    if entries.len() == MAX_ENTRIES {
+                        return Err(A::Error::invalid_length(MAX_ENTRIES + 1, &self));
+                    }
                     entries.push(entry);
                 }
                 Ok(Object(entries))
             }
         }
 
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_map(Entries(PhantomData))
     }
 }
 

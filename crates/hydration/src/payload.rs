@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::arn::StreamArn;
 use crate::invocation_record::{FailedBatch, InvocationRecord, Range};
 use crate::record::event::EventRecord;
 use crate::timestamp::Timestamp;
@@ -9,23 +10,26 @@ use crate::verdict::{Status, Verdict, judge};
 use crate::walk::{RangeCoverage, StopReason};
 
 /// The event records of a payload that lie in the batch's range.
-pub(crate) struct Payload {
-    pub events: Vec<PayloadEvent>,
+pub(crate) struct Payload<'a> {
+    pub events: Vec<PayloadEvent<'a>>,
     pub verdict: Verdict,
 }
 
-pub(crate) struct PayloadEvent {
+pub(crate) struct PayloadEvent<'a> {
     /// The text as Lambda wrote it.
-    pub raw: Box<RawValue>,
+    pub raw: &'a RawValue,
     pub event: EventRecord,
 }
 
-impl Payload {
-    /// `None` if there is no payload, if it is not an event of the batch's service, or if it holds no record of the
+impl<'a> Payload<'a> {
+    /// `None` if there is no payload, if it is not an event of the batch's stream, or if it holds no record of the
     /// range.
-    pub(crate) fn from_record(record: &InvocationRecord, now: Timestamp) -> Option<Self> {
-        let source = record.batch.stream.source();
-        let parse = |raw: Box<RawValue>| EventRecord::parse(source, &raw).map(|event| PayloadEvent { raw, event });
+    pub(crate) fn from_record(record: &'a InvocationRecord, now: Timestamp) -> Option<Self> {
+        let stream = &record.batch.stream;
+        let parse = |raw: &'a RawValue| {
+            let event = EventRecord::parse(stream.source(), raw)?;
+            is_of_stream(&event, stream).then_some(PayloadEvent { raw, event })
+        };
         let mut events: Vec<_> = record.payload_records()?.into_iter().map(parse).collect::<Option<_>>()?;
         let range = record.batch.range();
         if let Some(range) = &range {
@@ -50,7 +54,15 @@ impl Payload {
     }
 }
 
-fn verdict(batch: &FailedBatch, range: Option<&Range>, events: &[PayloadEvent], now: Timestamp) -> Option<Verdict> {
+/// Returns true unless the event record names another stream than the invocation record. A consumer and its stream are
+/// the same stream.
+fn is_of_stream(event: &EventRecord, stream: &StreamArn) -> bool {
+    event.stream_arn.as_deref().is_none_or(|arn| {
+        arn == stream.as_str() || StreamArn::parse(arn).is_ok_and(|arn| arn.stream() == stream.stream())
+    })
+}
+
+fn verdict(batch: &FailedBatch, range: Option<&Range>, events: &[PayloadEvent<'_>], now: Timestamp) -> Option<Verdict> {
     if range.is_none() && events.is_empty() {
         return Some(Verdict::no_range(batch));
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::arn::StreamArn;
 use crate::error::Fault;
 use crate::message::OutgoingMessage;
+use crate::object_notification::ObjectLocation;
 use crate::record::StreamRecord;
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
@@ -74,6 +75,20 @@ pub trait ShardReader {
 
     /// Reads at most `limit` records; `limit` is within the service's cap.
     async fn page(&self, stream: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadObjectError {
+    /// The object has more bytes than the caller takes. Not all of them were read.
+    TooLarge,
+    Fault(Fault),
+}
+
+/// Read access to the objects that notifications name.
+#[allow(async_fn_in_trait, reason = "the function is single-threaded: no future has to be Send")]
+pub trait ObjectReader {
+    /// Reads a whole object of at most `max_bytes`.
+    async fn read_object(&self, object: &ObjectLocation, max_bytes: usize) -> Result<Vec<u8>, ReadObjectError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -185,9 +185,10 @@ impl Verdict {
         Self { status: Status::NoRange, reason: Some(reason.to_owned()), missing: None }
     }
 
-    /// The verdict on a message that is not about a failed batch.
-    pub fn unrecognized(why: &str) -> Self {
-        let reason = format!("This is not an invocation record of a failed stream batch: {why}.");
+    /// The verdict on a message that is not about a failed batch. `object` is the place of the object that holds it.
+    pub fn unrecognized(object: Option<&str>, why: &str) -> Self {
+        let what = object.map_or_else(|| "This".to_owned(), |object| format!("The object {object}"));
+        let reason = format!("{what} is not an invocation record of a failed stream batch: {why}.");
         Self { status: Status::Unrecognized, reason: Some(reason), missing: None }
     }
 

@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use hydration::incoming::{IncomingMessage, recognize};
+use hydration::incoming::{IncomingMessage, recognize, recognize_object};
 use hydration::invocation_record::InvocationRecord;
-use hydration::json::{self, Object};
+use hydration::json::{self, BorrowedObject, Object};
 use hydration::kpl::{MAX_PARTITION_KEY_CHARS, deaggregate};
+use hydration::object_notification::ObjectLocation;
 use hydration::test_support::gzip;
 use hydration::view::{MAX_UNPACKED_BYTES, write_kinesis};
 use md5::{Digest, Md5};
@@ -16,6 +17,8 @@ use proptest::sample::Index;
 use serde::de::IgnoredAny;
 
 const RECORD: &str = r#"{"requestContext":{"requestId":"r","functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f","condition":"RetryAttemptsExhausted"},"responseContext":{"functionError":null},"version":"1.0","timestamp":"2023-12-10T22:43:49.459Z","payload":"{\"Records\":[{\"eventSource\":\"aws:kinesis\",\"kinesis\":{\"partitionKey\":\"k\",\"sequenceNumber\":\"496\",\"data\":\"e30=\"}}]}","KinesisBatchInfo":{"shardId":"shardId-000000000000","startSequenceNumber":"496","endSequenceNumber":"497","approximateArrivalOfFirstRecord":"2023-12-10T22:42:50.398Z","batchSize":4,"streamArn":"arn:aws:kinesis:us-east-1:123456789012:stream/s"}}"#;
+
+const NOTIFICATION: &str = r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"failed-batches"},"object":{"key":"aws/lambda/a+b%2B","versionId":"v"}}}]}"#;
 
 fn in_sns(message: &str) -> String {
     serde_json::json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}]}).to_string()
@@ -57,6 +60,10 @@ const FRAGMENTS: &[&str] = &[
     "DDBStreamBatchInfo",
     "\"Type\":\"Notification\",",
     "payload",
+    "\"eventSource\":\"aws:s3\",",
+    "{\"Service\":\"Amazon S3\",\"Event\":\"s3:TestEvent\"}",
+    "\"source\":\"aws.s3\",\"detail-type\":\"Object Created\",",
+    "%FF",
 ];
 
 /// A change to a text: some of it replaced by a fragment.
@@ -83,6 +90,8 @@ fn hostile_text() -> impl Strategy<Value = String> {
     let wrapped = prop_oneof![
         Just(RECORD.to_owned()),
         Just(in_sns(RECORD)),
+        Just(NOTIFICATION.to_owned()),
+        Just(in_sns(NOTIFICATION)),
         Just(format!(r#"{{"version":"1.0","requestPayload":{}}}"#, in_sns(RECORD))),
         Just(serde_json::json!({"Type": "Notification", "Message": RECORD}).to_string()),
     ];
@@ -108,7 +117,8 @@ proptest! {
     #[test]
     fn any_message_is_recognised_for_something_no_larger_than_itself(text in hostile_text()) {
         let items = recognize(&text);
-        prop_assert!(!items.is_empty());
+        // Only a notification without a new object holds nothing.
+        prop_assert!(!items.is_empty() || ["aws:s3", "aws.s3", "Amazon S3"].iter().any(|name| text.contains(name)));
         let mut kept = 0;
         for item in &items {
             match item {
@@ -121,6 +131,10 @@ proptest! {
                     prop_assert_eq!(record.batch.id().len(), 64);
                     prop_assert!(record.batch.range().is_none_or(|range| range.start <= range.end));
                 }
+                Ok(IncomingMessage::Object(object)) => {
+                    prop_assert!(!object.key.is_empty() && object.bucket.len() >= 3);
+                    kept += object.bucket.len() + object.key.len();
+                }
                 Ok(IncomingMessage::Unrecognized(message)) => {
                     prop_assert!(!message.why.is_empty() && message.why.len() < 200, "{}", message.why);
                     kept += message.text.len();
@@ -129,6 +143,29 @@ proptest! {
             }
         }
         prop_assert!(kept <= text.len(), "{} bytes of {}", kept, text.len());
+    }
+
+    #[test]
+    fn any_content_of_an_object_is_a_record_or_is_named_by_its_place(
+        text in hostile_text(),
+        tail in prop_oneof![4 => Just(vec![]), 1 => prop::collection::vec(any::<u8>(), 0..4)],
+    ) {
+        let (bucket, key) = ("failed-batches".to_owned(), "k".to_owned());
+        let location = ObjectLocation { bucket, key, version_id: None };
+        let content = [text.as_bytes(), &tail].concat();
+        match recognize_object(&location, &content) {
+            Ok(IncomingMessage::FailedBatch(record)) => {
+                prop_assert_eq!(record.object.as_deref(), Some("s3://failed-batches/k"));
+                let bytes = record.payload.as_ref().map_or(0, String::len);
+                prop_assert!(bytes <= content.len());
+            }
+            Ok(IncomingMessage::Object(_)) => prop_assert!(false, "an object is opened to no other object"),
+            Ok(IncomingMessage::Unrecognized(message)) => {
+                prop_assert_eq!(message.text, r#"{"object":"s3://failed-batches/k"}"#);
+                prop_assert!(!message.why.is_empty() && message.why.len() < 200, "{}", message.why);
+            }
+            Err(error) => prop_assert_eq!(error.kind(), "AlreadyHydrated"),
+        }
     }
 
     #[test]
@@ -157,8 +194,9 @@ proptest! {
         let value = if as_string { serde_json::to_string(&payload).unwrap() } else { payload };
         let text = RECORD.replacen("\"payload\":", "\"other\":", 1);
         let text = text.replacen("\"version\"", &format!("\"payload\":{value},\"version\""), 1);
-        let record = Object::from_str(&text).ok().and_then(|fields| InvocationRecord::from_fields(fields).ok());
-        let events = record.and_then(|record| record.payload_records());
+        let fields = BorrowedObject::borrow_from(&text).ok();
+        let record = fields.and_then(|fields| InvocationRecord::from_borrowed(&fields).ok());
+        let events = record.as_ref().and_then(InvocationRecord::payload_records);
         let events: Option<Vec<&str>> = events.as_ref().map(|events| events.iter().map(|event| event.get()).collect());
         if changes.is_empty() {
             prop_assert_eq!(events, Some(values));

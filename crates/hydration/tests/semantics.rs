@@ -1,11 +1,12 @@
 //! Executes docs/SEMANTICS.md: every `json record` block is hydrated from the shard that the `json shard` block before
-//! it describes, and must become the `json message` block after it, or fail as the `json error` block after it says.
+//! it describes, and must become the `json message` block after it, or fail as the `json error` block after it says. A
+//! record that is a notification names the object of the `json object` block before it.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use hydration::error::HydrateError;
 use hydration::hydrator::Hydrator;
-use hydration::incoming::recognize;
+use hydration::incoming::{IncomingMessage, recognize};
 use hydration::record::{DynamoDbRecord, Item, KinesisRecord, StreamRecord};
 use hydration::retry::CallStats;
 use hydration::sequence_number::SequenceNumber;
@@ -57,12 +58,15 @@ fn blocks() -> Vec<(String, String)> {
     blocks
 }
 
-fn hydrate(shard: &Value, record_text: &str) -> Result<String, HydrateError> {
+fn hydrate(shard: &Value, object: &str, record_text: &str) -> Result<String, HydrateError> {
     let message = recognize(record_text).pop().unwrap().unwrap();
     let records = shard["records"].as_array().cloned().unwrap_or_default();
     let now = Timestamp::parse(NOW).unwrap();
     let mut aws = SimulatedAws::with_records(records.iter().map(record).collect(), now.millis());
     aws.shard.exists = shard.get("deleted").is_none();
+    if let IncomingMessage::Object(location) = &message {
+        aws.outbox.bucket.borrow_mut().insert(location.key.clone(), object.to_owned().into());
+    }
     // Every example is hydrated at the same time, however long its pauses are.
     let clock = ManualClock::stopped_at(now.millis());
     let hydrator = Hydrator::new(&aws, &aws, clock, settings());
@@ -88,12 +92,14 @@ fn compact(json: &str) -> String {
 #[test]
 fn every_example_of_the_semantics_holds() {
     let mut shard = Value::Null;
+    let mut object = String::new();
     let mut result = None;
     let (mut messages, mut errors) = (0, 0);
     for (kind, text) in blocks() {
         match kind.as_str() {
             "shard" => shard = serde_json::from_str(&text).expect("a shard block is JSON"),
-            "record" => result = Some(hydrate(&shard, &text)),
+            "object" => object = text,
+            "record" => result = Some(hydrate(&shard, &object, &text)),
             "message" => {
                 let body = result.take().expect("a record block comes before a message block").unwrap();
                 // As text: the order of the keys and every digit are part of the promise.
@@ -109,5 +115,5 @@ fn every_example_of_the_semantics_holds() {
             _ => {}
         }
     }
-    assert!(messages >= 10 && errors >= 1, "only {messages} messages and {errors} errors were found");
+    assert!(messages >= 12 && errors >= 1, "only {messages} messages and {errors} errors were found");
 }

@@ -6,7 +6,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 use hydration::error::HydrateError;
 use hydration::hydrator::{Deadline, Hydrator, Sent};
 use hydration::incoming::{IncomingMessage, Recognized};
-use hydration::ports::{Clock, Outbox, ShardReader};
+use hydration::ports::{Clock, ObjectReader, Outbox, ShardReader};
 use hydration::retry::CallStats;
 use hydration::timestamp::Timestamp;
 use lambda_runtime::LambdaEvent;
@@ -46,7 +46,7 @@ struct MessageResults {
     errors: Vec<HydrateError>,
 }
 
-impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
+impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> Handler<R, O, C> {
     pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<HandlerResponse, HandlerError> {
         let invocation = self.telemetry.invocation(&event.context);
         let event_text = event.payload;
@@ -118,7 +118,7 @@ impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
             let count = pending.len();
             let batch = pending.remove(next);
             let deadline = time.share(self.hydrator.clock.instant(), self.pause(&batch), count);
-            let result = self.try_one(&batch.incoming, deadline, invocation).await;
+            let result = self.try_one(batch.incoming, deadline, invocation).await;
             let Some(results) = results.get_mut(batch.message) else { continue };
             match result {
                 Ok(sent) => results.sent.extend(sent),
@@ -130,25 +130,28 @@ impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
 
     async fn try_one(
         &self,
-        incoming: &Recognized,
+        incoming: Recognized,
         deadline: Deadline,
         invocation: &InvocationContext,
     ) -> Result<Vec<Sent>, HydrateError> {
         let started = self.hydrator.clock.instant();
         let mut stats = CallStats::default();
-        let result = match incoming {
+        let object = incoming.as_ref().ok().and_then(IncomingMessage::object);
+        // An object is opened first, so that the log line and the metrics name the batch in it.
+        let opened = match incoming {
+            Err(error) => Err(error),
+            // The futures are boxed because nested futures of this size exceed the compiler's recursion limit.
+            Ok(message) => self.in_time(deadline, Box::pin(self.hydrator.open(message, deadline, &mut stats))).await,
+        };
+        let result = match &opened {
             Err(error) => Err(error.clone()),
-            Ok(message) => {
-                let remaining = deadline.deliver.saturating_duration_since(started);
-                // The future is boxed because nested futures of this size exceed the compiler's recursion limit.
-                let hydration = Box::pin(self.hydrator.hydrate(message, deadline, &mut stats));
-                // The timeout keeps a call that hangs from using the other batches' time.
-                tokio::time::timeout(remaining, hydration).await.unwrap_or(Err(HydrateError::DeadlineReached))
-            }
+            Ok(message) => self.in_time(deadline, Box::pin(self.hydrator.hydrate(message, deadline, &mut stats))).await,
         };
         let duration = self.hydrator.clock.instant().saturating_duration_since(started);
-        let batch = incoming.as_ref().ok().and_then(IncomingMessage::batch);
-        let context = BatchContext { invocation, batch, stats: &stats, duration };
+        let message = opened.as_ref().ok();
+        let batch = message.and_then(IncomingMessage::batch);
+        let object = message.and_then(IncomingMessage::object).or(object);
+        let context = BatchContext { invocation, batch, object: object.as_deref(), stats: &stats, duration };
         match result {
             Ok(outcome) => {
                 self.telemetry.finished(context, &outcome);
@@ -159,6 +162,16 @@ impl<R: ShardReader, O: Outbox, C: Clock> Handler<R, O, C> {
                 Err(error)
             }
         }
+    }
+
+    /// The result of a step. The timeout keeps a call that hangs from using the other batches' time.
+    async fn in_time<T>(
+        &self,
+        deadline: Deadline,
+        step: impl Future<Output = Result<T, HydrateError>>,
+    ) -> Result<T, HydrateError> {
+        let remaining = deadline.deliver.saturating_duration_since(self.hydrator.clock.instant());
+        tokio::time::timeout(remaining, step).await.unwrap_or(Err(HydrateError::DeadlineReached))
     }
 
     /// The pause before the batch's shard may be read again.

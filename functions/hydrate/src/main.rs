@@ -8,7 +8,7 @@ mod response;
 mod telemetry;
 
 use hydration::hydrator::Hydrator;
-use hydration_aws::{AwsOutbox, AwsShardReader, SystemClock};
+use hydration_aws::{AwsOutbox, AwsReader, SystemClock};
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use serde_json::value::RawValue;
 
@@ -29,7 +29,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     };
     let sdk = hydration_aws::load_config().await;
     let hydrator =
-        Hydrator::new(AwsShardReader::new(&sdk), AwsOutbox::new(&sdk, config.queue_url), SystemClock, config.settings);
+        Hydrator::new(AwsReader::new(&sdk), AwsOutbox::new(&sdk, config.queue_url), SystemClock, config.settings);
     let handler = Handler { hydrator, telemetry };
     let handler = &handler;
     run(service_fn(async |event: LambdaEvent<Box<RawValue>>| handler.handle(event).await)).await

@@ -20,6 +20,8 @@ use crate::config::InvalidConfiguration;
 pub struct BatchContext<'a> {
     pub invocation: &'a InvocationContext,
     pub batch: Option<&'a FailedBatch>,
+    /// `s3://bucket/key`, if the batch's invocation record is in an object.
+    pub object: Option<&'a str>,
     pub stats: &'a CallStats,
     pub duration: Duration,
 }
@@ -69,7 +71,13 @@ impl Telemetry {
     /// Logs an event that the function does not recognize.
     pub fn event_rejected(&self, invocation: &InvocationContext, error: &HydrateError) {
         self.failed(
-            BatchContext { invocation, batch: None, stats: &CallStats::default(), duration: Duration::ZERO },
+            BatchContext {
+                invocation,
+                batch: None,
+                object: None,
+                stats: &CallStats::default(),
+                duration: Duration::ZERO,
+            },
             error,
         );
     }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod faults;
+mod objects;
 mod requests;
 
 use std::time::Duration;

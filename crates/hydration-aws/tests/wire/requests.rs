@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use hydration::error::FaultKind;
 use hydration::message::Fifo;
-use hydration::ports::{Outbox, Position, PutOutcome};
+use hydration::ports::{ObjectReader, Outbox, Position, PutOutcome};
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
-use hydration_aws::AwsOutbox;
+use hydration_aws::{AwsObjectReader, AwsOutbox};
 use serde_json::{Value, json};
 
+use crate::objects::location;
 use crate::*;
 
 fn number(text: &str) -> SequenceNumber {
@@ -169,7 +170,8 @@ async fn the_sdk_repeats_nothing_by_itself() {
     assert!(shards.page(&arn(TABLE), &iterator("AAAA"), 1).await.is_err());
     assert!(outbox.send(&message("abc")).await.is_err());
     assert!(outbox.put("overflow", "key", &Bytes::new()).await.is_err());
-    assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 4);
+    assert!(AwsObjectReader::new(&config).read_object(&location("key", None), 100).await.is_err());
+    assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 5);
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ fn found(text: &str) -> Vec<String> {
         .into_iter()
         .map(|item| match item {
             Ok(IncomingMessage::FailedBatch(record)) => record.batch.shard_id,
+            Ok(IncomingMessage::Object(object)) => object.to_string(),
             Ok(IncomingMessage::Unrecognized(message)) => format!("? {}", message.text),
             Err(error) => error.kind().to_owned(),
         })
@@ -186,4 +187,114 @@ fn invalid_fields_that_are_not_needed_do_not_stop_a_batch() {
         assert_eq!(found(&text), ["s"], "{name}");
         assert_eq!(found(&sns(&[text]).to_string()), ["s"], "{name}");
     }
+}
+
+fn s3_event(keys: &[&str]) -> Value {
+    let record = |key: &&str| {
+        json!({
+            "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": "failed-batches"}, "object": {"key": key}},
+        })
+    };
+    json!({"Records": keys.iter().map(record).collect::<Vec<_>>()})
+}
+
+fn eventbridge(key: &str) -> Value {
+    json!({
+        "source": "aws.s3", "detail-type": "Object Created",
+        "detail": {"bucket": {"name": "failed-batches"}, "object": {"key": key}},
+    })
+}
+
+#[test]
+fn an_object_notification_may_stand_wherever_a_record_may() {
+    for bare in [s3_event(&["k"]), eventbridge("k")] {
+        let text = bare.to_string();
+        for text in [
+            text.clone(),
+            format!("\u{FEFF} {text}"),
+            sns(std::slice::from_ref(&text)).to_string(),
+            notification(&text).to_string(),
+            failure_document(&bare).to_string(),
+            failure_document(&sns(std::slice::from_ref(&text))).to_string(),
+            notification(&failure_document(&sns(std::slice::from_ref(&text))).to_string()).to_string(),
+            failure_document(&sns(&[notification(&text).to_string()])).to_string(),
+        ] {
+            assert_eq!(found(&text), ["s3://failed-batches/k"], "{text}");
+        }
+    }
+}
+
+#[test]
+fn each_object_of_a_notification_is_a_message_and_an_invalid_one_keeps_the_whole_text() {
+    let text = s3_event(&["a", "", "c"]).to_string();
+    let kept = format!("? {text}");
+    assert_eq!(found(&text), ["s3://failed-batches/a", &kept, "s3://failed-batches/c"]);
+    let several = sns(&[s3_event(&["a", "b"]).to_string(), record("s").to_string()]).to_string();
+    assert_eq!(found(&several), ["s3://failed-batches/a", "s3://failed-batches/b", "s"]);
+}
+
+#[test]
+fn a_notification_without_a_new_object_holds_no_message() {
+    let test_event = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "failed-batches"});
+    for text in [test_event.to_string(), notification(&test_event.to_string()).to_string()] {
+        assert!(found(&text).is_empty(), "{text}");
+    }
+}
+
+/// The shard of the record in an object, or the reason why there is none.
+fn opened(content: &[u8]) -> Result<String, String> {
+    let location = ObjectLocation { bucket: "failed-batches".to_owned(), key: "a b+ä".to_owned(), version_id: None };
+    let message = recognize_object(&location, content).map_err(|error| error.kind().to_owned())?;
+    assert_eq!(message.object().as_deref(), Some("s3://failed-batches/a b+ä"));
+    match message {
+        IncomingMessage::FailedBatch(record) => Ok(record.batch.shard_id),
+        IncomingMessage::Object(object) => panic!("opened to another object: {object}"),
+        IncomingMessage::Unrecognized(message) => {
+            assert_eq!(message.text, r#"{"object":"s3://failed-batches/a b+ä"}"#);
+            Err(message.why)
+        }
+    }
+}
+
+#[test]
+fn an_object_is_an_invocation_record_or_is_named_by_its_place() {
+    assert_eq!(opened(record("s").to_string().as_bytes()), Ok("s".to_owned()));
+    assert_eq!(opened(format!("\u{FEFF}{}\n", pipe("p")).as_bytes()), Ok("p".to_owned()));
+    let no_batch = "it has neither KinesisBatchInfo nor DDBStreamBatchInfo";
+    for (content, why) in [
+        (String::new(), "it is not well-formed JSON"),
+        ("secret".to_owned(), "it is not well-formed JSON"),
+        (r#"["secret"]"#.to_owned(), "it is not a JSON object"),
+        (r#"{"secret":1}"#.to_owned(), no_batch),
+        // No envelope is opened inside an object, and no other object is read for it.
+        (s3_event(&["other"]).to_string(), no_batch),
+        (eventbridge("other").to_string(), no_batch),
+        (notification(&record("s").to_string()).to_string(), no_batch),
+        (r#"{"KinesisBatchInfo":{"streamArn":"secret"}}"#.to_owned(), "KinesisBatchInfo.streamArn: it is not the ARN"),
+    ] {
+        let error = opened(content.as_bytes()).unwrap_err();
+        assert!(error.starts_with(why) && !error.contains("secret"), "{content}: {error}");
+    }
+    assert_eq!(opened(b"\xff\xfe"), Err("it is not UTF-8 text".to_owned()));
+}
+
+#[test]
+fn an_object_of_the_overflow_bucket_is_refused() {
+    let mut hydrated = record("s");
+    hydrated["hydration"] = json!({"version": 1, "id": "ab"});
+    for text in [hydrated.to_string(), crate::message::pointer("bucket", "hydrated/f/ab.json")] {
+        assert_eq!(opened(text.as_bytes()), Err("AlreadyHydrated".to_owned()));
+    }
+}
+
+#[test]
+fn the_payload_of_a_record_is_kept_beside_its_fields() {
+    let mut with_payload = record("s");
+    with_payload["payload"] = json!(r#"{"Records":[{"a": 1.10}]}"#);
+    let Some(Ok(IncomingMessage::FailedBatch(record))) = recognize(&with_payload.to_string()).pop() else {
+        panic!("not recognised")
+    };
+    assert_eq!(record.payload.as_deref(), Some(r#"{"Records":[{"a": 1.10}]}"#));
+    assert!(record.fields.get("payload").is_none());
 }

@@ -168,7 +168,7 @@ fn the_function_s_name_is_found_in_its_arn() {
 fn a_payload_is_read_as_a_string_and_as_an_object_or_not_at_all() {
     let payload = |payload: &str| {
         let text = with("\"version\"", &format!("\"payload\":{payload},\"version\""));
-        let record = InvocationRecord::from_fields(Object::from_str(&text).unwrap()).unwrap();
+        let record = InvocationRecord::from_borrowed(&BorrowedObject::borrow_from(&text).unwrap()).unwrap();
         record.payload_records().map(|records| records.iter().map(|raw| raw.get().to_owned()).collect::<Vec<_>>())
     };
     let found = Some(vec!["{\"n\":1.10}".to_owned(), "2".to_owned()]);

@@ -133,3 +133,16 @@ proptest! {
 const PIECES: &[&str] = &[
     "[", "]", "{", "}", "\"", ",", ":", "\\", "\\\\", "\\u", "\\ud83d", "\\uDE00", "00e9", "-", "1.0", "E+5", " ", "é",
 ];
+
+#[test]
+fn objects_and_arrays_of_records_have_a_most() {
+    let array = |count: usize| format!("[{}]", vec!["1"; count].join(" ,"));
+    assert_eq!(elements(&array(MAX_ENTRIES)).unwrap().len(), MAX_ENTRIES);
+    assert!(elements(&array(MAX_ENTRIES + 1)).is_none());
+    for text in ["", "[", "[1", "[1,]", "[1] 2", "{}", "null"] {
+        assert!(elements(text).is_none(), "{text}");
+    }
+    let object = |count: usize| format!("{{{}}}", vec![r#""a":1"#; count].join(","));
+    assert!(Object::from_str(&object(MAX_ENTRIES)).is_ok());
+    assert!(Object::from_str(&object(MAX_ENTRIES + 1)).is_err());
+}

@@ -67,6 +67,9 @@ pub struct Hydration {
     pub source: Option<Source>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// `s3://bucket/key` of the object that the message was read from. The key is as it is, not URL-encoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     pub hydrated_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<PartNumber>,
@@ -157,7 +160,7 @@ impl<'a> Body<'a> {
         }
         head.push_str("\"hydration\":");
         // A struct of strings and integers cannot fail to serialise.
-        head.push_str(&serde_json::to_string(&hydration).unwrap_or_default());
+        head.push_str(&json::sqs_safe(serde_json::to_string(&hydration).unwrap_or_default()));
         if let OriginalMessage::Unrecognized(text) = self.original {
             head.push_str(",\"unrecognized\":");
             if json::is_sound(text) {

@@ -127,6 +127,7 @@ fn parse_hydration(fields: &Object) -> Result<Hydration, ParseMessageError> {
         last_sequence_number: optional(fields, "lastSequenceNumber")?,
         source: optional(fields, "source")?,
         origin: optional(fields, "origin")?,
+        object: optional(fields, "object")?,
         hydrated_at: required(fields, "hydratedAt")?,
         part: optional(fields, "part")?,
         decoded_view: required(fields, "decodedView")?,

@@ -21,6 +21,8 @@ use crate::view;
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventRecord {
     pub record: StreamRecord,
+    /// `eventSourceARN`.
+    pub stream_arn: Option<String>,
 }
 
 impl EventRecord {
@@ -31,11 +33,10 @@ impl EventRecord {
         if !json::is_sound(raw.get()) {
             return None;
         }
-        let record = match source {
-            Source::Kinesis => StreamRecord::Kinesis(kinesis(raw)?),
-            Source::DynamoDb => StreamRecord::DynamoDb(Box::new(dynamodb(raw)?)),
-        };
-        Some(Self { record })
+        match source {
+            Source::Kinesis => kinesis(raw),
+            Source::DynamoDb => dynamodb(raw),
+        }
     }
 
     pub fn sequence_number(&self) -> &SequenceNumber {
@@ -57,6 +58,8 @@ impl EventRecord {
 struct KinesisEvent<'a> {
     #[serde(rename = "eventSource", borrow)]
     event_source: Cow<'a, str>,
+    #[serde(rename = "eventSourceARN")]
+    stream_arn: Option<String>,
     #[serde(borrow)]
     kinesis: KinesisFields<'a>,
 }
@@ -73,12 +76,12 @@ struct KinesisFields<'a> {
     approximate_arrival_timestamp: Option<&'a RawValue>,
 }
 
-fn kinesis(raw: &RawValue) -> Option<KinesisRecord> {
+fn kinesis(raw: &RawValue) -> Option<EventRecord> {
     let event: KinesisEvent<'_> = serde_json::from_str(raw.get()).ok()?;
     if event.event_source != "aws:kinesis" {
         return None;
     }
-    Some(KinesisRecord {
+    let record = KinesisRecord {
         sequence_number: SequenceNumber::parse(&event.kinesis.sequence_number).ok()?,
         partition_key: event.kinesis.partition_key,
         data: STANDARD.decode(event.kinesis.data.as_bytes()).ok()?,
@@ -87,7 +90,8 @@ fn kinesis(raw: &RawValue) -> Option<KinesisRecord> {
             .approximate_arrival_timestamp
             .and_then(millis_of_seconds)
             .map(Timestamp::from_millis),
-    })
+    };
+    Some(EventRecord { record: StreamRecord::Kinesis(record), stream_arn: event.stream_arn })
 }
 
 #[derive(Deserialize)]
@@ -100,6 +104,8 @@ struct DynamoDbEvent<'a> {
     event_version: Option<String>,
     #[serde(rename = "eventSource")]
     event_source: String,
+    #[serde(rename = "eventSourceARN")]
+    stream_arn: Option<String>,
     #[serde(rename = "awsRegion")]
     aws_region: Option<String>,
     #[serde(borrow)]
@@ -131,13 +137,13 @@ struct UserIdentityFields {
     principal_id: Option<String>,
 }
 
-fn dynamodb(raw: &RawValue) -> Option<DynamoDbRecord> {
+fn dynamodb(raw: &RawValue) -> Option<EventRecord> {
     let event: DynamoDbEvent<'_> = serde_json::from_str(raw.get()).ok()?;
     if event.event_source != "aws:dynamodb" {
         return None;
     }
     let change = event.dynamodb;
-    Some(DynamoDbRecord {
+    let record = DynamoDbRecord {
         sequence_number: SequenceNumber::parse(&change.sequence_number).ok()?,
         event_id: event.event_id,
         event_name: event.event_name,
@@ -156,7 +162,8 @@ fn dynamodb(raw: &RawValue) -> Option<DynamoDbRecord> {
         user_identity: event
             .user_identity
             .map(|identity| UserIdentity { principal_id: identity.principal_id, kind: identity.kind }),
-    })
+    };
+    Some(EventRecord { record: StreamRecord::DynamoDb(Box::new(record)), stream_arn: event.stream_arn })
 }
 
 /// Reads a JSON number of seconds as milliseconds. A float of today's seconds is exact to less than a microsecond.

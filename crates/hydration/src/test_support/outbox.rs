@@ -9,9 +9,11 @@ use serde_json::Value;
 
 use crate::error::{Fault, FaultKind};
 use crate::message::OutgoingMessage;
-use crate::ports::{Outbox, PutOutcome, SendError};
+use crate::object_notification::ObjectLocation;
+use crate::ports::{ObjectReader, Outbox, PutOutcome, ReadObjectError, SendError};
 
-/// Keeps everything that it is given. An object is never replaced, as under `If-None-Match: *`.
+/// Keeps everything that it is given, and reads objects of any bucket from its only one. An object is never replaced,
+/// as under `If-None-Match: *`.
 #[derive(Debug)]
 pub struct MemoryOutbox {
     /// Messages in the order in which they were accepted.
@@ -61,6 +63,19 @@ pub fn sequence_numbers(body: &Value) -> Vec<String> {
         number.and_then(Value::as_str).expect("every record has its number").to_owned()
     };
     body["Records"].as_array().expect("Records is an array").iter().map(number).collect()
+}
+
+impl ObjectReader for &MemoryOutbox {
+    async fn read_object(&self, object: &ObjectLocation, max_bytes: usize) -> Result<Vec<u8>, ReadObjectError> {
+        match self.bucket.borrow().get(&object.key) {
+            Some(content) if content.len() > max_bytes => Err(ReadObjectError::TooLarge),
+            Some(content) => Ok(content.to_vec()),
+            None => {
+                let detail = format!("NoSuchKey (HTTP 404): {object}");
+                Err(ReadObjectError::Fault(Fault { kind: FaultKind::Refused, action: "s3:GetObject", detail }))
+            }
+        }
+    }
 }
 
 impl Outbox for &MemoryOutbox {

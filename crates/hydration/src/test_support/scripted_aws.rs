@@ -9,8 +9,10 @@ use bytes::Bytes;
 use crate::arn::StreamArn;
 use crate::error::{Fault, FaultKind};
 use crate::message::OutgoingMessage;
+use crate::object_notification::ObjectLocation;
 use crate::ports::{
-    Clock, Outbox, Page, Position, PutOutcome, ReadError, Rejection, SendError, ShardIterator, ShardReader,
+    Clock, ObjectReader, Outbox, Page, Position, PutOutcome, ReadError, ReadObjectError, Rejection, SendError,
+    ShardIterator, ShardReader,
 };
 use crate::record::StreamRecord;
 use crate::test_support::{ManualClock, START_MILLIS};
@@ -27,6 +29,8 @@ pub enum Reply {
     /// Records, and the bytes of the page.
     HeavyPage(Vec<StreamRecord>, u64),
     Rejected(Rejection),
+    /// The content of an object.
+    Object(Vec<u8>),
     Fault(FaultKind),
     /// The queue or the bucket accepts it.
     Accepted,
@@ -98,6 +102,17 @@ impl ShardReader for &ScriptedAws {
             Reply::LastPage(records) => page(records, Some(0), 10).map(|page| Page { next: None, ..page }),
             Reply::Rejected(rejection) => Err(ReadError::Rejected(rejection)),
             Reply::Fault(kind) => Err(ReadError::Fault(fault(kind))),
+            reply => self.wrong_reply(&reply),
+        }
+    }
+}
+
+impl ObjectReader for &ScriptedAws {
+    async fn read_object(&self, object: &ObjectLocation, max_bytes: usize) -> Result<Vec<u8>, ReadObjectError> {
+        match self.next_reply(format!("object {object}")) {
+            Reply::Object(content) if content.len() > max_bytes => Err(ReadObjectError::TooLarge),
+            Reply::Object(content) => Ok(content),
+            Reply::Fault(kind) => Err(ReadObjectError::Fault(fault(kind))),
             reply => self.wrong_reply(&reply),
         }
     }

@@ -9,8 +9,10 @@ use crate::arn::{Source, StreamArn};
 use crate::error::{Fault, FaultKind};
 use crate::hydrator::Deadline;
 use crate::message::OutgoingMessage;
+use crate::object_notification::ObjectLocation;
 use crate::ports::{
-    Clock, Outbox, Page, Position, PutOutcome, ReadError, Rejection, SendError, ShardIterator, ShardReader,
+    Clock, ObjectReader, Outbox, Page, Position, PutOutcome, ReadError, ReadObjectError, Rejection, SendError,
+    ShardIterator, ShardReader,
 };
 use crate::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord};
 use crate::sequence_number::SequenceNumber;
@@ -271,6 +273,13 @@ impl ShardReader for &SimulatedAws {
             bytes: 50 * records.len() as u64,
             records,
         })
+    }
+}
+
+impl ObjectReader for &SimulatedAws {
+    async fn read_object(&self, object: &ObjectLocation, max_bytes: usize) -> Result<Vec<u8>, ReadObjectError> {
+        self.outbox_call("s3:GetObject").map_err(ReadObjectError::Fault)?;
+        (&*self.outbox).read_object(object, max_bytes).await
     }
 }
 

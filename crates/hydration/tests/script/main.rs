@@ -6,6 +6,7 @@
 mod delivery;
 mod dynamodb;
 mod kinesis;
+mod objects;
 mod reading;
 
 use std::time::Duration;
@@ -47,10 +48,14 @@ fn failed(arn: &str, age: i64) -> Value {
 fn hydrate(aws: &ScriptedAws, record: &Value, settings: Settings) -> Result<Hydrated, HydrateError> {
     let message = recognize(&record.to_string()).pop().unwrap().unwrap();
     assert!(matches!(message, IncomingMessage::FailedBatch(_)), "{record}");
+    hydrate_message(aws, &message, settings)
+}
+
+fn hydrate_message(aws: &ScriptedAws, message: &IncomingMessage, settings: Settings) -> Result<Hydrated, HydrateError> {
     let hydrator = Hydrator::new(aws, aws, aws, settings);
     let minutes = |count: u64| aws.clock.instant_after(Duration::from_secs(60 * count));
     let deadline = Deadline { read: minutes(5), deliver: minutes(6) };
-    let result = now_or_never(hydrator.hydrate(&message, deadline, &mut CallStats::default()));
+    let result = now_or_never(hydrator.hydrate(message, deadline, &mut CallStats::default()));
     let result = result.map(|outcome| match outcome {
         HydrationOutcome::Hydrated(hydrated) => hydrated,
         HydrationOutcome::Continued(_) => panic!("there is no retry queue"),

@@ -7,7 +7,8 @@ use hydration::arn::StreamArn;
 use hydration::error::{Fault, FaultKind};
 use hydration::hydrator::Settings;
 use hydration::message::MessageAttributeValue;
-use hydration::ports::{Page, Position, ReadError, ShardIterator};
+use hydration::object_notification::ObjectLocation;
+use hydration::ports::{Page, Position, ReadError, ReadObjectError, ShardIterator};
 use hydration::test_support::{
     InvocationRecordBuilder, KINESIS_STREAM_ARN, MemoryOutbox, START_MILLIS, kinesis_record, settings,
 };
@@ -66,6 +67,26 @@ impl ShardReader for NamedShards {
             "denied" => Err(ReadError::Fault(fault(FaultKind::AccessDenied))),
             "throttled" => Err(ReadError::Fault(fault(FaultKind::Throttled))),
             _ => panic!("a shard of an unknown kind"),
+        }
+    }
+}
+
+/// Objects that behave as their keys say: the rest of the key names the shard of the record in them.
+impl ObjectReader for NamedShards {
+    async fn read_object(&self, object: &ObjectLocation, _: usize) -> Result<Vec<u8>, ReadObjectError> {
+        let fault = |kind| {
+            let detail = format!("as the key of {object} says");
+            Err(ReadObjectError::Fault(Fault { kind, action: "s3:GetObject", detail }))
+        };
+        match object.key.split_once('/').unwrap_or_default() {
+            ("record", shard) => Ok(failed(shard).into_bytes()),
+            ("text", _) => Ok(b"no record".to_vec()),
+            ("hydrated", _) => Ok(HYDRATED.as_bytes().to_vec()),
+            ("large", _) => Err(ReadObjectError::TooLarge),
+            ("denied", _) => fault(FaultKind::AccessDenied),
+            ("missing", _) => fault(FaultKind::Refused),
+            ("hanging", _) => std::future::pending().await,
+            _ => panic!("an object of an unknown kind"),
         }
     }
 }
@@ -391,4 +412,58 @@ async fn a_call_that_hangs_after_a_part_leaves_time_to_send_the_continuation() {
     assert_eq!(aws.invoke_with(&sns(&[&record]), settings).await.unwrap()["batches"].as_array().unwrap().len(), 1);
     let continuation: Value = serde_json::from_str(&aws.outbox.retry_queue.borrow()[0].0).unwrap();
     assert_eq!((&continuation["hydrationContinuation"]["after"], aws.shards().len()), (&json!("1"), 1));
+}
+
+fn s3(keys: &[&str]) -> Value {
+    let record = |key: &&str| {
+        json!({
+            "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": "failed-batches"}, "object": {"key": key}},
+        })
+    };
+    json!({"Records": keys.iter().map(record).collect::<Vec<_>>()})
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_object_of_a_notification_is_tried_and_one_that_fails_fails_the_event() {
+    let aws = NamedShards::new();
+    let event = s3(&["record/good-1", "denied/x", "record/good-2", "text/x"]);
+    assert_eq!(error_type(aws.invoke(&event).await), "AccessDenied");
+    assert_eq!(aws.attributes("hydrationStatus"), ["Complete", "Complete", "Unrecognized"]);
+    for (key, expected) in [
+        ("missing/x", "RequestRefused"),
+        ("large/x", "ObjectTooLarge"),
+        ("hydrated/x", "AlreadyHydrated"),
+        ("hanging/x", "DeadlineReached"),
+        ("record/throttled-1", "Throttled"),
+    ] {
+        let aws = NamedShards::new();
+        assert_eq!(error_type(aws.invoke(&s3(&[key])).await), expected, "{key}");
+        assert!(aws.outbox.queue.borrow().is_empty(), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sqs_response_names_the_messages_whose_objects_failed() {
+    let aws = NamedShards::new();
+    let (good, large) = (s3(&["record/good-1"]).to_string(), s3(&["record/good-2", "large/x"]).to_string());
+    let hanging = s3(&["hanging/x"]).to_string();
+    assert_eq!(failures(aws.invoke(&sqs(&[&hanging, &good, &large])).await), ["0", "2"]);
+    assert_eq!(aws.shards(), ["good-1", "good-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notification_without_an_object_is_answered_without_batches() {
+    let removed = json!({"Records": [{
+        "eventSource": "aws:s3", "eventName": "ObjectRemoved:Delete",
+        "s3": {"bucket": {"name": "failed-batches"}, "object": {"key": "record/good-1"}},
+    }]});
+    let test_event = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "failed-batches"});
+    for event in [removed, test_event] {
+        let aws = NamedShards::new();
+        assert_eq!(aws.invoke(&event).await.unwrap(), json!({"batches": []}));
+        assert_eq!(aws.invoke(&sns(&[&event.to_string()])).await.unwrap(), json!({"batches": []}));
+        assert_eq!(failures(aws.invoke(&sqs(&[&event.to_string()])).await), [""; 0]);
+        assert!(aws.outbox.queue.borrow().is_empty());
+    }
 }

@@ -66,7 +66,7 @@ macro_rules! line {
         }
     };
     (@at $log:path, $context:expr, $($field:tt)*) => {{
-        let BatchContext { invocation, batch, stats, duration } = $context;
+        let BatchContext { invocation, batch, object, stats, duration } = $context;
         $log!(
             service = SERVICE,
             function_name = invocation.function_name,
@@ -74,6 +74,7 @@ macro_rules! line {
             cold_start = invocation.cold_start,
             xray_trace_id = invocation.xray_trace_id,
             correlation_id = batch.and_then(|batch| batch.request_id.as_deref()).map(cut),
+            object = object.map(cut),
             source = batch.map(|batch| batch.stream.source().as_str()),
             function_arn = batch.and_then(|batch| batch.function_arn.as_deref()).map(cut),
             condition = batch.and_then(|batch| batch.condition.as_deref()).map(cut),

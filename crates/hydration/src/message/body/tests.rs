@@ -27,6 +27,7 @@ fn hydration() -> Hydration {
         last_sequence_number: Some("2".to_owned()),
         source: Some(Source::Kinesis),
         origin: Some(Origin::Stream),
+        object: None,
         hydrated_at: "2026-11-21T02:51:00.123Z".to_owned(),
         part: Some(PartNumber { number: 2, last: true }),
         decoded_view: DecodedView::Included,
