@@ -27,7 +27,7 @@ CALLS = {
     "kinesis": {"GetShardIterator": "kinesis:GetShardIterator", "GetRecords": "kinesis:GetRecords"},
     "dynamodbstreams": {"GetShardIterator": "dynamodb:GetShardIterator", "GetRecords": "dynamodb:GetRecords"},
     "sqs": {"SendMessage": "sqs:SendMessage"},
-    "s3": {"PutObject": "s3:PutObject"},
+    "s3": {"PutObject": "s3:PutObject", "GetObject": "s3:GetObject"},
 }
 ADAPTERS = ROOT / "crates" / "hydration-aws" / "src"
 CORE = core()
@@ -50,7 +50,7 @@ FAILED_BATCHES = CORE.outputs["FailedBatchBucketArn"]
 def object_reads(bucket, keys):
     """What a GetObject takes: with a version the second action, and the third for a 404 where there is no object."""
     objects = f"{bucket}/{keys}"
-    return {("s3:GetObject", objects), ("s3:GetObjectVersion", objects), ("s3:ListBucket", bucket)}
+    return {(CALLS["s3"]["GetObject"], objects), ("s3:GetObjectVersion", objects), ("s3:ListBucket", bucket)}
 
 
 DELIVERY = {

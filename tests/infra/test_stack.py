@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from moto.events.models import EventPattern
 
+from sandbox.as_lambda import eventbridge_event
 from tests.infra.policies import decide, statements
 from tests.infra.templates import (
     ACCOUNT,
@@ -238,17 +239,6 @@ def test_the_rule_of_an_attached_bucket_invokes_the_function():
 
 # ---------------------------------------------------------------- objects
 
-def created(bucket, key):
-    """What S3 tells EventBridge (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html)."""
-    return {
-        "version": "0", "id": "17793124-05d4-b198-2fde-7ededc63b103", "detail-type": "Object Created",
-        "source": "aws.s3", "account": ACCOUNT, "time": "2026-11-21T08:00:00Z", "region": REGION,
-        "resources": [f"arn:aws:s3:::{bucket}"],
-        "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "size": 5, "sequencer": "61"},
-                   "requester": ACCOUNT, "reason": "PutObject"},
-    }
-
-
 KEY_OF_A_BATCH = ("aws/lambda/0a1b2c3d-0000-1111-2222-333344445555/shardId-000000000000/2026/11/21/"
                   "2026-11-21T08.00.00-9f9f9f9f-0000-1111-2222-333344445555")
 
@@ -262,21 +252,21 @@ def test_the_bucket_tells_eventbridge_and_the_rule_listens_to_this_bucket_alone(
     stack = core()
     assert stack.properties("FailedBatchBucket")["NotificationConfiguration"] == {
         "EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-    event = created(stack.outputs["FailedBatchBucketName"], KEY_OF_A_BATCH)
+    event = eventbridge_event(stack.outputs["FailedBatchBucketName"], KEY_OF_A_BATCH)
     assert matches(stack, event)
     assert not matches(stack, {**event, "detail-type": "Object Deleted"})
     assert not matches(stack, {**event, "source": "orders"})
-    assert not matches(stack, created(stack.outputs["OverflowBucketName"], "hydrated/x.json"))
+    assert not matches(stack, eventbridge_event(stack.outputs["OverflowBucketName"], "hydrated/x.json"))
 
 
 def test_the_rule_of_an_attached_bucket_listens_to_the_objects_it_may_read():
     attached = bucket_source(core())
-    assert matches(attached, created("failed-orders", KEY_OF_A_BATCH))
-    assert not matches(attached, created("failed-orders", "reports/2026.csv"))
-    assert not matches(attached, created("other", KEY_OF_A_BATCH))
+    assert matches(attached, eventbridge_event("failed-orders", KEY_OF_A_BATCH))
+    assert not matches(attached, eventbridge_event("failed-orders", "reports/2026.csv"))
+    assert not matches(attached, eventbridge_event("other", KEY_OF_A_BATCH))
     narrow = bucket_source(core(), KeyPrefix="aws/lambda/0a1b2c3d-0000-1111-2222-333344445555/")
-    assert matches(narrow, created("failed-orders", KEY_OF_A_BATCH))
-    assert not matches(narrow, created("failed-orders", "aws/lambda/async/orders/2026/11/21/x"))
+    assert matches(narrow, eventbridge_event("failed-orders", KEY_OF_A_BATCH))
+    assert not matches(narrow, eventbridge_event("failed-orders", "aws/lambda/async/orders/2026/11/21/x"))
 
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="needs jq")

@@ -164,7 +164,6 @@ def test_a_mapping_reports_to_the_bucket(account, written):
     assert destination.endswith(":" + account.outputs["FailedBatchBucketName"])
 
 
-@pytest.mark.skipif(not hasattr(as_lambda, "eventbridge_event"), reason="the function does not read objects yet")
 def test_a_failed_batch_comes_back_through_the_bucket(account, written):
     """Lambda writes the batch, EventBridge hands the object on; or the retry queue has the event that it could not."""
     stream, _ = written
