@@ -1,6 +1,9 @@
 //! The ledger's promises: step by step, and for two machines in any order, killed at any point.
 
+mod claims;
 mod interleaving;
+mod kit;
+mod locks;
 mod machine;
-mod steps;
+mod records;
 mod world;

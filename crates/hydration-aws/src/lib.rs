@@ -10,13 +10,10 @@ mod kinesis;
 pub mod objects;
 pub mod outbox;
 pub mod reader;
-pub mod shards;
 
 pub use clock::SystemClock;
-pub use objects::AwsObjectReader;
 pub use outbox::AwsOutbox;
 pub use reader::AwsReader;
-pub use shards::AwsShardReader;
 
 use std::time::Duration;
 

@@ -1,21 +1,47 @@
-//! All that a hydration reads: shards and objects.
+//! All that a hydration reads: shards of both services, in the region that the stream's ARN names, and objects.
 
-use aws_config::SdkConfig;
-use hydration::arn::StreamArn;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_dynamodbstreams::Client as DynamoDbClient;
+use aws_sdk_kinesis::Client as KinesisClient;
+use hydration::arn::{Source, StreamArn};
 use hydration::object_notification::ObjectLocation;
 use hydration::ports::{ObjectReader, Page, Position, ReadError, ReadObjectError, ShardIterator, ShardReader};
 
 use crate::objects::AwsObjectReader;
-use crate::shards::AwsShardReader;
+use crate::{dynamodb, kinesis};
 
 pub struct AwsReader {
-    shards: AwsShardReader,
+    config: SdkConfig,
+    kinesis: ClientsByRegion<KinesisClient>,
+    dynamodb: ClientsByRegion<DynamoDbClient>,
     objects: AwsObjectReader,
 }
 
 impl AwsReader {
     pub fn new(config: &SdkConfig) -> Self {
-        Self { shards: AwsShardReader::new(config), objects: AwsObjectReader::new(config) }
+        Self {
+            config: config.clone(),
+            kinesis: ClientsByRegion::default(),
+            dynamodb: ClientsByRegion::default(),
+            objects: AwsObjectReader::new(config),
+        }
+    }
+
+    fn kinesis(&self, stream: &StreamArn) -> KinesisClient {
+        self.kinesis.get_or_create(stream.region(), |region| {
+            let config = aws_sdk_kinesis::config::Builder::from(&self.config).region(region).build();
+            KinesisClient::from_conf(config)
+        })
+    }
+
+    fn dynamodb(&self, stream: &StreamArn) -> DynamoDbClient {
+        self.dynamodb.get_or_create(stream.region(), |region| {
+            let config = aws_sdk_dynamodbstreams::config::Builder::from(&self.config).region(region).build();
+            DynamoDbClient::from_conf(config)
+        })
     }
 }
 
@@ -26,16 +52,44 @@ impl ShardReader for AwsReader {
         shard_id: &str,
         position: &Position,
     ) -> Result<ShardIterator, ReadError> {
-        self.shards.iterator(stream, shard_id, position).await
+        match stream.source() {
+            Source::Kinesis => {
+                let request = self.kinesis(stream).get_shard_iterator();
+                kinesis::iterator(request.stream_arn(stream.stream()).shard_id(shard_id), position).await
+            }
+            Source::DynamoDb => {
+                let request = self.dynamodb(stream).get_shard_iterator();
+                dynamodb::iterator(request.stream_arn(stream.stream()).shard_id(shard_id), position).await
+            }
+        }
     }
 
     async fn page(&self, stream: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError> {
-        self.shards.page(stream, iterator, limit).await
+        match stream.source() {
+            Source::Kinesis => kinesis::page(&self.kinesis(stream), stream, iterator, limit).await,
+            Source::DynamoDb => dynamodb::page(&self.dynamodb(stream), iterator, limit).await,
+        }
     }
 }
 
 impl ObjectReader for AwsReader {
     async fn read_object(&self, object: &ObjectLocation, max_bytes: usize) -> Result<Vec<u8>, ReadObjectError> {
         self.objects.read_object(object, max_bytes).await
+    }
+}
+
+/// A client for each region. It is created when it is first needed, and kept with its connections.
+struct ClientsByRegion<Client>(Mutex<HashMap<String, Client>>);
+
+impl<Client> Default for ClientsByRegion<Client> {
+    fn default() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+}
+
+impl<Client: Clone> ClientsByRegion<Client> {
+    fn get_or_create(&self, region: &str, create: impl FnOnce(Region) -> Client) -> Client {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.entry(region.to_owned()).or_insert_with(|| create(Region::new(region.to_owned()))).clone()
     }
 }

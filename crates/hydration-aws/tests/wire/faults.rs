@@ -261,7 +261,7 @@ async fn a_service_s_message_is_cut_before_it_fills_the_log() {
 async fn a_service_that_does_not_answer_is_unavailable() {
     let client = aws_smithy_http_client::test_util::NeverClient::new();
     let config = config(client);
-    let fault = fault_of(AwsShardReader::new(&config).page(&arn(STREAM), &iterator("AAAA"), 1).await);
+    let fault = fault_of(AwsReader::new(&config).page(&arn(STREAM), &iterator("AAAA"), 1).await);
     assert_eq!((fault.kind, fault.detail.as_str()), (FaultKind::Unavailable, "no answer in time"));
 }
 
@@ -270,7 +270,7 @@ async fn a_connection_that_fails_is_unavailable_and_says_why() {
     use aws_smithy_http_client::test_util::StaticReplayClient;
     // A client without answers left fails as a connection does.
     let config = config(StaticReplayClient::new(vec![]));
-    let fault = fault_of(AwsShardReader::new(&config).page(&arn(STREAM), &iterator(SECRET), 1).await);
+    let fault = fault_of(AwsReader::new(&config).page(&arn(STREAM), &iterator(SECRET), 1).await);
     assert_eq!(fault.kind, FaultKind::Unavailable, "{fault:?}");
     assert!(fault.detail.starts_with("no connection: "), "{fault:?}");
     assert_is_silent(&fault);

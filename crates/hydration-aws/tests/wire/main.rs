@@ -21,7 +21,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use hydration::arn::StreamArn;
 use hydration::message::{MessageAttribute, MessageAttributeValue, OutgoingMessage};
 use hydration::ports::{Page, Position, ReadError, SendError, ShardIterator, ShardReader};
-use hydration_aws::AwsShardReader;
+use hydration_aws::AwsReader;
 use serde_json::Value;
 
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
@@ -108,13 +108,13 @@ async fn get_iterator(
     response: http::Response<SdkBody>,
 ) -> (Sent, Result<ShardIterator, ReadError>) {
     let stream = arn(stream);
-    let call = async |config| AwsShardReader::new(&config).iterator(&stream, "shardId-000000000000", position).await;
+    let call = async |config| AwsReader::new(&config).iterator(&stream, "shardId-000000000000", position).await;
     exchange(response, call).await
 }
 
 async fn get_page(stream: &str, limit: u32, response: http::Response<SdkBody>) -> (Sent, Result<Page, ReadError>) {
     let stream = arn(stream);
-    let call = async |config| AwsShardReader::new(&config).page(&stream, &iterator("AAAA"), limit).await;
+    let call = async |config| AwsReader::new(&config).page(&stream, &iterator("AAAA"), limit).await;
     exchange(response, call).await
 }
 

@@ -3,7 +3,7 @@
 use hydration::error::{Fault, FaultKind};
 use hydration::object_notification::ObjectLocation;
 use hydration::ports::{ObjectReader, ReadObjectError};
-use hydration_aws::AwsObjectReader;
+use hydration_aws::AwsReader;
 
 use crate::*;
 
@@ -16,7 +16,7 @@ pub fn location(key: &str, version_id: Option<&str>) -> ObjectLocation {
 }
 
 async fn read(object: &ObjectLocation, answer: http::Response<SdkBody>) -> (Sent, Result<Vec<u8>, ReadObjectError>) {
-    exchange(answer, async |config| AwsObjectReader::new(&config).read_object(object, 1000).await).await
+    exchange(answer, async |config| AwsReader::new(&config).read_object(object, 1000).await).await
 }
 
 async fn fault(answer: http::Response<SdkBody>) -> Fault {

@@ -6,7 +6,7 @@ use hydration::message::Fifo;
 use hydration::ports::{ObjectReader, Outbox, Position, PutOutcome};
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
-use hydration_aws::{AwsObjectReader, AwsOutbox};
+use hydration_aws::{AwsOutbox, AwsReader};
 use serde_json::{Value, json};
 
 use crate::objects::location;
@@ -164,13 +164,13 @@ async fn the_sdk_repeats_nothing_by_itself() {
         .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
         .http_client(client);
     let config = hydration_aws::with_timeouts_and_no_retries(loader).load().await;
-    let shards = AwsShardReader::new(&config);
+    let shards = AwsReader::new(&config);
     let outbox = AwsOutbox::new(&config, QUEUE.to_owned());
     assert!(shards.page(&arn(STREAM), &iterator("AAAA"), 1).await.is_err());
     assert!(shards.page(&arn(TABLE), &iterator("AAAA"), 1).await.is_err());
     assert!(outbox.send(&message("abc")).await.is_err());
     assert!(outbox.put("overflow", "key", &Bytes::new()).await.is_err());
-    assert!(AwsObjectReader::new(&config).read_object(&location("key", None), 100).await.is_err());
+    assert!(AwsReader::new(&config).read_object(&location("key", None), 100).await.is_err());
     assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 5);
 }
 

@@ -1,5 +1,8 @@
 //! The handler with ports in memory, on tokio's paused clock, which moves only while everything waits.
 
+mod objects;
+mod time;
+
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -265,56 +268,6 @@ async fn a_message_fails_if_one_of_its_batches_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_hangs_takes_its_own_share_of_time_only() {
-    for hanging in ["hanging-1", "endless-1"] {
-        let aws = NamedShards::new();
-        let started = Instant::now();
-        let event = sqs(&[&failed(hanging), &failed("good-1"), &failed("good-2")]);
-        assert_eq!(failures(aws.invoke(&event).await), ["0"]);
-        assert_eq!(aws.shards(), ["good-1", "good-2"]);
-        assert!(started.elapsed() <= Duration::from_secs(TIME) / 3, "{:?}", started.elapsed());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn time_that_a_batch_does_not_use_is_left_for_the_next() {
-    let aws = NamedShards::new();
-    let started = Instant::now();
-    let event = sns(&[&failed("good-1"), &failed("good-2"), &failed("hanging-1")]);
-    assert_eq!(error_type(aws.invoke(&event).await), "DeadlineReached");
-    assert!(started.elapsed() > Duration::from_secs(TIME - 2), "{:?}", started.elapsed());
-    assert_eq!(aws.shards(), ["good-1", "good-2"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn batches_that_run_out_of_time_are_named_before_the_deadline() {
-    let aws = NamedShards::new();
-    let event = sqs(&[&failed("hanging-1"), &failed("endless-1"), &failed("hanging-2")]);
-    assert_eq!(failures(aws.invoke(&event).await), ["0", "1", "2"]);
-    assert_eq!(aws.shards(), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_range_that_is_not_read_in_time_is_an_error_and_no_message() {
-    let aws = NamedShards::new();
-    assert_eq!(error_type(aws.invoke(&sns(&[&failed("endless-1")])).await), "DeadlineReached");
-    assert_eq!(aws.shards(), [""; 0]);
-    // Paced all the while, and with time kept back for delivery.
-    assert!((50..=100).contains(&aws.reads.get()), "{} reads", aws.reads.get());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deadline_that_is_none_leaves_time_to_read_and_still_ends() {
-    // A missing deadline, or a duration in place of a time, as emulators of Lambda send it.
-    for deadline in [0, 30_000, u64::MAX] {
-        let aws = NamedShards::new();
-        let event = sqs(&[&failed("good-1"), &failed("hanging-1")]);
-        let answer = tokio::time::timeout(Duration::from_secs(15 * 60), aws.invoke_until(&event, settings(), deadline));
-        assert_eq!(failures(answer.await.expect("it ends")), ["1"], "{deadline}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_message_that_is_hydrated_already_is_refused() {
     let aws = NamedShards::new();
     let direct: Value = serde_json::from_str(HYDRATED).unwrap();
@@ -346,124 +299,4 @@ async fn every_message_of_the_topic_is_delivered() {
     assert!(queue[1].body.contains(r#""unrecognized":{"AlarmName":"orders","n":1.10}"#), "{}", queue[1].body);
     assert_eq!(kept[2]["unrecognized"]["KinesisBatchInfo"]["shardId"], "a");
     assert_eq!(aws.reads.get(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn other_shards_are_read_during_the_pause_of_one() {
-    let aws = NamedShards::new();
-    let started = Instant::now();
-    let heavy = failed("heavy-1");
-    let good: Vec<String> = (0..5).map(|number| failed(&format!("good-{number}"))).collect();
-    let mut bodies = vec![heavy.as_str(), heavy.as_str()];
-    bodies.extend(good.iter().map(String::as_str));
-    assert_eq!(failures(aws.invoke(&sqs(&bodies)).await), [""; 0]);
-    assert_eq!(aws.shards(), ["heavy-1", "good-0", "good-1", "good-2", "good-3", "good-4", "heavy-1"]);
-    assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_share_of_time_shorter_than_a_pause_is_no_reason_to_give_up() {
-    let aws = NamedShards::new();
-    // Thirty batches of one shard: an equal share of the time would be shorter than the pause between two reads.
-    let bodies = vec![failed("good-1"); 30];
-    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
-    let deadline = u64::try_from(aws.now().millis()).unwrap() + 16_000;
-    assert_eq!(failures(aws.invoke_until(&sqs(&bodies), settings(), deadline).await), [""; 0]);
-    assert_eq!(aws.shards().len(), 30);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_clock_that_steps_back_delays_no_shard() {
-    let aws = NamedShards::new();
-    let hydrator = Hydrator::new(aws.clone(), &*aws.outbox, aws.clone(), settings());
-    let handler = Handler { hydrator, telemetry: Telemetry::for_tests() };
-    for step in [0, -3_600_000, 7_200_000] {
-        aws.step.set(step);
-        let started = Instant::now();
-        let mut context = Context::default();
-        context.deadline = u64::try_from(aws.now().millis()).unwrap() + 30_000;
-        let payload = RawValue::from_string(sns(&[&failed("good-1")]).to_string()).unwrap();
-        let answer = handler.handle(LambdaEvent::new(payload, context)).await;
-        assert!(answer.is_ok(), "a step of {step} ms");
-        assert!(started.elapsed() <= Duration::from_millis(600), "a step of {step} ms: {:?}", started.elapsed());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pause_longer_than_the_time_left_moves_no_deadline() {
-    let aws = NamedShards::new();
-    let once = failed("once-1");
-    let started = Instant::now();
-    let deadline = u64::try_from(aws.now().millis()).unwrap() + 5_000;
-    // After its first read the shard must rest for ten seconds. Then it does not answer any more.
-    assert_eq!(failures(aws.invoke_until(&sqs(&[&once, &once]), settings(), deadline).await), ["1"]);
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_hangs_after_a_part_leaves_time_to_send_the_continuation() {
-    let aws = NamedShards::new();
-    let settings = Settings {
-        max_part_bytes: 300,
-        retry_queue_url: Some("https://sqs.us-east-1.amazonaws.com/123456789012/retry".to_owned()),
-        ..settings()
-    };
-    let record = failed("stalling-1").replace(r#""endSequenceNumber":"2""#, r#""endSequenceNumber":"3""#);
-    assert_eq!(aws.invoke_with(&sns(&[&record]), settings).await.unwrap()["batches"].as_array().unwrap().len(), 1);
-    let continuation: Value = serde_json::from_str(&aws.outbox.retry_queue.borrow()[0].0).unwrap();
-    assert_eq!((&continuation["hydrationContinuation"]["after"], aws.shards().len()), (&json!("1"), 1));
-}
-
-fn s3(keys: &[&str]) -> Value {
-    let record = |key: &&str| {
-        json!({
-            "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": "failed-batches"}, "object": {"key": key}},
-        })
-    };
-    json!({"Records": keys.iter().map(record).collect::<Vec<_>>()})
-}
-
-#[tokio::test(start_paused = true)]
-async fn every_object_of_a_notification_is_tried_and_one_that_fails_fails_the_event() {
-    let aws = NamedShards::new();
-    let event = s3(&["record/good-1", "denied/x", "record/good-2", "text/x"]);
-    assert_eq!(error_type(aws.invoke(&event).await), "AccessDenied");
-    assert_eq!(aws.attributes("hydrationStatus"), ["Complete", "Complete", "Unrecognized"]);
-    for (key, expected) in [
-        ("missing/x", "RequestRefused"),
-        ("large/x", "ObjectTooLarge"),
-        ("hydrated/x", "AlreadyHydrated"),
-        ("hanging/x", "DeadlineReached"),
-        ("record/throttled-1", "Throttled"),
-    ] {
-        let aws = NamedShards::new();
-        assert_eq!(error_type(aws.invoke(&s3(&[key])).await), expected, "{key}");
-        assert!(aws.outbox.queue.borrow().is_empty(), "{key}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_sqs_response_names_the_messages_whose_objects_failed() {
-    let aws = NamedShards::new();
-    let (good, large) = (s3(&["record/good-1"]).to_string(), s3(&["record/good-2", "large/x"]).to_string());
-    let hanging = s3(&["hanging/x"]).to_string();
-    assert_eq!(failures(aws.invoke(&sqs(&[&hanging, &good, &large])).await), ["0", "2"]);
-    assert_eq!(aws.shards(), ["good-1", "good-2"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_notification_without_an_object_is_answered_without_batches() {
-    let removed = json!({"Records": [{
-        "eventSource": "aws:s3", "eventName": "ObjectRemoved:Delete",
-        "s3": {"bucket": {"name": "failed-batches"}, "object": {"key": "record/good-1"}},
-    }]});
-    let test_event = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "failed-batches"});
-    for event in [removed, test_event] {
-        let aws = NamedShards::new();
-        assert_eq!(aws.invoke(&event).await.unwrap(), json!({"batches": []}));
-        assert_eq!(aws.invoke(&sns(&[&event.to_string()])).await.unwrap(), json!({"batches": []}));
-        assert_eq!(failures(aws.invoke(&sqs(&[&event.to_string()])).await), [""; 0]);
-        assert!(aws.outbox.queue.borrow().is_empty());
-    }
 }
