@@ -349,12 +349,15 @@ class KinesisShard(_Shard):
 
 
 class TableShard(_Shard):
-    """A shard of a table's stream. A trimmed position is TrimmedDataAccessException."""
+    """A shard of a table's stream. A trimmed position is TrimmedDataAccessException.
+
+    DynamoDB Local starts at 1, and writes 21 digits: `first_number=1, digits=21`.
+    """
 
     page_bytes, most_records = 1_000_000, 1_000
     first_number = 900000000005537405107
 
-    def __init__(self, name, changes, age=timedelta(minutes=5)):
+    def __init__(self, name, changes, age=timedelta(minutes=5), first_number=first_number, digits=0):
         arn = f"arn:aws:dynamodb:us-east-1:123456789012:table/{name}/stream/2026-11-01T00:00:00.000"
         arrival = (datetime.now(timezone.utc) - age).replace(microsecond=0)
         super().__init__(arn, "shardId-00000001702248745067-29c36dc7", [{
@@ -364,7 +367,7 @@ class TableShard(_Shard):
             "dynamodb": {
                 "ApproximateCreationDateTime": arrival + timedelta(seconds=index),
                 "Keys": {"id": {"S": f"K{index}"}},
-                "SequenceNumber": str(self.first_number + 100 * index),
+                "SequenceNumber": str(first_number + 100 * index).zfill(digits),
                 "SizeBytes": 120, "StreamViewType": "NEW_AND_OLD_IMAGES", **change},
         } for index, (outer, change) in enumerate(changes)])
 
