@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 /// (<https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html>).
 pub const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `MillisBehindLatest` and the arrival times are approximate. Both errors are far below a minute.
+/// `MillisBehindLatest`, the arrival times and the clock are approximate. Their errors are far below a minute.
 const POSITION_TOLERANCE: Duration = Duration::from_secs(60);
 /// Empty pages in a row at the tip, before the walk believes that no record is left: one more read is cheaper than a
 /// wrong verdict.
@@ -87,7 +87,7 @@ pub struct RangeCoverage {
     /// The last record was read.
     pub end: bool,
     pub any_record: bool,
-    /// Records were trimmed between two that were read.
+    /// Records may have been trimmed between two that were read.
     pub gap: bool,
 }
 
@@ -95,6 +95,23 @@ impl RangeCoverage {
     /// Every record of the range was read.
     pub fn is_whole(&self) -> bool {
         self.start && self.end && !self.gap
+    }
+}
+
+/// A record that was read: its position, and its arrival if the service reports one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ReadRecord {
+    number: SequenceNumber,
+    arrival: Option<Timestamp>,
+}
+
+impl ReadRecord {
+    fn of(record: &StreamRecord) -> Self {
+        let arrival = match record {
+            StreamRecord::Kinesis(record) => record.approximate_arrival,
+            StreamRecord::DynamoDb(_) => None,
+        };
+        Self { number: record.sequence_number().clone(), arrival }
     }
 }
 
@@ -112,9 +129,14 @@ pub struct Walk {
     state: WalkState,
     /// The position to start from again when an iterator is lost before any record was read.
     origin: Position,
-    last_read: Option<SequenceNumber>,
-    /// The iterator was placed by time or at the trim horizon. The next record shows if records in between are missing.
-    gap_unchecked: bool,
+    last_read: Option<ReadRecord>,
+    /// The last record up to which no record is missing between two that were read.
+    gap_free_to: Option<ReadRecord>,
+    /// The iterator was placed at or before `gap_free_to`. If that record is still there, no record after it was
+    /// trimmed.
+    is_checking: bool,
+    /// The walk is over, but for a last check.
+    stop_after_check: Option<StopReason>,
     coverage: RangeCoverage,
     /// Event records read so far. A KPL aggregate counts as its user records where Lambda de-aggregates.
     events_read: u64,
@@ -148,7 +170,9 @@ impl Walk {
             state: WalkState::NeedsIterator(origin.clone()),
             origin,
             last_read: None,
-            gap_unchecked: false,
+            gap_free_to: None,
+            is_checking: false,
+            stop_after_check: None,
             coverage,
             events_read,
             empty_pages: 0,
@@ -177,12 +201,13 @@ impl Walk {
 
     /// The parts of the range that were read, over all invocations.
     pub fn coverage(&self) -> RangeCoverage {
+        let coverage = RangeCoverage { gap: self.coverage.gap || self.needs_check(), ..self.coverage.clone() };
         match &self.continuation {
-            None => self.coverage.clone(),
+            None => coverage,
             Some(continuation) => RangeCoverage {
-                start: self.coverage.start && continuation.from_start,
-                gap: self.coverage.gap || !self.coverage.start,
-                ..self.coverage.clone()
+                start: coverage.start && continuation.from_start,
+                gap: coverage.gap || !coverage.start,
+                ..coverage
             },
         }
     }
@@ -191,11 +216,15 @@ impl Walk {
     /// many. When the batch size is reached and the end is not, the number of records in between is unknown.
     fn limit(&self) -> u32 {
         let max = max_page_records(self.source);
+        if self.stop_after_check.is_some() {
+            return 1;
+        }
         let reads_last_delivered_again = self.continuation.is_some() && self.last_read.is_none();
+        let reads_one_again = reads_last_delivered_again || (self.is_checking && self.source == Source::Kinesis);
         match self.batch_size.map(|size| size.saturating_sub(self.events_read)) {
             None | Some(0) => max,
             Some(missing) => {
-                let wanted = missing.saturating_add(u64::from(reads_last_delivered_again));
+                let wanted = missing.saturating_add(u64::from(reads_one_again));
                 u32::try_from(wanted).unwrap_or(max).min(max)
             }
         }
@@ -225,31 +254,78 @@ impl Walk {
         self.empty_pages = 0;
         self.pages_without_progress = 0;
         self.millis_behind = page.millis_behind_latest;
+        self.look_for_gap(&page.records, now);
         let is_end = page.records.last().is_some_and(|last| *last.sequence_number() >= self.range.end);
+        let before = self.last_read.clone();
         let records = self.select_new(page.records);
-        if is_end {
+        let has_new = self.last_read != before;
+        // A position that brought a record was no dead end. The next one may be looked for again.
+        self.is_repositioned &= !has_new;
+        if let Some(reason) = self.stop_after_check {
+            self.stop(reason);
+        } else if is_end {
             self.stop(StopReason::EndReached);
         } else if is_closed {
             self.stop(StopReason::ShardClosed);
+        } else if has_new && self.may_be_trimmed(now) {
+            self.read_again();
         }
         records
+    }
+
+    /// Looks for records that were trimmed between the last page and this one. Kinesis returns no error for them: its
+    /// iterator goes on with the oldest records that are left.
+    fn look_for_gap(&mut self, records: &[StreamRecord], now: Timestamp) {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        match &self.gap_free_to {
+            Some(proven) if self.is_checking => self.coverage.gap |= *first.sequence_number() > proven.number,
+            // The record before this page may be gone, and others with it.
+            Some(_) if self.may_be_trimmed(now) => return,
+            _ => {}
+        }
+        self.is_checking = false;
+        let last = ReadRecord::of(last);
+        let is_older = self.last_read.as_ref().is_some_and(|read| read.number > last.number);
+        self.gap_free_to = if is_older { self.last_read.clone() } else { Some(last) };
+    }
+
+    /// Returns true if Kinesis may trim records after the last one that is known to follow the others.
+    fn may_be_trimmed(&self, now: Timestamp) -> bool {
+        let is_old = |record: &ReadRecord| {
+            let age = |arrival| now.plus_millis(POSITION_TOLERANCE.as_millis() as i64).millis_since(arrival);
+            record.arrival.is_none_or(|arrival| age(arrival) >= MIN_RETENTION.as_millis() as i64)
+        };
+        self.source == Source::Kinesis && self.gap_free_to.as_ref().is_some_and(is_old)
+    }
+
+    /// Returns true if records may be missing before the last one that was read.
+    fn needs_check(&self) -> bool {
+        match (&self.gap_free_to, &self.last_read) {
+            (Some(proven), Some(last)) => last.number > proven.number,
+            _ => false,
+        }
+    }
+
+    /// Goes on at a record that was read before, so that the next page shows whether records after it were trimmed.
+    fn read_again(&mut self) {
+        if let Some(proven) = &self.gap_free_to {
+            self.state = WalkState::NeedsIterator(Position::At(proven.number.clone()));
+            self.is_checking = true;
+            self.forget_progress();
+        }
     }
 
     /// Selects the records in the range that were not read before.
     fn select_new(&mut self, mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
         let after = self.continuation.as_ref().map(|continuation| &continuation.after);
         let first = after.unwrap_or(&self.range.start);
-        if let (true, Some(last), Some(next)) = (self.gap_unchecked, &self.last_read, records.first()) {
-            self.coverage.gap |= next.sequence_number() > last;
-            self.gap_unchecked = false;
-        }
         records.retain(|record| {
             let number = record.sequence_number();
-            let is_new = self.last_read.as_ref().is_none_or(|last| number > last);
+            let is_new = self.last_read.as_ref().is_none_or(|last| *number > last.number);
             if !is_new {
                 return false;
             }
-            self.last_read = Some(number.clone());
+            self.last_read = Some(ReadRecord::of(record));
             self.coverage.start |= number == first;
             self.coverage.end |= *number == self.range.end;
             let is_selected = self.range.contains(number) && after.is_none_or(|after| number > after);
@@ -265,7 +341,12 @@ impl Walk {
         self.empty_pages += 1;
         match millis_behind_latest {
             Some(behind) if self.is_after_batch(behind, now) && self.empty_pages >= MIN_EMPTY_PAGES_AT_TIP => {
-                self.stop(StopReason::Exhausted);
+                // An iterator at a trimmed record looks the same.
+                if behind > 0 && self.may_be_trimmed(now) && !self.is_repositioned {
+                    self.reposition();
+                } else {
+                    self.stop(StopReason::Exhausted);
+                }
             }
             Some(behind) => self.check_progress(behind, now),
             None if self.empty_pages >= MAX_EMPTY_PAGES_WITHOUT_POSITION => {
@@ -310,20 +391,20 @@ impl Walk {
         }
         match (rejection, &self.state) {
             (Rejection::Trimmed, _) => {
-                self.gap_unchecked = self.last_read.is_some();
+                self.is_checking = self.last_read.is_some();
                 self.origin = Position::TrimHorizon;
                 self.state = WalkState::NeedsIterator(Position::TrimHorizon);
             }
             (Rejection::InvalidArgument, WalkState::NeedsIterator(position)) => {
                 // A rejected time says nothing about the range's sequence numbers.
-                self.start_rejected |= matches!(position, Position::At(_) | Position::After(_));
+                self.start_rejected |= self.last_read.is_none() && matches!(position, Position::At(_));
                 if self.is_repositioned {
                     self.stop(StopReason::Exhausted);
                 } else {
                     self.reposition();
                 }
             }
-            _ => self.renew_iterator(),
+            _ => self.renew_iterator(now),
         }
     }
 
@@ -333,7 +414,7 @@ impl Walk {
             self.state = WalkState::Stopped(StopReason::NotFound);
         } else {
             self.not_found_once = true;
-            self.renew_iterator();
+            self.renew_iterator(now);
         }
     }
 
@@ -343,35 +424,46 @@ impl Walk {
     }
 
     /// Asks for a new iterator at the position of the last one.
-    fn renew_iterator(&mut self) {
-        self.gap_unchecked = false;
-        self.state = WalkState::NeedsIterator(match &self.last_read {
-            Some(last) => Position::After(last.clone()),
-            None => self.origin.clone(),
-        });
+    fn renew_iterator(&mut self, now: Timestamp) {
+        match &self.last_read {
+            Some(_) if self.needs_check() || self.may_be_trimmed(now) => self.read_again(),
+            Some(last) => {
+                self.is_checking = false;
+                self.state = WalkState::NeedsIterator(Position::After(last.number.clone()));
+            }
+            None => self.state = WalkState::NeedsIterator(self.origin.clone()),
+        }
     }
 
-    /// Looks for the range by time, once. Records that were read before are not returned again.
+    /// Looks for the range by time, once until it finds a record. Records that were read before are not returned again.
     fn reposition(&mut self) {
         self.is_repositioned = true;
-        self.gap_unchecked = self.last_read.is_some();
-        self.empty_pages = 0;
-        self.pages_without_progress = 0;
-        self.millis_behind = None;
+        self.is_checking = self.last_read.is_some();
+        self.forget_progress();
         self.origin = self.first_arrival.map_or(Position::TrimHorizon, Position::AtTimestamp);
         self.state = WalkState::NeedsIterator(self.origin.clone());
     }
 
+    /// The pages of an iterator say nothing about the progress of the next.
+    fn forget_progress(&mut self) {
+        self.empty_pages = 0;
+        self.pages_without_progress = 0;
+        self.millis_behind = None;
+    }
+
     /// Stops, but looks for the range by time first if no record was read. Kinesis returns no error for a trimmed
     /// sequence number: its iterator may return empty pages for many minutes while later records of the range are still
-    /// there.
+    /// there. If records may be missing between those that were read, it checks that first, once.
     fn stop(&mut self, reason: StopReason) {
         if self.source == Source::Kinesis && self.last_read.is_none() && !self.is_repositioned {
             self.reposition();
         } else if self.start_rejected && !self.coverage.any_record {
             self.state = WalkState::Stopped(StopReason::NotOfThisStream);
+        } else if self.needs_check() && self.stop_after_check.is_none() {
+            self.stop_after_check = Some(reason);
+            self.read_again();
         } else {
-            self.state = WalkState::Stopped(reason);
+            self.state = WalkState::Stopped(self.stop_after_check.unwrap_or(reason));
         }
     }
 
