@@ -277,8 +277,12 @@ impl Walk {
     /// iterator goes on with the oldest records that are left.
     fn look_for_gap(&mut self, records: &[StreamRecord], now: Timestamp) {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        let first = first.sequence_number();
         match &self.gap_free_to {
-            Some(proven) if self.is_checking => self.coverage.gap |= *first.sequence_number() > proven.number,
+            // What is missing before the range is no gap in it.
+            Some(proven) if self.is_checking => {
+                self.coverage.gap |= *first > proven.number && first > self.first_wanted();
+            }
             // The record before this page may be gone, and others with it.
             Some(_) if self.may_be_trimmed(now) => return,
             _ => {}
@@ -301,7 +305,7 @@ impl Walk {
     /// Returns true if records may be missing before the last one that was read.
     fn needs_check(&self) -> bool {
         match (&self.gap_free_to, &self.last_read) {
-            (Some(proven), Some(last)) => last.number > proven.number,
+            (Some(proven), Some(last)) => last.number > proven.number && last.number > *self.first_wanted(),
             _ => false,
         }
     }
@@ -313,6 +317,11 @@ impl Walk {
             self.is_checking = true;
             self.forget_progress();
         }
+    }
+
+    /// The first record of the range, or the last one that earlier invocations have delivered.
+    fn first_wanted(&self) -> &SequenceNumber {
+        self.continuation.as_ref().map_or(&self.range.start, |continuation| &continuation.after)
     }
 
     /// Selects the records in the range that were not read before.

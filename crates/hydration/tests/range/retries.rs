@@ -16,7 +16,9 @@ use hydration::test_support::{
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::case::{Case, cases, faults};
+use crate::case::{Case, cases};
+use crate::faults::{faults, trims};
+use crate::histories::{config, count};
 
 const RETRY_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
 /// Records of some 700 bytes, two or three of them in a part.
@@ -31,6 +33,8 @@ struct Try {
     /// Milliseconds that the invocation has.
     time: u64,
     faults: Vec<Option<InjectedFault>>,
+    /// Records that are trimmed before each call.
+    trims_during: Vec<usize>,
     /// The failure is notified once more, or the retry queue delivers a message twice.
     is_repeated: bool,
 }
@@ -45,9 +49,16 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         prop_oneof![3 => Just(0.0), 1 => 0.0..1.0_f64],
         prop_oneof![200_u64..4_000, 4_000_u64..60_000],
         prop::collection::vec(fault, 0..30),
+        trims(),
         prop::bool::weighted(0.2),
     );
-    let one = one.prop_map(|(trims, time, faults, is_repeated)| Try { trims, time, faults, is_repeated });
+    let one = one.prop_map(|(trims, time, faults, trims_during, is_repeated)| Try {
+        trims,
+        time,
+        faults,
+        trims_during,
+        is_repeated,
+    });
     prop::collection::vec(one, 0..8)
 }
 
@@ -102,23 +113,31 @@ impl History {
         if attempt.is_repeated {
             self.waiting.push(body.clone());
         }
-        if let Err(_error) = self.invoke(&body, attempt.time, attempt.faults.clone()) {
+        if let Err(_error) = self.invoke(&body, attempt.time, attempt.faults.clone(), &attempt.trims_during) {
             // Lambda, or the retry queue, delivers it again.
             self.waiting.push(body);
         }
         self.check();
     }
 
-    fn invoke(&mut self, body: &str, time: u64, faults: Vec<Option<InjectedFault>>) -> Result<(), HydrateError> {
+    fn invoke(
+        &mut self,
+        body: &str,
+        time: u64,
+        faults: Vec<Option<InjectedFault>>,
+        trims: &[usize],
+    ) -> Result<(), HydrateError> {
         self.invocations += 1;
         let mut aws = SimulatedAws::new(self.case.shard.clone(), self.now, faults);
         aws.outbox = Rc::clone(&self.outbox);
         aws.padding = PADDING;
+        aws.trims.borrow_mut().extend(trims);
         let incoming = recognize(body).pop().unwrap().unwrap();
         let deadline = aws.deadline(time);
         let hydrator = Hydrator::new(&aws, &aws, &aws, self.settings.clone());
         let result = now_or_never(hydrator.hydrate(&incoming, deadline, &mut CallStats::default()));
         self.now = aws.clock.now_millis();
+        self.case.shard.trimmed = aws.trimmed.get();
         let continued: Vec<_> = self.outbox.retry_queue.borrow_mut().drain(..).collect();
         if let Ok(HydrationOutcome::Continued(outcome)) = &result {
             assert!(!outcome.sent.is_empty(), "an invocation that continues has delivered a part");
@@ -154,7 +173,7 @@ impl History {
         while let Some(body) = self.waiting.pop() {
             rounds += 1;
             assert!(rounds < 100, "it does not end");
-            if let Err(error) = self.invoke(&body, 15 * 60 * 1000, vec![]) {
+            if let Err(error) = self.invoke(&body, 15 * 60 * 1000, vec![], &[]) {
                 panic!("{error:?}");
             }
             self.check();
@@ -190,7 +209,7 @@ fn parts_settings(fifo: bool, max_message_bytes: usize, has_retry_queue: bool) -
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(500))]
 
     #[test]
     fn records_that_one_try_has_saved_are_there_at_the_end(
@@ -230,6 +249,7 @@ proptest! {
                 prop_assert_eq!(&saved, &whole, "{}", hydration);
             }
         }
+        count();
     }
 
     #[test]
@@ -246,10 +266,11 @@ proptest! {
         while let Some(body) = history.waiting.pop() {
             rounds += 1;
             prop_assert!(rounds < 100, "it does not end");
-            let failed = history.invoke(&body, time, vec![]);
+            let failed = history.invoke(&body, time, vec![], &[]);
             prop_assert!(failed.is_ok() || rounds > 0);
             if failed.is_err() {
                 // Not even one part fits this time: nothing bounds that but a longer timeout.
+                count();
                 return Ok(());
             }
         }
@@ -260,5 +281,6 @@ proptest! {
         numbers.dedup();
         prop_assert_eq!(all, numbers.len(), "records were sent twice");
         prop_assert_eq!(numbers.len(), history.case.left().len());
+        count();
     }
 }
