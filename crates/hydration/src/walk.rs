@@ -127,7 +127,7 @@ pub struct Walk {
     continuation: Option<Continuation>,
 
     state: WalkState,
-    /// The position to start from again when an iterator is lost before any record was read.
+    /// The position to start from again when an iterator is lost before it returned a record.
     origin: Position,
     last_read: Option<ReadRecord>,
     /// The last record up to which no record is missing between two that were read.
@@ -313,7 +313,8 @@ impl Walk {
     /// Goes on at a record that was read before, so that the next page shows whether records after it were trimmed.
     fn read_again(&mut self) {
         if let Some(proven) = &self.gap_free_to {
-            self.state = WalkState::NeedsIterator(Position::At(proven.number.clone()));
+            self.origin = Position::At(proven.number.clone());
+            self.state = WalkState::NeedsIterator(self.origin.clone());
             self.is_checking = true;
             self.forget_progress();
         }
@@ -435,11 +436,9 @@ impl Walk {
     /// Asks for a new iterator at the position of the last one.
     fn renew_iterator(&mut self, now: Timestamp) {
         match &self.last_read {
+            Some(_) if self.is_checking => self.state = WalkState::NeedsIterator(self.origin.clone()),
             Some(_) if self.needs_check() || self.may_be_trimmed(now) => self.read_again(),
-            Some(last) => {
-                self.is_checking = false;
-                self.state = WalkState::NeedsIterator(Position::After(last.number.clone()));
-            }
+            Some(last) => self.state = WalkState::NeedsIterator(Position::After(last.number.clone())),
             None => self.state = WalkState::NeedsIterator(self.origin.clone()),
         }
     }

@@ -5,17 +5,21 @@
 
 mod case;
 mod faults;
-mod histories;
 mod retries;
 
 use case::{Case, Run, cases};
 use faults::{faults, is_survived, trims};
-use histories::{config, count};
+use hydration::arn::Source;
 use hydration::message::MessageAttribute;
-use hydration::test_support::{InjectedFault, settings};
+use hydration::test_support::{DAY_MILLIS, InjectedFault, SimulatedAws, count_history, histories_to_run, settings};
 use hydration::verdict::Status;
 use hydration::walk::max_page_records;
 use proptest::prelude::*;
+
+fn config(histories: u32) -> ProptestConfig {
+    let cases = histories_to_run(histories);
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 10_000, ..ProptestConfig::default() }
+}
 
 /// A case without faults and trims, read as one message.
 fn undisturbed(case: Case) -> Case {
@@ -48,7 +52,7 @@ proptest! {
         prop_assert!(calls.pages < 500, "{} pages", calls.pages);
         prop_assert!(calls.gaps.iter().all(|gap| *gap >= 125), "reads too close: {:?}", calls.gaps);
         prop_assert!(aws.clock.now_millis() - case.now <= 15 * 60 * 1000, "past the deadline");
-        count();
+        count_history();
     }
 
     #[test]
@@ -63,13 +67,13 @@ proptest! {
         let size = (case.end - case.start + 1) as u64;
         prop_assert_eq!(u64::from(calls.pages), size.div_ceil(case.shard.page_cap as u64));
         prop_assert!(calls.gaps.iter().all(|gap| *gap >= 500), "reads too close: {:?}", calls.gaps);
-        count();
+        count_history();
     }
 
     #[test]
     fn an_exact_batch_that_may_be_trimmed_costs_one_record_more_a_page(case in cases()) {
         let mut case = undisturbed(case);
-        case.now += hydration::test_support::DAY_MILLIS;
+        case.now += DAY_MILLIS;
         case.shard.page_cap = case.shard.page_cap.max(2);
         let Run { aws, result, .. } = case.run();
         prop_assert_eq!(result.unwrap().verdict.status, Status::Complete);
@@ -78,12 +82,12 @@ proptest! {
         let (size, cap) = (case.end - case.start + 1, case.shard.page_cap);
         // The first page has no record before it, and each other page starts with the last of the one before.
         let pages = match case.shard.source {
-            hydration::arn::Source::Kinesis => 1 + (size.saturating_sub(cap)).div_ceil(cap - 1),
-            hydration::arn::Source::DynamoDb => size.div_ceil(cap),
+            Source::Kinesis => 1 + (size.saturating_sub(cap)).div_ceil(cap - 1),
+            Source::DynamoDb => size.div_ceil(cap),
         };
         prop_assert_eq!(calls.pages as usize, pages);
         prop_assert!(calls.iterators <= calls.pages);
-        count();
+        count_history();
     }
 
     #[test]
@@ -111,19 +115,19 @@ proptest! {
             }
         }
         prop_assert!(run.aws.clock.now_millis() - case.now <= 15 * 60 * 1000, "past the deadline");
-        count();
+        count_history();
     }
 
     #[test]
     fn the_same_failure_twice_is_the_same_message(case in cases()) {
         let (first, second) = (case.run().aws, case.run().aws);
-        let messages = |aws: &hydration::test_support::SimulatedAws| -> Vec<(Vec<MessageAttribute>, usize)> {
+        let messages = |aws: &SimulatedAws| -> Vec<(Vec<MessageAttribute>, usize)> {
             aws.outbox.queue.borrow().iter().map(|message| (message.attributes.clone(), message.body.len())).collect()
         };
         prop_assert_eq!(messages(&first), messages(&second));
         let names =
-            |aws: &hydration::test_support::SimulatedAws| aws.outbox.queue.borrow()[0].attributes[0].clone();
+            |aws: &SimulatedAws| aws.outbox.queue.borrow()[0].attributes[0].clone();
         prop_assert_eq!(names(&first), names(&second));
-        count();
+        count_history();
     }
 }

@@ -8,17 +8,16 @@ use hydration::error::HydrateError;
 use hydration::hydrator::{HydrationOutcome, Hydrator, Settings};
 use hydration::incoming::recognize;
 use hydration::invocation_record::sha256_hex;
-use hydration::message::OutgoingMessage;
 use hydration::retry::CallStats;
 use hydration::test_support::{
-    DAY_MILLIS, InjectedFault, MemoryOutbox, SimulatedAws, now_or_never, sequence_numbers, settings,
+    DAY_MILLIS, InjectedFault, MemoryOutbox, SimulatedAws, count_history, now_or_never, sequence_numbers, settings,
 };
 use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::case::{Case, cases};
+use crate::config;
 use crate::faults::{faults, trims};
-use crate::histories::{config, count};
 
 const RETRY_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
 /// Records of some 700 bytes, two or three of them in a part.
@@ -74,8 +73,10 @@ struct History {
     objects: BTreeMap<String, bytes::Bytes>,
     /// The records of each id.
     ids: BTreeMap<String, Vec<String>>,
-    /// Messages on a FIFO queue, without those that it dropped as duplicates.
-    kept: BTreeMap<String, OutgoingMessage>,
+    /// Messages of the queue that were checked.
+    checked: usize,
+    /// The records in all messages of the queue; on a FIFO queue, in those that it did not drop as duplicates.
+    saved: BTreeSet<String>,
     invocations: usize,
 }
 
@@ -91,7 +92,8 @@ impl History {
             waiting,
             objects: BTreeMap::new(),
             ids: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            checked: 0,
+            saved: BTreeSet::new(),
             invocations: 0,
         }
     }
@@ -152,18 +154,23 @@ impl History {
             let first = self.objects.entry(key.clone()).or_insert_with(|| object.clone());
             assert_eq!(first, object, "the object {key} was replaced");
         }
-        for message in self.outbox.queue.borrow().iter() {
-            let body: Value = serde_json::from_str(&self.outbox.text(message)).unwrap();
+        for message in self.outbox.queue.borrow().iter().skip(self.checked) {
+            self.checked += 1;
+            let text = self.outbox.text(message);
+            let body: Value = serde_json::from_str(&text).unwrap();
             let hydration = &body["hydration"];
             let records = sequence_numbers(&body);
             assert_eq!(hydration["recoveredRecords"], records.len());
             let id = hydration["id"].as_str().unwrap().to_owned();
             if hydration.get("part").is_some() {
-                let known = self.ids.entry(id.clone()).or_insert_with(|| records.clone());
+                let known = self.ids.get(&id).unwrap_or(&records);
                 assert_eq!(*known, records, "the part {id} names other records");
-                assert!(id.ends_with(&format!("-{}", digest(&self.outbox.text(message)))), "{id}");
+                assert!(id.ends_with(&format!("-{}", digest(&text))), "{id}");
             }
-            self.kept.entry(id).or_insert_with(|| message.clone());
+            let is_duplicate = self.ids.insert(id, records.clone()).is_some();
+            if !(is_duplicate && self.settings.fifo) {
+                self.saved.extend(records);
+            }
         }
     }
 
@@ -178,17 +185,6 @@ impl History {
             }
             self.check();
         }
-    }
-
-    /// The records in all messages of the queue; on a FIFO queue, in those that it kept.
-    fn saved(&self) -> BTreeSet<String> {
-        let bodies: Vec<Value> = if self.settings.fifo {
-            let texts = self.kept.values().map(|message| self.outbox.text(message));
-            texts.map(|text| serde_json::from_str(&text).unwrap()).collect()
-        } else {
-            self.outbox.bodies()
-        };
-        bodies.iter().flat_map(sequence_numbers).collect()
     }
 }
 
@@ -225,7 +221,7 @@ proptest! {
             if !history.waiting.is_empty() {
                 history.attempt(attempt);
             }
-            let saved = history.saved();
+            let saved = history.saved.clone();
             prop_assert!(saved.is_superset(&saved_before), "records were lost that had been saved");
             saved_before = saved;
         }
@@ -233,7 +229,7 @@ proptest! {
         let finished_before = history.waiting.is_empty();
         history.finish();
 
-        let saved = history.saved();
+        let saved = history.saved.clone();
         prop_assert!(saved.is_superset(&saved_before), "records were lost that had been saved");
         if !finished_before {
             prop_assert!(saved.is_superset(&left_before_the_end), "records were skipped that the stream still holds");
@@ -249,7 +245,7 @@ proptest! {
                 prop_assert_eq!(&saved, &whole, "{}", hydration);
             }
         }
-        count();
+        count_history();
     }
 
     #[test]
@@ -270,7 +266,7 @@ proptest! {
             prop_assert!(failed.is_ok() || rounds > 0);
             if failed.is_err() {
                 // Not even one part fits this time: nothing bounds that but a longer timeout.
-                count();
+                count_history();
                 return Ok(());
             }
         }
@@ -281,6 +277,6 @@ proptest! {
         numbers.dedup();
         prop_assert_eq!(all, numbers.len(), "records were sent twice");
         prop_assert_eq!(numbers.len(), history.case.left().len());
-        count();
+        count_history();
     }
 }
