@@ -4,14 +4,18 @@
 //! `handle_` methods. The walk decides which records lie in the range, when the range has been read, and when no more
 //! of it can come. It holds no records.
 
+mod continuity;
+mod result;
+
 use std::time::Duration;
 
+use self::continuity::Continuity;
+pub use self::result::{RangeCoverage, StopReason};
 use crate::arn::Source;
 use crate::continuation::Continuation;
 use crate::invocation_record::{FailedBatch, Range};
 use crate::ports::{Page, Position, Rejection};
 use crate::record::StreamRecord;
-use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
 /// The age from which a record may have been trimmed. DynamoDB Streams keeps records for 24 hours
@@ -62,59 +66,6 @@ enum WalkState {
     Stopped(StopReason),
 }
 
-/// The reason why a walk stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
-    /// The record at the end of the range was read, or one after it.
-    EndReached,
-    /// The shard is closed and was read to its last record.
-    ShardClosed,
-    /// Everything in the shard was read, or everything that had arrived when the batch did.
-    Exhausted,
-    /// The stream or the shard does not exist.
-    NotFound,
-    /// The service rejects the range's sequence number, and no record of the range was found by time.
-    NotOfThisStream,
-    /// No page brought a record, but the records are too young to be trimmed. This is no verdict.
-    Undecided(&'static str),
-}
-
-/// The parts of the range that were read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RangeCoverage {
-    /// The first record was read.
-    pub start: bool,
-    /// The last record was read.
-    pub end: bool,
-    pub any_record: bool,
-    /// Records may have been trimmed between two that were read.
-    pub gap: bool,
-}
-
-impl RangeCoverage {
-    /// Every record of the range was read.
-    pub fn is_whole(&self) -> bool {
-        self.start && self.end && !self.gap
-    }
-}
-
-/// A record that was read: its position, and its arrival if the service reports one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ReadRecord {
-    number: SequenceNumber,
-    arrival: Option<Timestamp>,
-}
-
-impl ReadRecord {
-    fn of(record: &StreamRecord) -> Self {
-        let arrival = match record {
-            StreamRecord::Kinesis(record) => record.approximate_arrival,
-            StreamRecord::DynamoDb(_) => None,
-        };
-        Self { number: record.sequence_number().clone(), arrival }
-    }
-}
-
 /// The state machine that reads one range.
 pub struct Walk {
     source: Source,
@@ -129,12 +80,7 @@ pub struct Walk {
     state: WalkState,
     /// The position to start from again when an iterator is lost before it returned a record.
     origin: Position,
-    last_read: Option<ReadRecord>,
-    /// The last record up to which no record is missing between two that were read.
-    gap_free_to: Option<ReadRecord>,
-    /// The iterator was placed at or before `gap_free_to`. If that record is still there, no record after it was
-    /// trimmed.
-    is_checking: bool,
+    read: Continuity,
     /// The walk is over, but for a last check.
     stop_after_check: Option<StopReason>,
     coverage: RangeCoverage,
@@ -157,6 +103,7 @@ impl Walk {
     pub fn new(batch: &FailedBatch, range: Range, continuation: Option<Continuation>) -> Self {
         // The last delivered record is read again: if it is still there, nothing after it was trimmed.
         let first = continuation.as_ref().map_or(&range.start, |continuation| &continuation.after);
+        let read = Continuity::new(batch.stream.source(), first.clone());
         let origin = Position::At(first.clone());
         let coverage = RangeCoverage { any_record: continuation.is_some(), ..RangeCoverage::default() };
         let events_read = continuation.as_ref().map_or(0, |continuation| continuation.recovered_records);
@@ -169,9 +116,7 @@ impl Walk {
             continuation,
             state: WalkState::NeedsIterator(origin.clone()),
             origin,
-            last_read: None,
-            gap_free_to: None,
-            is_checking: false,
+            read,
             stop_after_check: None,
             coverage,
             events_read,
@@ -201,7 +146,7 @@ impl Walk {
 
     /// The parts of the range that were read, over all invocations.
     pub fn coverage(&self) -> RangeCoverage {
-        let coverage = RangeCoverage { gap: self.coverage.gap || self.needs_check(), ..self.coverage.clone() };
+        let coverage = RangeCoverage { gap: self.read.may_have_gap(), ..self.coverage.clone() };
         match &self.continuation {
             None => coverage,
             Some(continuation) => RangeCoverage {
@@ -219,8 +164,8 @@ impl Walk {
         if self.stop_after_check.is_some() {
             return 1;
         }
-        let reads_last_delivered_again = self.continuation.is_some() && self.last_read.is_none();
-        let reads_one_again = reads_last_delivered_again || (self.is_checking && self.source == Source::Kinesis);
+        let reads_last_delivered_again = self.continuation.is_some() && self.read.last().is_none();
+        let reads_one_again = reads_last_delivered_again || (self.read.is_checking() && self.source == Source::Kinesis);
         match self.batch_size.map(|size| size.saturating_sub(self.events_read)) {
             None | Some(0) => max,
             Some(missing) => {
@@ -254,11 +199,11 @@ impl Walk {
         self.empty_pages = 0;
         self.pages_without_progress = 0;
         self.millis_behind = page.millis_behind_latest;
-        self.look_for_gap(&page.records, now);
+        self.read.handle_page(&page.records, now);
         let is_end = page.records.last().is_some_and(|last| *last.sequence_number() >= self.range.end);
-        let before = self.last_read.clone();
+        let before = self.read.last().cloned();
         let records = self.select_new(page.records);
-        let has_new = self.last_read != before;
+        let has_new = self.read.last() != before.as_ref();
         // A position that brought a record was no dead end. The next one may be looked for again.
         self.is_repositioned &= !has_new;
         if let Some(reason) = self.stop_after_check {
@@ -267,62 +212,17 @@ impl Walk {
             self.stop(StopReason::EndReached);
         } else if is_closed {
             self.stop(StopReason::ShardClosed);
-        } else if has_new && self.may_be_trimmed(now) {
+        } else if has_new && self.read.may_be_trimmed(now) {
             self.read_again();
         }
         records
     }
 
-    /// Looks for records that were trimmed between the last page and this one. Kinesis returns no error for them: its
-    /// iterator goes on with the oldest records that are left.
-    fn look_for_gap(&mut self, records: &[StreamRecord], now: Timestamp) {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
-        let first = first.sequence_number();
-        match &self.gap_free_to {
-            // What is missing before the range is no gap in it.
-            Some(proven) if self.is_checking => {
-                self.coverage.gap |= *first > proven.number && first > self.first_wanted();
-            }
-            // The record before this page may be gone, and others with it.
-            Some(_) if self.may_be_trimmed(now) => return,
-            _ => {}
-        }
-        self.is_checking = false;
-        let last = ReadRecord::of(last);
-        let is_older = self.last_read.as_ref().is_some_and(|read| read.number > last.number);
-        self.gap_free_to = if is_older { self.last_read.clone() } else { Some(last) };
-    }
-
-    /// Returns true if Kinesis may trim records after the last one that is known to follow the others.
-    fn may_be_trimmed(&self, now: Timestamp) -> bool {
-        let is_old = |record: &ReadRecord| {
-            let age = |arrival| now.plus_millis(POSITION_TOLERANCE.as_millis() as i64).millis_since(arrival);
-            record.arrival.is_none_or(|arrival| age(arrival) >= MIN_RETENTION.as_millis() as i64)
-        };
-        self.source == Source::Kinesis && self.gap_free_to.as_ref().is_some_and(is_old)
-    }
-
-    /// Returns true if records may be missing before the last one that was read.
-    fn needs_check(&self) -> bool {
-        match (&self.gap_free_to, &self.last_read) {
-            (Some(proven), Some(last)) => last.number > proven.number && last.number > *self.first_wanted(),
-            _ => false,
-        }
-    }
-
     /// Goes on at a record that was read before, so that the next page shows whether records after it were trimmed.
     fn read_again(&mut self) {
-        if let Some(proven) = &self.gap_free_to {
-            self.origin = Position::At(proven.number.clone());
-            self.state = WalkState::NeedsIterator(self.origin.clone());
-            self.is_checking = true;
-            self.forget_progress();
+        if let Some(position) = self.read.position_to_check() {
+            self.place_at(position);
         }
-    }
-
-    /// The first record of the range, or the last one that earlier invocations have delivered.
-    fn first_wanted(&self) -> &SequenceNumber {
-        self.continuation.as_ref().map_or(&self.range.start, |continuation| &continuation.after)
     }
 
     /// Selects the records in the range that were not read before.
@@ -330,12 +230,10 @@ impl Walk {
         let after = self.continuation.as_ref().map(|continuation| &continuation.after);
         let first = after.unwrap_or(&self.range.start);
         records.retain(|record| {
-            let number = record.sequence_number();
-            let is_new = self.last_read.as_ref().is_none_or(|last| *number > last.number);
-            if !is_new {
+            if !self.read.is_new(record) {
                 return false;
             }
-            self.last_read = Some(ReadRecord::of(record));
+            let number = record.sequence_number();
             self.coverage.start |= number == first;
             self.coverage.end |= *number == self.range.end;
             let is_selected = self.range.contains(number) && after.is_none_or(|after| number > after);
@@ -352,7 +250,7 @@ impl Walk {
         match millis_behind_latest {
             Some(behind) if self.is_after_batch(behind, now) && self.empty_pages >= MIN_EMPTY_PAGES_AT_TIP => {
                 // An iterator at a trimmed record looks the same.
-                if behind > 0 && self.may_be_trimmed(now) && !self.is_repositioned {
+                if behind > 0 && self.read.may_be_trimmed(now) && !self.is_repositioned {
                     self.reposition();
                 } else {
                     self.stop(StopReason::Exhausted);
@@ -401,13 +299,11 @@ impl Walk {
         }
         match (rejection, &self.state) {
             (Rejection::Trimmed, _) => {
-                self.is_checking = self.last_read.is_some();
-                self.origin = Position::TrimHorizon;
-                self.state = WalkState::NeedsIterator(Position::TrimHorizon);
+                self.place_at(Position::TrimHorizon);
             }
             (Rejection::InvalidArgument, WalkState::NeedsIterator(position)) => {
                 // A rejected time says nothing about the range's sequence numbers.
-                self.start_rejected |= self.last_read.is_none() && matches!(position, Position::At(_));
+                self.start_rejected |= self.read.last().is_none() && matches!(position, Position::At(_));
                 if self.is_repositioned {
                     self.stop(StopReason::Exhausted);
                 } else {
@@ -435,10 +331,10 @@ impl Walk {
 
     /// Asks for a new iterator at the position of the last one.
     fn renew_iterator(&mut self, now: Timestamp) {
-        match &self.last_read {
-            Some(_) if self.is_checking => self.state = WalkState::NeedsIterator(self.origin.clone()),
-            Some(_) if self.needs_check() || self.may_be_trimmed(now) => self.read_again(),
-            Some(last) => self.state = WalkState::NeedsIterator(Position::After(last.number.clone())),
+        match self.read.last() {
+            Some(_) if self.read.is_checking() => self.state = WalkState::NeedsIterator(self.origin.clone()),
+            Some(_) if self.read.needs_check() || self.read.may_be_trimmed(now) => self.read_again(),
+            Some(last) => self.state = WalkState::NeedsIterator(Position::After(last.clone())),
             None => self.state = WalkState::NeedsIterator(self.origin.clone()),
         }
     }
@@ -446,14 +342,14 @@ impl Walk {
     /// Looks for the range by time, once until it finds a record. Records that were read before are not returned again.
     fn reposition(&mut self) {
         self.is_repositioned = true;
-        self.is_checking = self.last_read.is_some();
-        self.forget_progress();
-        self.origin = self.first_arrival.map_or(Position::TrimHorizon, Position::AtTimestamp);
-        self.state = WalkState::NeedsIterator(self.origin.clone());
+        self.place_at(self.first_arrival.map_or(Position::TrimHorizon, Position::AtTimestamp));
     }
 
-    /// The pages of an iterator say nothing about the progress of the next.
-    fn forget_progress(&mut self) {
+    /// Asks for an iterator that is not the continuation of the last one. Its progress starts anew.
+    fn place_at(&mut self, position: Position) {
+        self.origin = position.clone();
+        self.state = WalkState::NeedsIterator(position);
+        self.read.set_checking();
         self.empty_pages = 0;
         self.pages_without_progress = 0;
         self.millis_behind = None;
@@ -463,11 +359,11 @@ impl Walk {
     /// sequence number: its iterator may return empty pages for many minutes while later records of the range are still
     /// there. If records may be missing between those that were read, it checks that first, once.
     fn stop(&mut self, reason: StopReason) {
-        if self.source == Source::Kinesis && self.last_read.is_none() && !self.is_repositioned {
+        if self.source == Source::Kinesis && self.read.last().is_none() && !self.is_repositioned {
             self.reposition();
         } else if self.start_rejected && !self.coverage.any_record {
             self.state = WalkState::Stopped(StopReason::NotOfThisStream);
-        } else if self.needs_check() && self.stop_after_check.is_none() {
+        } else if self.read.needs_check() && self.stop_after_check.is_none() {
             self.stop_after_check = Some(reason);
             self.read_again();
         } else {
