@@ -7,8 +7,10 @@ use std::io::Write as _;
 /// The variable with the number of histories of each property. `make soak` sets it.
 const VARIABLE: &str = "HISTORIES";
 
-/// The number of histories to run: that of the environment, or else this one.
+/// The number of histories to run: that of the environment, or else this one. A property calls it on its own thread,
+/// whose count starts with it: a property that counts nothing prints 0.
 pub fn histories_to_run(default: u32) -> u32 {
+    COUNTER.with_borrow_mut(|counter| counter.0 = 0);
     env::var(VARIABLE).map_or(default, |text| text.parse().expect("HISTORIES is a number of histories"))
 }
 

@@ -345,8 +345,8 @@ impl ShardReader for &SimulatedAws {
 
 impl ObjectReader for &SimulatedAws {
     async fn read_object(&self, object: &ObjectLocation, max_bytes: usize) -> Result<Vec<u8>, ReadObjectError> {
-        self.outbox_call("s3:GetObject").map_err(ReadObjectError::Fault)?;
-        (&*self.outbox).read_object(object, max_bytes).await
+        let read = || now_or_never((&*self.outbox).read_object(object, max_bytes));
+        self.outbox_call("s3:GetObject", read).unwrap_or_else(|fault| Err(ReadObjectError::Fault(fault)))
     }
 }
 
