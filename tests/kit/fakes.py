@@ -231,6 +231,7 @@ class _Shard:
     def __init__(self, arn, shard_id, records):
         self.arn, self.shard_id, self.all_records = arn, shard_id, records
         self.trimmed = 0
+        self.trimmed_after_a_page = 0
         self.page_records = self.most_records
         self.empty_pages = 0
         self.closed = False
@@ -253,6 +254,7 @@ class _Shard:
         if state == "stuck":
             return self._answer([], self._state("stuck"), DAY_MS)
         index, empties = map(int, state.split("."))
+        index = self._first_left(index)
         ahead = len(self.all_records) - index
         if ahead and empties < self.empty_pages:
             return self._answer([], self._token(index, empties + 1), self._behind(index))
@@ -263,10 +265,15 @@ class _Shard:
             if size > self.page_bytes and end > index:
                 break
             end += 1
+        self.trimmed = max(self.trimmed, self.trimmed_after_a_page)
         at_end = self.closed and end == len(self.all_records)
         return self._answer(
             [self._wire(record) for record in self.all_records[index:end]],
             None if at_end else self._token(end), self._behind(end))
+
+    def _first_left(self, index):
+        """Where an iterator goes on whose records were trimmed. Kinesis reports no error."""
+        return max(index, self.trimmed)
 
     def _index(self, number):
         numbers = [int(self._number(record)) for record in self.all_records]
@@ -382,6 +389,11 @@ class TableShard(_Shard):
         if index is None or index + after < self.trimmed:
             raise Refused("TrimmedDataAccessException")
         return self._token(index + after)
+
+    def _first_left(self, index):
+        if index < self.trimmed:
+            raise Refused("TrimmedDataAccessException")
+        return index
 
     def _answer(self, records, following, behind):
         return {"Records": records, **({"NextShardIterator": following} if following else {})}
