@@ -15,7 +15,7 @@ TESTS ?= tests
 JOBS ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox check test test-rust test-e2e lint audit bench package sam-local clean
+.PHONY: help demo sandbox check test test-rust test-e2e lint audit bench soak package sam-local clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ bench: ## Criterion for the pure parts, whole-process figures of the release bin
 	$(INSTALL) venv kinesis
 	$(VENV) -m scripts.bench $(ZIP)
 	$(VENV) -m scripts.bench_tool
+
+soak: ## Property tests on all cores: HISTORIES=1000000 histories of each in tests/range, FUZZ=3600 seconds of tests/fuzz
+	cd "$(ROOT)" && $(PYTHON) -m scripts.soak $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(FUZZ),--fuzz $(FUZZ))
 
 package: ## target/lambda/hydrate/bootstrap.zip for arm64, or ARCH=x86_64
 	$(INSTALL) lambda

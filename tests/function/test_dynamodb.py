@@ -84,6 +84,37 @@ def test_a_long_batch_is_read_in_pages_of_a_thousand(faked, fakes):
     assert len(fakes.calls("GetShardIterator")) == 1
 
 
+def local_shard(fakes, records=5):
+    """A shard as DynamoDB Local has it: sequence numbers with leading zeros."""
+    return fakes.add(TableShard("local", [({}, {})] * records, first_number=1, digits=21))
+
+
+def test_leading_zeros_of_sequence_numbers_are_kept(faked, fakes):
+    shard = local_shard(fakes)
+    batch = shard.all_records[1:4]
+    message = faked.hydrated(shard.failure(batch), shard.delivered(batch))
+    first, last = "000000000000000000101", "000000000000000000301"
+    assert [record["dynamodb"]["SequenceNumber"] for record in message.records][::2] == [first, last]
+    assert message.hydration["firstSequenceNumber"] == first
+    assert message.hydration["lastSequenceNumber"] == last
+    call, = fakes.calls("GetShardIterator")
+    assert call.body["SequenceNumber"] == first
+
+
+def test_leading_zeros_do_not_change_which_records_are_in_the_range(faked, fakes):
+    shard = local_shard(fakes)
+    batch = shard.all_records[:3]
+    record = shard.failure(batch)
+    record["DDBStreamBatchInfo"].update(startSequenceNumber="1", endSequenceNumber="0201")
+    faked.hydrated(record, shard.delivered(batch))
+
+
+def test_a_trimmed_start_with_leading_zeros_is_missing(faked, fakes):
+    shard = local_shard(fakes)
+    shard.trimmed = 2
+    faked.hydrated(shard.failure(shard.all_records), shard.delivered(shard.all_records[2:]), "Partial", missing=2)
+
+
 def test_a_deleted_table_is_gone(hydrator, table):
     stock = table()
     stock.put(stock_item("MUG", 1, 1))

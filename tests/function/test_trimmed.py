@@ -134,6 +134,27 @@ def test_the_region_is_the_stream_s_and_the_queue_s_its_own(faked, fakes, region
         "GetShardIterator": region, "GetRecords": region, "SendMessage": "us-east-1"}
 
 
+@WAYS
+@pytest.mark.parametrize("batch_size", [None, 10])
+def test_records_trimmed_between_two_pages_are_not_called_complete(faked, fakes, when_trimmed, batch_size):
+    """Without batchSize, or with a smaller one, only the next page can show it."""
+    shard = fakes.add(KinesisShard("old", items(12), age=OLD, when_trimmed=when_trimmed))
+    shard.page_records, shard.trimmed_after_a_page = 4, 6
+    record = shard.failure(shard.all_records)
+    del record["KinesisBatchInfo"]["batchSize"]
+    if batch_size:
+        record["KinesisBatchInfo"]["batchSize"] = batch_size
+    left = shard.all_records[:4] + shard.all_records[6:]
+    faked.hydrated(record, shard.delivered(left), "Partial")
+
+
+def test_old_records_that_are_still_there_are_read_to_the_end(faked, fakes):
+    shard = fakes.add(KinesisShard("old", items(9), age=OLD))
+    shard.page_records = 4
+    faked.hydrated(shard.failure(shard.all_records), shard.delivered(shard.all_records))
+    assert [call.body["ShardIteratorType"] for call in fakes.calls("GetShardIterator")] == ["AT_SEQUENCE_NUMBER"] * 3
+
+
 # DynamoDB.
 
 def changes(fakes, count=20, trimmed=0, age=OLD):
@@ -148,6 +169,14 @@ def test_a_trimmed_table_is_partial(faked, fakes):
                    shard.delivered(shard.all_records[8:15]), "Partial", missing=3)
     assert [call.body["ShardIteratorType"] for call in fakes.calls("GetShardIterator")] == [
         "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"]
+
+
+def test_changes_trimmed_between_two_pages_are_not_called_complete(faked, fakes):
+    shard = changes(fakes, count=12)
+    shard.page_records, shard.trimmed_after_a_page = 4, 6
+    record = shard.failure(shard.all_records)
+    del record["DDBStreamBatchInfo"]["batchSize"]
+    faked.hydrated(record, shard.delivered(shard.all_records[:4] + shard.all_records[6:]), "Partial")
 
 
 def test_a_table_trimmed_past_the_range_is_expired(faked, fakes):

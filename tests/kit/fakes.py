@@ -231,6 +231,7 @@ class _Shard:
     def __init__(self, arn, shard_id, records):
         self.arn, self.shard_id, self.all_records = arn, shard_id, records
         self.trimmed = 0
+        self.trimmed_after_a_page = 0
         self.page_records = self.most_records
         self.empty_pages = 0
         self.closed = False
@@ -253,6 +254,7 @@ class _Shard:
         if state == "stuck":
             return self._answer([], self._state("stuck"), DAY_MS)
         index, empties = map(int, state.split("."))
+        index = self._first_left(index)
         ahead = len(self.all_records) - index
         if ahead and empties < self.empty_pages:
             return self._answer([], self._token(index, empties + 1), self._behind(index))
@@ -263,10 +265,15 @@ class _Shard:
             if size > self.page_bytes and end > index:
                 break
             end += 1
+        self.trimmed = max(self.trimmed, self.trimmed_after_a_page)
         at_end = self.closed and end == len(self.all_records)
         return self._answer(
             [self._wire(record) for record in self.all_records[index:end]],
             None if at_end else self._token(end), self._behind(end))
+
+    def _first_left(self, index):
+        """Where an iterator goes on whose records were trimmed. Kinesis reports no error."""
+        return max(index, self.trimmed)
 
     def _index(self, number):
         numbers = [int(self._number(record)) for record in self.all_records]
@@ -349,12 +356,15 @@ class KinesisShard(_Shard):
 
 
 class TableShard(_Shard):
-    """A shard of a table's stream. A trimmed position is TrimmedDataAccessException."""
+    """A shard of a table's stream. A trimmed position is TrimmedDataAccessException.
+
+    DynamoDB Local starts at 1, and writes 21 digits: `first_number=1, digits=21`.
+    """
 
     page_bytes, most_records = 1_000_000, 1_000
     first_number = 900000000005537405107
 
-    def __init__(self, name, changes, age=timedelta(minutes=5)):
+    def __init__(self, name, changes, age=timedelta(minutes=5), first_number=first_number, digits=0):
         arn = f"arn:aws:dynamodb:us-east-1:123456789012:table/{name}/stream/2026-11-01T00:00:00.000"
         arrival = (datetime.now(timezone.utc) - age).replace(microsecond=0)
         super().__init__(arn, "shardId-00000001702248745067-29c36dc7", [{
@@ -364,7 +374,7 @@ class TableShard(_Shard):
             "dynamodb": {
                 "ApproximateCreationDateTime": arrival + timedelta(seconds=index),
                 "Keys": {"id": {"S": f"K{index}"}},
-                "SequenceNumber": str(self.first_number + 100 * index),
+                "SequenceNumber": str(first_number + 100 * index).zfill(digits),
                 "SizeBytes": 120, "StreamViewType": "NEW_AND_OLD_IMAGES", **change},
         } for index, (outer, change) in enumerate(changes)])
 
@@ -379,6 +389,11 @@ class TableShard(_Shard):
         if index is None or index + after < self.trimmed:
             raise Refused("TrimmedDataAccessException")
         return self._token(index + after)
+
+    def _first_left(self, index):
+        if index < self.trimmed:
+            raise Refused("TrimmedDataAccessException")
+        return index
 
     def _answer(self, records, following, behind):
         return {"Records": records, **({"NextShardIterator": following} if following else {})}

@@ -10,6 +10,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod clock;
+mod histories;
 mod invocation_record;
 mod message;
 mod outbox;
@@ -26,6 +27,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 pub use clock::{ManualClock, START_MILLIS};
+pub use histories::{count_history, histories_to_run};
 pub use invocation_record::{DYNAMODB_STREAM_ARN, InvocationRecordBuilder, KINESIS_STREAM_ARN};
 pub use message::{BuiltMessage, HydratedMessageBuilder};
 pub use outbox::{MemoryOutbox, sequence_numbers};

@@ -128,7 +128,9 @@ fn judge_whole_range(batch: &FailedBatch, recovered: u64) -> Verdict {
 /// The part of the range that is missing, as the end of a sentence.
 fn missing_part(stopped: StopReason, coverage: &RangeCoverage) -> &'static str {
     match (coverage.start, coverage.end) {
-        (_, true) if coverage.gap => "records between them were trimmed from the stream before they could be read",
+        (_, true) if coverage.gap => {
+            "the stream trimmed records while they were read, and some between them may be missing"
+        }
         (false, true) => "the first records of the range were trimmed from the stream before they could be read",
         (false, false) => "records at both ends of the range are no longer in the stream",
         _ if stopped == StopReason::NotFound => "the stream or shard was deleted while it was read",

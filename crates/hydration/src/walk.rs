@@ -4,14 +4,18 @@
 //! `handle_` methods. The walk decides which records lie in the range, when the range has been read, and when no more
 //! of it can come. It holds no records.
 
+mod continuity;
+mod result;
+
 use std::time::Duration;
 
+use self::continuity::Continuity;
+pub use self::result::{RangeCoverage, StopReason};
 use crate::arn::Source;
 use crate::continuation::Continuation;
 use crate::invocation_record::{FailedBatch, Range};
 use crate::ports::{Page, Position, Rejection};
 use crate::record::StreamRecord;
-use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
 /// The age from which a record may have been trimmed. DynamoDB Streams keeps records for 24 hours
@@ -19,7 +23,7 @@ use crate::timestamp::Timestamp;
 /// (<https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html>).
 pub const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `MillisBehindLatest` and the arrival times are approximate. Both errors are far below a minute.
+/// `MillisBehindLatest`, the arrival times and the clock are approximate. Their errors are far below a minute.
 const POSITION_TOLERANCE: Duration = Duration::from_secs(60);
 /// Empty pages in a row at the tip, before the walk believes that no record is left: one more read is cheaper than a
 /// wrong verdict.
@@ -62,42 +66,6 @@ enum WalkState {
     Stopped(StopReason),
 }
 
-/// The reason why a walk stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
-    /// The record at the end of the range was read, or one after it.
-    EndReached,
-    /// The shard is closed and was read to its last record.
-    ShardClosed,
-    /// Everything in the shard was read, or everything that had arrived when the batch did.
-    Exhausted,
-    /// The stream or the shard does not exist.
-    NotFound,
-    /// The service rejects the range's sequence number, and no record of the range was found by time.
-    NotOfThisStream,
-    /// No page brought a record, but the records are too young to be trimmed. This is no verdict.
-    Undecided(&'static str),
-}
-
-/// The parts of the range that were read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RangeCoverage {
-    /// The first record was read.
-    pub start: bool,
-    /// The last record was read.
-    pub end: bool,
-    pub any_record: bool,
-    /// Records were trimmed between two that were read.
-    pub gap: bool,
-}
-
-impl RangeCoverage {
-    /// Every record of the range was read.
-    pub fn is_whole(&self) -> bool {
-        self.start && self.end && !self.gap
-    }
-}
-
 /// The state machine that reads one range.
 pub struct Walk {
     source: Source,
@@ -110,11 +78,11 @@ pub struct Walk {
     continuation: Option<Continuation>,
 
     state: WalkState,
-    /// The position to start from again when an iterator is lost before any record was read.
+    /// The position to start from again when an iterator is lost before it returned a record.
     origin: Position,
-    last_read: Option<SequenceNumber>,
-    /// The iterator was placed by time or at the trim horizon. The next record shows if records in between are missing.
-    gap_unchecked: bool,
+    read: Continuity,
+    /// The walk is over, but for a last check.
+    stop_after_check: Option<StopReason>,
     coverage: RangeCoverage,
     /// Event records read so far. A KPL aggregate counts as its user records where Lambda de-aggregates.
     events_read: u64,
@@ -135,6 +103,7 @@ impl Walk {
     pub fn new(batch: &FailedBatch, range: Range, continuation: Option<Continuation>) -> Self {
         // The last delivered record is read again: if it is still there, nothing after it was trimmed.
         let first = continuation.as_ref().map_or(&range.start, |continuation| &continuation.after);
+        let read = Continuity::new(batch.stream.source(), first.clone());
         let origin = Position::At(first.clone());
         let coverage = RangeCoverage { any_record: continuation.is_some(), ..RangeCoverage::default() };
         let events_read = continuation.as_ref().map_or(0, |continuation| continuation.recovered_records);
@@ -147,8 +116,8 @@ impl Walk {
             continuation,
             state: WalkState::NeedsIterator(origin.clone()),
             origin,
-            last_read: None,
-            gap_unchecked: false,
+            read,
+            stop_after_check: None,
             coverage,
             events_read,
             empty_pages: 0,
@@ -177,12 +146,13 @@ impl Walk {
 
     /// The parts of the range that were read, over all invocations.
     pub fn coverage(&self) -> RangeCoverage {
+        let coverage = RangeCoverage { gap: self.read.may_have_gap(), ..self.coverage.clone() };
         match &self.continuation {
-            None => self.coverage.clone(),
+            None => coverage,
             Some(continuation) => RangeCoverage {
-                start: self.coverage.start && continuation.from_start,
-                gap: self.coverage.gap || !self.coverage.start,
-                ..self.coverage.clone()
+                start: coverage.start && continuation.from_start,
+                gap: coverage.gap || !coverage.start,
+                ..coverage
             },
         }
     }
@@ -191,11 +161,15 @@ impl Walk {
     /// many. When the batch size is reached and the end is not, the number of records in between is unknown.
     fn limit(&self) -> u32 {
         let max = max_page_records(self.source);
-        let reads_last_delivered_again = self.continuation.is_some() && self.last_read.is_none();
+        if self.stop_after_check.is_some() {
+            return 1;
+        }
+        let reads_last_delivered_again = self.continuation.is_some() && self.read.last().is_none();
+        let reads_one_again = reads_last_delivered_again || (self.read.is_checking() && self.source == Source::Kinesis);
         match self.batch_size.map(|size| size.saturating_sub(self.events_read)) {
             None | Some(0) => max,
             Some(missing) => {
-                let wanted = missing.saturating_add(u64::from(reads_last_delivered_again));
+                let wanted = missing.saturating_add(u64::from(reads_one_again));
                 u32::try_from(wanted).unwrap_or(max).min(max)
             }
         }
@@ -225,31 +199,41 @@ impl Walk {
         self.empty_pages = 0;
         self.pages_without_progress = 0;
         self.millis_behind = page.millis_behind_latest;
+        self.read.handle_page(&page.records, now);
         let is_end = page.records.last().is_some_and(|last| *last.sequence_number() >= self.range.end);
+        let before = self.read.last().cloned();
         let records = self.select_new(page.records);
-        if is_end {
+        let has_new = self.read.last() != before.as_ref();
+        // A position that brought a record was no dead end. The next one may be looked for again.
+        self.is_repositioned &= !has_new;
+        if let Some(reason) = self.stop_after_check {
+            self.stop(reason);
+        } else if is_end {
             self.stop(StopReason::EndReached);
         } else if is_closed {
             self.stop(StopReason::ShardClosed);
+        } else if has_new && self.read.may_be_trimmed(now) {
+            self.read_again();
         }
         records
+    }
+
+    /// Goes on at a record that was read before, so that the next page shows whether records after it were trimmed.
+    fn read_again(&mut self) {
+        if let Some(position) = self.read.position_to_check() {
+            self.place_at(position);
+        }
     }
 
     /// Selects the records in the range that were not read before.
     fn select_new(&mut self, mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
         let after = self.continuation.as_ref().map(|continuation| &continuation.after);
         let first = after.unwrap_or(&self.range.start);
-        if let (true, Some(last), Some(next)) = (self.gap_unchecked, &self.last_read, records.first()) {
-            self.coverage.gap |= next.sequence_number() > last;
-            self.gap_unchecked = false;
-        }
         records.retain(|record| {
-            let number = record.sequence_number();
-            let is_new = self.last_read.as_ref().is_none_or(|last| number > last);
-            if !is_new {
+            if !self.read.is_new(record) {
                 return false;
             }
-            self.last_read = Some(number.clone());
+            let number = record.sequence_number();
             self.coverage.start |= number == first;
             self.coverage.end |= *number == self.range.end;
             let is_selected = self.range.contains(number) && after.is_none_or(|after| number > after);
@@ -265,7 +249,12 @@ impl Walk {
         self.empty_pages += 1;
         match millis_behind_latest {
             Some(behind) if self.is_after_batch(behind, now) && self.empty_pages >= MIN_EMPTY_PAGES_AT_TIP => {
-                self.stop(StopReason::Exhausted);
+                // An iterator at a trimmed record looks the same.
+                if behind > 0 && self.read.may_be_trimmed(now) && !self.is_repositioned {
+                    self.reposition();
+                } else {
+                    self.stop(StopReason::Exhausted);
+                }
             }
             Some(behind) => self.check_progress(behind, now),
             None if self.empty_pages >= MAX_EMPTY_PAGES_WITHOUT_POSITION => {
@@ -310,20 +299,18 @@ impl Walk {
         }
         match (rejection, &self.state) {
             (Rejection::Trimmed, _) => {
-                self.gap_unchecked = self.last_read.is_some();
-                self.origin = Position::TrimHorizon;
-                self.state = WalkState::NeedsIterator(Position::TrimHorizon);
+                self.place_at(Position::TrimHorizon);
             }
             (Rejection::InvalidArgument, WalkState::NeedsIterator(position)) => {
                 // A rejected time says nothing about the range's sequence numbers.
-                self.start_rejected |= matches!(position, Position::At(_) | Position::After(_));
+                self.start_rejected |= self.read.last().is_none() && matches!(position, Position::At(_));
                 if self.is_repositioned {
                     self.stop(StopReason::Exhausted);
                 } else {
                     self.reposition();
                 }
             }
-            _ => self.renew_iterator(),
+            _ => self.renew_iterator(now),
         }
     }
 
@@ -333,7 +320,7 @@ impl Walk {
             self.state = WalkState::Stopped(StopReason::NotFound);
         } else {
             self.not_found_once = true;
-            self.renew_iterator();
+            self.renew_iterator(now);
         }
     }
 
@@ -343,35 +330,44 @@ impl Walk {
     }
 
     /// Asks for a new iterator at the position of the last one.
-    fn renew_iterator(&mut self) {
-        self.gap_unchecked = false;
-        self.state = WalkState::NeedsIterator(match &self.last_read {
-            Some(last) => Position::After(last.clone()),
-            None => self.origin.clone(),
-        });
+    fn renew_iterator(&mut self, now: Timestamp) {
+        match self.read.last() {
+            Some(_) if self.read.is_checking() => self.state = WalkState::NeedsIterator(self.origin.clone()),
+            Some(_) if self.read.needs_check() || self.read.may_be_trimmed(now) => self.read_again(),
+            Some(last) => self.state = WalkState::NeedsIterator(Position::After(last.clone())),
+            None => self.state = WalkState::NeedsIterator(self.origin.clone()),
+        }
     }
 
-    /// Looks for the range by time, once. Records that were read before are not returned again.
+    /// Looks for the range by time, once until it finds a record. Records that were read before are not returned again.
     fn reposition(&mut self) {
         self.is_repositioned = true;
-        self.gap_unchecked = self.last_read.is_some();
+        self.place_at(self.first_arrival.map_or(Position::TrimHorizon, Position::AtTimestamp));
+    }
+
+    /// Asks for an iterator that is not the continuation of the last one. Its progress starts anew.
+    fn place_at(&mut self, position: Position) {
+        self.origin = position.clone();
+        self.state = WalkState::NeedsIterator(position);
+        self.read.set_checking();
         self.empty_pages = 0;
         self.pages_without_progress = 0;
         self.millis_behind = None;
-        self.origin = self.first_arrival.map_or(Position::TrimHorizon, Position::AtTimestamp);
-        self.state = WalkState::NeedsIterator(self.origin.clone());
     }
 
     /// Stops, but looks for the range by time first if no record was read. Kinesis returns no error for a trimmed
     /// sequence number: its iterator may return empty pages for many minutes while later records of the range are still
-    /// there.
+    /// there. If records may be missing between those that were read, it checks that first, once.
     fn stop(&mut self, reason: StopReason) {
-        if self.source == Source::Kinesis && self.last_read.is_none() && !self.is_repositioned {
+        if self.source == Source::Kinesis && self.read.last().is_none() && !self.is_repositioned {
             self.reposition();
         } else if self.start_rejected && !self.coverage.any_record {
             self.state = WalkState::Stopped(StopReason::NotOfThisStream);
+        } else if self.read.needs_check() && self.stop_after_check.is_none() {
+            self.stop_after_check = Some(reason);
+            self.read_again();
         } else {
-            self.state = WalkState::Stopped(reason);
+            self.state = WalkState::Stopped(self.stop_after_check.unwrap_or(reason));
         }
     }
 

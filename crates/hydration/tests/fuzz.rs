@@ -9,7 +9,7 @@ use hydration::invocation_record::InvocationRecord;
 use hydration::json::{self, BorrowedObject, Object};
 use hydration::kpl::{MAX_PARTITION_KEY_CHARS, deaggregate};
 use hydration::object_notification::ObjectLocation;
-use hydration::test_support::gzip;
+use hydration::test_support::{count_history, gzip, histories_to_run};
 use hydration::view::{MAX_UNPACKED_BYTES, write_kinesis};
 use md5::{Digest, Md5};
 use proptest::prelude::*;
@@ -107,7 +107,8 @@ fn is_one_value(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-fn config(cases: u32) -> ProptestConfig {
+fn config(histories: u32) -> ProptestConfig {
+    let cases = histories_to_run(histories);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -143,6 +144,7 @@ proptest! {
             }
         }
         prop_assert!(kept <= text.len(), "{} bytes of {}", kept, text.len());
+        count_history();
     }
 
     #[test]
@@ -166,6 +168,7 @@ proptest! {
             }
             Err(error) => prop_assert_eq!(error.kind(), "AlreadyHydrated"),
         }
+        count_history();
     }
 
     #[test]
@@ -182,6 +185,7 @@ proptest! {
         // What breaks off is read as far as it goes.
         let beginning = Object::split_after(&text, "hydration").0;
         prop_assert!(beginning.iter().map(|(key, value)| key.len() + value.get().len()).sum::<usize>() <= text.len());
+        count_history();
     }
 
     #[test]
@@ -204,6 +208,7 @@ proptest! {
             prop_assert!(events.iter().all(|event| is_one_value(event)));
             prop_assert!(events.iter().map(|event| event.len()).sum::<usize>() <= text.len());
         }
+        count_history();
     }
 }
 
@@ -319,6 +324,7 @@ proptest! {
         let view = view(&data);
         prop_assert!(is_one_value(&view), "{}", view);
         prop_assert!(within_bounds(&data, &view));
+        count_history();
     }
 
     #[test]
@@ -327,6 +333,7 @@ proptest! {
         let view = view(&data);
         prop_assert!(is_one_value(&view) && json::is_sound(&view), "{}", view);
         prop_assert!(within_bounds(&data, &view));
+        count_history();
     }
 }
 

@@ -68,7 +68,8 @@ pub struct ReplayOptions {
     /// Delete messages whose records have succeeded on the function that --on names
     #[arg(long, help_heading = "How", requires = "on")]
     pub delete: bool,
-    /// Only these records of one batch: numbers as dlq show prints them, or sequence numbers, as in 1-57,59-
+    /// Only these records of one batch: numbers as dlq show prints them, or sequence numbers, as in 1-57,59-.
+    /// A number with leading zeros is a sequence number
     #[arg(long, value_name = "LIST", value_parser = parse_selection, help_heading = "How")]
     #[arg(conflicts_with_all = ["all", "except"])]
     pub records: Option<Selection>,

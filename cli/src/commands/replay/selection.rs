@@ -35,7 +35,7 @@ impl Selection {
     /// One answer a record: whether it was chosen. `numbers` are the sequence numbers of the batch.
     ///
     /// A number up to the count of records is a place, from 1, as `dlq show` prints it. A larger one is a sequence
-    /// number, and must be one of the batch's.
+    /// number, and must be one of the batch's. So is one with leading zeros: no place is written that way.
     pub fn of(&self, numbers: &[SequenceNumber]) -> Result<Vec<bool>, String> {
         let mut chosen = vec![false; numbers.len()];
         for range in &self.0 {
@@ -63,12 +63,16 @@ fn last_place(number: &SequenceNumber, numbers: &[SequenceNumber]) -> Result<usi
 
 /// The index of a record that is given by its place.
 fn place(number: &SequenceNumber, records: usize) -> Option<usize> {
+    if number.has_leading_zeros() {
+        return None;
+    }
     let place = number.as_str().parse::<usize>().ok().filter(|place| (1..=records).contains(place))?;
     Some(place - 1)
 }
 
 fn no_such_record(number: &SequenceNumber, records: usize) -> String {
-    format!("the batch has no record {number}: its records are 1 to {records}, or give a sequence number of it")
+    let hint = if number.has_leading_zeros() { "; a number with leading zeros is a sequence number" } else { "" };
+    format!("the batch has no record {number}: its records are 1 to {records}, or give a sequence number of it{hint}")
 }
 
 #[cfg(test)]
@@ -103,5 +107,22 @@ mod tests {
             assert!(chosen(text).is_err(), "{text}");
         }
         assert!(chosen("6").unwrap_err().contains("1 to 5"));
+    }
+
+    #[test]
+    fn a_number_with_leading_zeros_is_a_sequence_number_and_no_place() {
+        assert_eq!(chosen("0001001").as_deref(), Ok(".xx.."));
+        assert!(chosen("0002").unwrap_err().contains("leading zeros"));
+        let numbers = ["0000004", "0000005", "0000009"].map(|number| SequenceNumber::parse(number).unwrap());
+        let chosen = |text: &str| parse_selection(text).unwrap().of(&numbers);
+        for (text, expected) in [
+            ("0000005", [false, true, false]),
+            ("0005-", [false, true, true]),
+            ("4", [true, false, false]),
+            ("3", [false, false, true]),
+        ] {
+            assert_eq!(chosen(text).unwrap(), expected, "{text}");
+        }
+        assert!(chosen("0003").is_err());
     }
 }

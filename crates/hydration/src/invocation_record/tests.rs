@@ -114,6 +114,19 @@ fn a_batch_of_one_starts_where_it_ends() {
 }
 
 #[test]
+fn leading_zeros_stay_in_the_range_and_in_the_id() {
+    let long = with("49647238774018758449143791361304693501148036740885250050", "000000000000000000009");
+    let text = long.replace("49647238774018758449143791361301066723689190929215782914", "000000000000000000009");
+    let batch = read(&text).unwrap();
+    let range = batch.range().unwrap();
+    assert_eq!(range.start.as_str(), "000000000000000000009");
+    assert!(range.contains(&SequenceNumber::parse("9").unwrap()));
+    let without = read(&text.replace("000000000000000000009", "9")).unwrap();
+    assert_eq!(without.range().unwrap(), range);
+    assert_ne!(without.id(), batch.id());
+}
+
+#[test]
 fn a_range_needs_both_its_ends() {
     for (from, to) in [
         ("\"startSequenceNumber\":\"49647238774018758449143791361301066723689190929215782914\",", ""),
@@ -140,7 +153,7 @@ fn a_record_that_cannot_be_followed_says_why_and_quotes_nothing() {
         ("\"49647238774018758449143791361301066723689190929215782914\"", "\"secret\"", "startSequenceNumber"),
         ("\"49647238774018758449143791361301066723689190929215782914\"", "7", "startSequenceNumber is not a string"),
         ("\"49647238774018758449143791361304693501148036740885250050\"", "\"1\"", "after endSequenceNumber"),
-        ("\"49647238774018758449143791361304693501148036740885250050\"", "\"01\"", "endSequenceNumber"),
+        ("\"49647238774018758449143791361304693501148036740885250050\"", "\"0x1\"", "endSequenceNumber"),
     ] {
         let error = read(&with(from, to)).unwrap_err();
         assert!(error.contains(why) && !error.contains("secret"), "{error}");

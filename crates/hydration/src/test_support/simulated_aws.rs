@@ -1,6 +1,6 @@
 //! A model of AWS: a shard that keeps and trims records, a queue, a bucket, a clock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::ports::{
 };
 use crate::record::{AttributeValue, DynamoDbRecord, Item, KinesisRecord, StreamRecord};
 use crate::sequence_number::SequenceNumber;
-use crate::test_support::{ManualClock, MemoryOutbox, START_MILLIS};
+use crate::test_support::{ManualClock, MemoryOutbox, START_MILLIS, now_or_never};
 use crate::timestamp::Timestamp;
 use bytes::Bytes;
 use serde_json::Value;
@@ -42,22 +42,26 @@ pub enum InjectedFault {
     Unavailable,
     ExpiredIterator,
     AccessDenied,
+    /// The service does what it is asked, and its reply is lost.
+    LostReply,
 }
 
 #[derive(Debug, Clone)]
 pub struct SimulatedShard {
     pub source: Source,
     pub numbers: Vec<SequenceNumber>,
-    /// The arrival of each record in milliseconds since the Unix epoch, ascending.
+    /// The arrival of each record in milliseconds since the Unix epoch, ascending. A record is not there before.
     pub arrivals: Vec<i64>,
-    /// Records before this index are gone.
+    /// Records before this index are gone when the simulation starts.
     pub trimmed: usize,
     pub trimmed_start: TrimmedStart,
     /// The shard was split or merged: no record comes after the last.
     pub closed: bool,
     pub exists: bool,
-    /// The most records in a page, for any `Limit`. It replaces the service's limit of bytes.
+    /// The most records in a page, for any `Limit`.
     pub page_cap: usize,
+    /// The most bytes in a page, but for its first record.
+    pub page_bytes: usize,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -77,11 +81,16 @@ pub struct SimulatedAws {
     pub shard: SimulatedShard,
     /// The faults of the next calls, in order; after the last every call succeeds.
     pub faults: RefCell<VecDeque<Option<InjectedFault>>>,
+    /// The numbers of records that the shard trims before the next calls to it. It trims none that is younger than a
+    /// day.
+    pub trims: RefCell<VecDeque<usize>>,
+    /// Records before this index are gone now.
+    pub trimmed: Cell<usize>,
     pub calls: RefCell<CallLog>,
     pub clock: ManualClock,
     /// Shared by several simulations.
     pub outbox: Rc<MemoryOutbox>,
-    /// Bytes of data in each record, beside its number.
+    /// Bytes of data in each Kinesis record, beside its number.
     pub padding: usize,
     /// The records of the shard, if a test gives them. Otherwise they are made from the sequence numbers.
     records: Vec<StreamRecord>,
@@ -89,10 +98,26 @@ pub struct SimulatedAws {
 
 /// The duration of each call.
 const CALL_MILLIS: u64 = 20;
+/// The position of an iterator that returns empty pages without end.
+const SILENT: usize = usize::MAX;
+
+fn lost(action: &'static str) -> Fault {
+    Fault { kind: FaultKind::Unavailable, action, detail: "the reply was lost".to_owned() }
+}
+
+/// The bytes of a record as the service counts them, roughly.
+fn record_bytes(record: &StreamRecord) -> usize {
+    match record {
+        StreamRecord::Kinesis(record) => record.data.len(),
+        StreamRecord::DynamoDb(record) => usize::try_from(record.size_bytes.unwrap_or(0)).unwrap_or(0),
+    }
+}
 
 impl SimulatedAws {
     pub fn new(shard: SimulatedShard, now: i64, faults: Vec<Option<InjectedFault>>) -> Self {
         Self {
+            trims: RefCell::default(),
+            trimmed: Cell::new(shard.trimmed),
             shard,
             faults: RefCell::new(faults.into()),
             calls: RefCell::default(),
@@ -114,6 +139,7 @@ impl SimulatedAws {
             closed: false,
             exists: true,
             page_cap: usize::MAX,
+            page_bytes: usize::MAX,
         };
         Self::new(shard, START_MILLIS, Vec::new())
     }
@@ -157,33 +183,62 @@ impl SimulatedAws {
         }
     }
 
-    fn outbox_call(&self, action: &'static str) -> Result<(), Fault> {
-        match self.call(action) {
-            Err(ReadError::Fault(fault)) => Err(fault),
-            Err(ReadError::Rejected(_)) => unreachable!("a call is not a position in the shard"),
-            Ok(_) => Ok(()),
+    /// A call to the shard. The shard may trim records before it.
+    fn shard_call(&self, action: &'static str) -> Result<Option<InjectedFault>, ReadError> {
+        let trims = self.trims.borrow_mut().pop_front().unwrap_or(0);
+        let a_day_ago = self.clock.now_millis() - DAY_MILLIS;
+        let old = self.shard.arrivals.partition_point(|arrival| *arrival <= a_day_ago);
+        self.trimmed.set(self.trimmed.get().max((self.trimmed.get() + trims).min(old)));
+        match self.call(action)? {
+            Some(InjectedFault::LostReply) => Err(ReadError::Fault(lost(action))),
+            fault => Ok(fault),
         }
     }
 
+    /// The result of a call to a queue or to the bucket.
+    fn outbox_call<T>(&self, action: &'static str, effect: impl FnOnce() -> T) -> Result<T, Fault> {
+        match self.call(action) {
+            Err(ReadError::Fault(fault)) => Err(fault),
+            Err(ReadError::Rejected(_)) => unreachable!("a call is not a position in the shard"),
+            Ok(Some(InjectedFault::LostReply)) => {
+                effect();
+                Err(lost(action))
+            }
+            Ok(_) => Ok(effect()),
+        }
+    }
+
+    /// Number of records that have arrived.
+    fn arrived(&self) -> usize {
+        let now = self.clock.now_millis();
+        self.shard.arrivals.partition_point(|arrival| *arrival <= now)
+    }
+
+    /// An empty page of an iterator that stays where it is, a whole retention behind the tip.
+    fn silence(&self) -> Page {
+        let next = Some(ShardIterator(SILENT.to_string()));
+        Page { records: vec![], next, millis_behind_latest: Some(DAY_MILLIS as u64), bytes: 0 }
+    }
+
     fn find(&self, position: &Position) -> Result<usize, Rejection> {
-        let shard = &self.shard;
+        let (shard, trimmed) = (&self.shard, self.trimmed.get());
         let index = |number: &SequenceNumber| shard.numbers.partition_point(|other| other < number);
         let index = match position {
             Position::At(number) => index(number),
             Position::After(number) => shard.numbers.partition_point(|other| other <= number),
             Position::AtTimestamp(moment) => {
-                return Ok(shard.arrivals.partition_point(|arrival| *arrival < moment.millis()).max(shard.trimmed));
+                return Ok(shard.arrivals.partition_point(|arrival| *arrival < moment.millis()).max(trimmed));
             }
-            Position::TrimHorizon => return Ok(shard.trimmed),
+            Position::TrimHorizon => return Ok(trimmed),
         };
-        if index >= shard.trimmed {
+        if index >= trimmed {
             return Ok(index);
         }
         match (shard.source, shard.trimmed_start) {
             (Source::DynamoDb, _) => Err(Rejection::Trimmed),
             (Source::Kinesis, TrimmedStart::Rejected) => Err(Rejection::InvalidArgument),
-            (Source::Kinesis, TrimmedStart::LaterRecords) => Ok(shard.trimmed),
-            (Source::Kinesis, TrimmedStart::Silence) => Ok(usize::MAX),
+            (Source::Kinesis, TrimmedStart::LaterRecords) => Ok(trimmed),
+            (Source::Kinesis, TrimmedStart::Silence) => Ok(SILENT),
         }
     }
 
@@ -222,7 +277,7 @@ impl SimulatedAws {
 impl ShardReader for &SimulatedAws {
     async fn iterator(&self, _: &StreamArn, _: &str, position: &Position) -> Result<ShardIterator, ReadError> {
         self.calls.borrow_mut().iterators += 1;
-        let glitch = self.call("kinesis:GetShardIterator")?;
+        let glitch = self.shard_call("kinesis:GetShardIterator")?;
         if !self.shard.exists {
             return Err(ReadError::Rejected(Rejection::NotFound));
         }
@@ -244,29 +299,41 @@ impl ShardReader for &SimulatedAws {
             }
             calls.last_read = Some(now);
         }
-        let glitch = self.call("kinesis:GetRecords")?;
+        let glitch = self.shard_call("kinesis:GetRecords")?;
         let shard = &self.shard;
         if glitch == Some(InjectedFault::ExpiredIterator) {
             return Err(ReadError::Rejected(Rejection::ExpiredIterator));
         }
-        let start: usize = iterator.0.parse().expect("an iterator of ours");
-        if start == usize::MAX {
-            let page = Page {
-                records: vec![],
-                next: Some(iterator.clone()),
-                millis_behind_latest: Some(DAY_MILLIS as u64),
-                bytes: 0,
-            };
-            return Ok(page);
+        let mut start: usize = iterator.0.parse().expect("an iterator of ours");
+        if start < self.trimmed.get() {
+            match (shard.source, shard.trimmed_start) {
+                (Source::DynamoDb, _) => return Err(ReadError::Rejected(Rejection::Trimmed)),
+                (Source::Kinesis, TrimmedStart::Silence) => return Ok(self.silence()),
+                (Source::Kinesis, _) => start = self.trimmed.get(),
+            }
+        }
+        if start == SILENT {
+            return Ok(self.silence());
         }
         let wanted = if glitch == Some(InjectedFault::EmptyPage) { 0 } else { (limit as usize).min(shard.page_cap) };
-        let end = (start + wanted).min(shard.numbers.len()).max(start);
-        let records: Vec<_> = (start..end).map(|index| self.record(index)).collect();
+        let most = start.saturating_add(wanted).min(self.arrived()).max(start);
+        let mut records: Vec<StreamRecord> = Vec::new();
+        let mut bytes = 0;
+        for index in start..most {
+            let record = self.record(index);
+            bytes += record_bytes(&record);
+            if bytes > shard.page_bytes && !records.is_empty() {
+                break;
+            }
+            records.push(record);
+        }
+        let end = start + records.len();
         let is_end = end == shard.numbers.len();
         let mut calls = self.calls.borrow_mut();
         calls.furthest = calls.furthest.max(end);
         // The position of an empty page lies between the record before and the one after.
-        let behind = shard.arrivals.get(end).map_or(0, |next| (self.clock.now_millis() - next).max(1) as u64);
+        let next_arrival = shard.arrivals.get(end).filter(|_| end < self.arrived());
+        let behind = next_arrival.map_or(0, |next| (self.clock.now_millis() - next).max(1) as u64);
         Ok(Page {
             next: (!(shard.closed && is_end)).then(|| ShardIterator(end.to_string())),
             millis_behind_latest: (shard.source == Source::Kinesis).then_some(behind),
@@ -278,25 +345,24 @@ impl ShardReader for &SimulatedAws {
 
 impl ObjectReader for &SimulatedAws {
     async fn read_object(&self, object: &ObjectLocation, max_bytes: usize) -> Result<Vec<u8>, ReadObjectError> {
-        self.outbox_call("s3:GetObject").map_err(ReadObjectError::Fault)?;
-        (&*self.outbox).read_object(object, max_bytes).await
+        let read = || now_or_never((&*self.outbox).read_object(object, max_bytes));
+        self.outbox_call("s3:GetObject", read).unwrap_or_else(|fault| Err(ReadObjectError::Fault(fault)))
     }
 }
 
 impl Outbox for &SimulatedAws {
     async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
-        self.outbox_call("sqs:SendMessage").map_err(SendError::Fault)?;
-        (&*self.outbox).send(message).await
+        let send = || now_or_never((&*self.outbox).send(message));
+        self.outbox_call("sqs:SendMessage", send).unwrap_or_else(|fault| Err(SendError::Fault(fault)))
     }
 
     async fn put(&self, bucket: &str, key: &str, body: &Bytes) -> Result<PutOutcome, Fault> {
-        self.outbox_call("s3:PutObject")?;
-        (&*self.outbox).put(bucket, key, body).await
+        self.outbox_call("s3:PutObject", || now_or_never((&*self.outbox).put(bucket, key, body)))?
     }
 
     async fn send_to_retry_queue(&self, queue_url: &str, body: &str, delay: Duration) -> Result<(), Fault> {
-        self.outbox_call("sqs:SendMessage")?;
-        (&*self.outbox).send_to_retry_queue(queue_url, body, delay).await
+        let send = || now_or_never((&*self.outbox).send_to_retry_queue(queue_url, body, delay));
+        self.outbox_call("sqs:SendMessage", send)?
     }
 }
 

@@ -8,15 +8,16 @@ use hydration::error::HydrateError;
 use hydration::hydrator::{HydrationOutcome, Hydrator, Settings};
 use hydration::incoming::recognize;
 use hydration::invocation_record::sha256_hex;
-use hydration::message::OutgoingMessage;
 use hydration::retry::CallStats;
 use hydration::test_support::{
-    DAY_MILLIS, InjectedFault, MemoryOutbox, SimulatedAws, now_or_never, sequence_numbers, settings,
+    DAY_MILLIS, InjectedFault, MemoryOutbox, SimulatedAws, count_history, now_or_never, sequence_numbers, settings,
 };
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::case::{Case, cases, faults};
+use crate::case::{Case, cases};
+use crate::config;
+use crate::faults::{faults, trims};
 
 const RETRY_QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/retry";
 /// Records of some 700 bytes, two or three of them in a part.
@@ -31,6 +32,8 @@ struct Try {
     /// Milliseconds that the invocation has.
     time: u64,
     faults: Vec<Option<InjectedFault>>,
+    /// Records that are trimmed before each call.
+    trims_during: Vec<usize>,
     /// The failure is notified once more, or the retry queue delivers a message twice.
     is_repeated: bool,
 }
@@ -45,9 +48,16 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         prop_oneof![3 => Just(0.0), 1 => 0.0..1.0_f64],
         prop_oneof![200_u64..4_000, 4_000_u64..60_000],
         prop::collection::vec(fault, 0..30),
+        trims(),
         prop::bool::weighted(0.2),
     );
-    let one = one.prop_map(|(trims, time, faults, is_repeated)| Try { trims, time, faults, is_repeated });
+    let one = one.prop_map(|(trims, time, faults, trims_during, is_repeated)| Try {
+        trims,
+        time,
+        faults,
+        trims_during,
+        is_repeated,
+    });
     prop::collection::vec(one, 0..8)
 }
 
@@ -63,8 +73,10 @@ struct History {
     objects: BTreeMap<String, bytes::Bytes>,
     /// The records of each id.
     ids: BTreeMap<String, Vec<String>>,
-    /// Messages on a FIFO queue, without those that it dropped as duplicates.
-    kept: BTreeMap<String, OutgoingMessage>,
+    /// Messages of the queue that were checked.
+    checked: usize,
+    /// The records in all messages of the queue; on a FIFO queue, in those that it did not drop as duplicates.
+    saved: BTreeSet<String>,
     invocations: usize,
 }
 
@@ -80,7 +92,8 @@ impl History {
             waiting,
             objects: BTreeMap::new(),
             ids: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            checked: 0,
+            saved: BTreeSet::new(),
             invocations: 0,
         }
     }
@@ -102,23 +115,31 @@ impl History {
         if attempt.is_repeated {
             self.waiting.push(body.clone());
         }
-        if let Err(_error) = self.invoke(&body, attempt.time, attempt.faults.clone()) {
+        if let Err(_error) = self.invoke(&body, attempt.time, attempt.faults.clone(), &attempt.trims_during) {
             // Lambda, or the retry queue, delivers it again.
             self.waiting.push(body);
         }
         self.check();
     }
 
-    fn invoke(&mut self, body: &str, time: u64, faults: Vec<Option<InjectedFault>>) -> Result<(), HydrateError> {
+    fn invoke(
+        &mut self,
+        body: &str,
+        time: u64,
+        faults: Vec<Option<InjectedFault>>,
+        trims: &[usize],
+    ) -> Result<(), HydrateError> {
         self.invocations += 1;
         let mut aws = SimulatedAws::new(self.case.shard.clone(), self.now, faults);
         aws.outbox = Rc::clone(&self.outbox);
         aws.padding = PADDING;
+        aws.trims.borrow_mut().extend(trims);
         let incoming = recognize(body).pop().unwrap().unwrap();
         let deadline = aws.deadline(time);
         let hydrator = Hydrator::new(&aws, &aws, &aws, self.settings.clone());
         let result = now_or_never(hydrator.hydrate(&incoming, deadline, &mut CallStats::default()));
         self.now = aws.clock.now_millis();
+        self.case.shard.trimmed = aws.trimmed.get();
         let continued: Vec<_> = self.outbox.retry_queue.borrow_mut().drain(..).collect();
         if let Ok(HydrationOutcome::Continued(outcome)) = &result {
             assert!(!outcome.sent.is_empty(), "an invocation that continues has delivered a part");
@@ -133,18 +154,23 @@ impl History {
             let first = self.objects.entry(key.clone()).or_insert_with(|| object.clone());
             assert_eq!(first, object, "the object {key} was replaced");
         }
-        for message in self.outbox.queue.borrow().iter() {
-            let body: Value = serde_json::from_str(&self.outbox.text(message)).unwrap();
+        for message in self.outbox.queue.borrow().iter().skip(self.checked) {
+            self.checked += 1;
+            let text = self.outbox.text(message);
+            let body: Value = serde_json::from_str(&text).unwrap();
             let hydration = &body["hydration"];
             let records = sequence_numbers(&body);
             assert_eq!(hydration["recoveredRecords"], records.len());
             let id = hydration["id"].as_str().unwrap().to_owned();
             if hydration.get("part").is_some() {
-                let known = self.ids.entry(id.clone()).or_insert_with(|| records.clone());
+                let known = self.ids.get(&id).unwrap_or(&records);
                 assert_eq!(*known, records, "the part {id} names other records");
-                assert!(id.ends_with(&format!("-{}", digest(&self.outbox.text(message)))), "{id}");
+                assert!(id.ends_with(&format!("-{}", digest(&text))), "{id}");
             }
-            self.kept.entry(id).or_insert_with(|| message.clone());
+            let is_duplicate = self.ids.insert(id, records.clone()).is_some();
+            if !(is_duplicate && self.settings.fifo) {
+                self.saved.extend(records);
+            }
         }
     }
 
@@ -154,22 +180,11 @@ impl History {
         while let Some(body) = self.waiting.pop() {
             rounds += 1;
             assert!(rounds < 100, "it does not end");
-            if let Err(error) = self.invoke(&body, 15 * 60 * 1000, vec![]) {
+            if let Err(error) = self.invoke(&body, 15 * 60 * 1000, vec![], &[]) {
                 panic!("{error:?}");
             }
             self.check();
         }
-    }
-
-    /// The records in all messages of the queue; on a FIFO queue, in those that it kept.
-    fn saved(&self) -> BTreeSet<String> {
-        let bodies: Vec<Value> = if self.settings.fifo {
-            let texts = self.kept.values().map(|message| self.outbox.text(message));
-            texts.map(|text| serde_json::from_str(&text).unwrap()).collect()
-        } else {
-            self.outbox.bodies()
-        };
-        bodies.iter().flat_map(sequence_numbers).collect()
     }
 }
 
@@ -190,7 +205,7 @@ fn parts_settings(fifo: bool, max_message_bytes: usize, has_retry_queue: bool) -
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(500))]
 
     #[test]
     fn records_that_one_try_has_saved_are_there_at_the_end(
@@ -206,7 +221,7 @@ proptest! {
             if !history.waiting.is_empty() {
                 history.attempt(attempt);
             }
-            let saved = history.saved();
+            let saved = history.saved.clone();
             prop_assert!(saved.is_superset(&saved_before), "records were lost that had been saved");
             saved_before = saved;
         }
@@ -214,7 +229,7 @@ proptest! {
         let finished_before = history.waiting.is_empty();
         history.finish();
 
-        let saved = history.saved();
+        let saved = history.saved.clone();
         prop_assert!(saved.is_superset(&saved_before), "records were lost that had been saved");
         if !finished_before {
             prop_assert!(saved.is_superset(&left_before_the_end), "records were skipped that the stream still holds");
@@ -230,6 +245,7 @@ proptest! {
                 prop_assert_eq!(&saved, &whole, "{}", hydration);
             }
         }
+        count_history();
     }
 
     #[test]
@@ -246,10 +262,11 @@ proptest! {
         while let Some(body) = history.waiting.pop() {
             rounds += 1;
             prop_assert!(rounds < 100, "it does not end");
-            let failed = history.invoke(&body, time, vec![]);
+            let failed = history.invoke(&body, time, vec![], &[]);
             prop_assert!(failed.is_ok() || rounds > 0);
             if failed.is_err() {
                 // Not even one part fits this time: nothing bounds that but a longer timeout.
+                count_history();
                 return Ok(());
             }
         }
@@ -260,5 +277,6 @@ proptest! {
         numbers.dedup();
         prop_assert_eq!(all, numbers.len(), "records were sent twice");
         prop_assert_eq!(numbers.len(), history.case.left().len());
+        count_history();
     }
 }

@@ -8,6 +8,7 @@ mod dynamodb;
 mod kinesis;
 mod objects;
 mod reading;
+mod trimming;
 
 use std::time::Duration;
 

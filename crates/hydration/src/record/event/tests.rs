@@ -56,7 +56,7 @@ fn text_that_is_not_an_event_record_of_the_service_is_refused() {
         ("\"aws:kinesis\"", "\"aws:sqs\""),
         ("\"sequenceNumber\": \"496\", ", ""),
         ("\"496\"", "496"),
-        ("\"496\"", "\"0496\""),
+        ("\"496\"", "\"-496\""),
         ("eyJuIjoxLjB9", "eyJuIjoxLjB"),
         ("eyJuIjoxLjB9", "not base64!"),
         ("\"partitionKey\": \"k\", ", ""),
@@ -69,6 +69,12 @@ fn text_that_is_not_an_event_record_of_the_service_is_refused() {
     for text in ["null", "[]", "{}", "\"x\"", r#"{"eventSource":"aws:kinesis"}"#, r#"{"Sns":{}}"#] {
         assert!(parse(Source::Kinesis, text).is_none() && parse(Source::DynamoDb, text).is_none(), "{text}");
     }
+}
+
+#[test]
+fn leading_zeros_of_a_sequence_number_are_kept() {
+    let event = parse(Source::Kinesis, &KINESIS.replacen("\"496\"", "\"0496\"", 1)).unwrap();
+    assert_eq!(event.sequence_number().as_str(), "0496");
 }
 
 #[test]
