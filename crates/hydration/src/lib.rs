@@ -7,6 +7,7 @@ pub mod arn;
 mod batch_run;
 pub mod continuation;
 pub mod error;
+pub mod filter;
 pub mod hydrator;
 pub mod incoming;
 pub mod invocation_record;
