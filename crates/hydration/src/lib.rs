@@ -14,6 +14,7 @@ pub mod invocation_record;
 pub mod json;
 pub mod kpl;
 pub mod message;
+pub mod narrow;
 pub mod object_notification;
 mod payload;
 pub mod ports;
