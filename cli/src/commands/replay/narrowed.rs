@@ -34,9 +34,9 @@ pub struct LeftOut {
 
 impl LeftOut {
     pub fn sentence(&self) -> String {
-        let records = count(self.records, "record is left out", "records are left out");
-        let rest = if self.is_exact { "the rest is the failed batch" } else { "the rest may hold more than the batch" };
-        format!("{records}, {rest}")
+        let records = count(self.records, "record left out", "records left out");
+        let rest = if self.is_exact { "these are the failed batch" } else { "these may be more than the failed batch" };
+        format!("{records}; {rest}")
     }
 }
 
@@ -109,7 +109,7 @@ pub fn places_left_out(narrowing: &Narrowing, numbers: &[SequenceNumber]) -> Vec
     left_out
 }
 
-/// The lines of a dry run about supersets.
+/// The line of a dry run about the supersets that are narrowed.
 pub fn sentence<'a>(left_out: impl Iterator<Item = &'a LeftOut>) -> Option<String> {
     let all: Vec<&LeftOut> = left_out.collect();
     if all.is_empty() {
@@ -117,9 +117,13 @@ pub fn sentence<'a>(left_out: impl Iterator<Item = &'a LeftOut>) -> Option<Strin
     }
     let records = all.iter().map(|left_out| left_out.records).sum();
     let exact = all.iter().filter(|left_out| left_out.is_exact).count() as u64;
-    let supersets = count(all.len() as u64, "superset is narrowed", "supersets are narrowed");
-    let records = count(records, "record is left out", "records are left out");
-    Some(format!("{supersets}: {records}; {} of them then hold exactly the failed batch", thousands(exact)))
+    let (records, supersets) = (count(records, "record", "records"), count(all.len() as u64, "superset", "supersets"));
+    Some(format!(
+        "{records} of {supersets} are left out, because they were not in the failed batch; {} of {} then hold exactly \
+         their batch",
+        thousands(exact),
+        thousands(all.len() as u64)
+    ))
 }
 
 #[cfg(test)]
