@@ -73,8 +73,7 @@ def test_a_superset_is_replayed_without_what_the_filters_stopped(tool, queue, fu
     assert invocation.numbers == numbers(batch, 0, 2, 5)
     assert queue.counts() == (0, 0)
     run, = tool.runs()
-    attempt, = run["attempts"]
-    assert [(span["first"], span["last"], span["records"]) for span in attempt["records"]] == [
+    assert [(span["first"], span["last"], span["records"]) for span in run["done"]] == [
         (number, number, 1) for number in numbers(batch, 0, 2, 5)]
 
 
@@ -101,8 +100,9 @@ def test_dynamodb_filters_and_items(tool, queue, function, mappings):
     def change(item):
         return {"Keys": {"Id": {"S": item}}, "NewImage": {"Id": {"S": item}}}
     changes = [("INSERT", change("a")), ("MODIFY", change("b")), ("INSERT", change("c")), ("REMOVE", change("a"))]
-    batch, = queue.send(dlq.dynamodb(
-        changes, status="Superset", expected=3, changes={"DDBStreamBatchInfo.batchSize": 3}))
+    batch = dlq.dynamodb(changes, status="Superset", expected=3)
+    batch.record["DDBStreamBatchInfo"]["batchSize"] = 3
+    queue.send(batch)
     mappings.add([json.dumps({"eventName": ["INSERT"]}), json.dumps({"eventName": ["REMOVE"]})])
     line, = tool("replay", "--all", "--narrow", "--execute").messages
     assert (line["action"], line["leftOut"], line["isExact"]) == ("replayed", 1, True)
