@@ -1,4 +1,6 @@
 use super::Answer::{Fails, Passes, Unknown};
+use proptest::prelude::*;
+
 use super::*;
 use crate::kpl::tests::aggregate;
 use crate::record::KinesisRecord;
@@ -148,6 +150,25 @@ fn filters_that_cannot_be_seen_answer_nothing() {
 fn a_record_that_cannot_be_read_is_left_open() {
     let record = RawValue::from_string(r#"{"eventSource":"aws:sqs"}"#.to_owned()).unwrap();
     assert_eq!(filters(STREAM, &[BUY]).answer(&record), Unknown);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_pattern_and_any_data_have_an_answer(
+        pattern in r#"(\{"data":)?\{"(a|\$or|data)":\[(1|"x"|\{"(prefix|numeric|anything-but|exists|x)":(\["=",1\]|"x"|true|\[\])\}){0,2}\]\}?\}?"#,
+        data in r#"(\{"a":)?(\[|\{|"|x|1|-|e|\\|\PC){0,8}\}?"#,
+    ) {
+        // Whatever is not JSON, or no pattern, fails or is left open.
+        let answer = kinesis_answer(STREAM, &[&pattern], data.as_bytes());
+        let is_readable = serde_json::from_str::<serde::de::IgnoredAny>(&data).is_ok();
+        prop_assert!(answer != Passes || is_readable, "{} {}", pattern, data);
+        let event = RawValue::from_string(format!(r#"{{"a":{}}}"#, serde_json::to_string(&data).unwrap())).unwrap();
+        if let Ok(pattern) = Pattern::parse(&pattern) {
+            pattern.answer(&event);
+        }
+    }
 }
 
 #[test]
