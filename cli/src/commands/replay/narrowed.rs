@@ -21,7 +21,7 @@ use crate::print::{count, thousands};
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::read_queue::body_of;
 
-/// What is left out of a superset.
+/// Records that are left out of a superset, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// Records that are not run, because they were not in the batch.
@@ -40,7 +40,7 @@ impl LeftOut {
     }
 }
 
-/// What is left out of each superset, by message id, or the reason why it cannot be narrowed.
+/// Records that are left out of each superset, by message id, or the reason why it cannot be narrowed.
 pub type LeftOutByMessage = HashMap<String, Result<LeftOut, String>>;
 
 /// Compares the supersets among the messages with their mappings. No record is kept.

@@ -155,7 +155,7 @@ pub struct ReplayItem {
     pub message: HydratedMessage,
     pub target: Option<Target>,
     pub action: Action,
-    /// What `--narrow` leaves out of a superset, or the reason why it cannot be narrowed.
+    /// Records that `--narrow` leaves out of a superset, or the reason why it cannot be narrowed.
     pub left_out: Option<Result<LeftOut, String>>,
 }
 
@@ -164,7 +164,7 @@ impl ReplayItem {
         self.target.as_ref().map(|target| target.key.function.as_str())
     }
 
-    /// What is left out of a superset that is narrowed.
+    /// Records that are left out, of a superset that is narrowed.
     pub fn narrowed(&self) -> Option<&LeftOut> {
         self.left_out.as_ref().and_then(|left_out| left_out.as_ref().ok())
     }
