@@ -105,7 +105,8 @@ impl AwsCommand {
             }
             Self::Show(arguments) => {
                 let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;
-                commands::show::run(context, &queue(), &bucket, &aws.logs(), &ledger, arguments).await
+                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function };
+                commands::show::run(context, resources, &aws.logs(), &ledger, arguments).await
             }
             Self::Replay(arguments) => {
                 let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;

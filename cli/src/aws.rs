@@ -4,6 +4,7 @@ pub mod connection;
 mod deployment;
 mod lambda;
 mod logs;
+mod mappings;
 mod profile;
 mod s3;
 pub mod sqs;

@@ -9,6 +9,7 @@ mod exit;
 mod interrupt;
 mod ledger;
 mod message_file;
+mod narrowing;
 mod ports;
 mod print;
 mod queue;

@@ -122,6 +122,19 @@ pub trait Function {
     /// Invocations that the function may run at the same time: its reserved concurrency, else what the account has
     /// left for functions without one.
     async fn concurrency(&self, function: &str) -> Result<u32, Fault>;
+
+    /// The event source mappings that give the function the records of a stream, or of a consumer of one.
+    async fn mappings(&self, function: &str, source: &str) -> Result<Vec<BatchMapping>, Fault>;
+}
+
+/// The settings of an event source mapping that decide which records a batch holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BatchMapping {
+    pub uuid: String,
+    /// The patterns of its filters. `None` if they are encrypted with a key of the customer's.
+    pub patterns: Option<Vec<String>>,
+    pub parallelization_factor: Option<i32>,
+    pub last_modified: Option<Timestamp>,
 }
 
 /// A search in a log group.

@@ -40,6 +40,7 @@ CALLS = {
         "GetAccountSettings": ("lambda:GetAccountSettings", ["*"]),
         "Invoke": ("lambda:InvokeFunction", [FUNCTION]),
     },
+    "aws/mappings.rs": {"ListEventSourceMappings": ("lambda:ListEventSourceMappings", ["*"])},
     "aws/logs.rs": {
         "GetFunctionConfiguration": ("lambda:GetFunctionConfiguration", [FUNCTION]),
         "FilterLogEvents": (
@@ -71,9 +72,11 @@ EXECUTE = {
 }
 # The calls of each command, for those who look and for those who replay.
 READING = {
-    "status": LOOK, "list": LOOK, "show": {**LOOK, "aws/logs.rs": ["GetFunctionConfiguration", "FilterLogEvents"]},
+    "status": LOOK, "list": LOOK, "show": {
+        **LOOK, "aws/mappings.rs": ["ListEventSourceMappings"],
+        "aws/logs.rs": ["GetFunctionConfiguration", "FilterLogEvents"]},
     "export": LOOK, "doctor": {**COUNT, "aws/deployment.rs": list(CALLS["aws/deployment.rs"])},
-    "replay": PLAN, "isolate": PLAN, "discard": LOOK,
+    "replay": {**PLAN, "aws/mappings.rs": ["ListEventSourceMappings"]}, "isolate": PLAN, "discard": LOOK,
 }
 REPLAYING = {"replay --execute": EXECUTE, "isolate --execute": EXECUTE, "discard --execute": {**LOOK, **DELETE}}
 # Commands that neither policy is for: one reads a stream and sends, one calls nothing.

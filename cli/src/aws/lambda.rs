@@ -15,7 +15,8 @@ use hydration::error::{Fault, FaultKind};
 use hydration::json::Object;
 use hydration_aws::fault::fault;
 
-use crate::ports::{Function, InvokeOutcome, Invoked};
+use crate::aws::mappings;
+use crate::ports::{BatchMapping, Function, InvokeOutcome, Invoked};
 
 /// Longer than the fifteen minutes that a function may run
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
@@ -104,6 +105,10 @@ impl Function for Lambda {
             }
         };
         Ok(u32::try_from(allowed).unwrap_or_default())
+    }
+
+    async fn mappings(&self, function: &str, source: &str) -> Result<Vec<BatchMapping>, Fault> {
+        mappings::find(&self.client(function), function, source).await
     }
 }
 

@@ -3,6 +3,7 @@
 mod batch;
 pub mod execute;
 mod held_by_others;
+mod narrowed;
 pub mod options;
 mod outcome;
 mod pace;
@@ -26,6 +27,7 @@ use hydration::ports::Clock;
 
 use crate::commands::replay::execute::{ReplayExecutor, RunState};
 use crate::commands::replay::held_by_others::{HeldByOthers, WaitForOthers};
+use crate::commands::replay::narrowed::LeftOutByMessage;
 use crate::commands::replay::options::InDoubtChoice;
 pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::outcome::ReplayOutcome;
@@ -40,6 +42,7 @@ use crate::ledger::function::FunctionArn;
 use crate::ledger::key::RunKey;
 use crate::ledger::lock::Lock;
 use crate::ledger::store::Store;
+use crate::narrowing::Narrower;
 use crate::ports::{Bucket, Function, Queue};
 use crate::print::progress::Progress;
 use crate::queue::filter::Filter;
@@ -73,6 +76,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         None => None,
     };
     let filter = arguments.filter(context.now())?;
+    let narrower = arguments.options.narrow.then(|| Narrower::new(resources.function));
     let replay = Replay {
         context,
         resources,
@@ -82,6 +86,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
         on,
         filter,
         taken: RefCell::default(),
+        narrower,
         pace: RefCell::default(),
         state: RunState::default(),
         outcomes: RefCell::default(),
@@ -116,6 +121,8 @@ struct Replay<'a, Q, B, F, S, C> {
     filter: Filter,
     /// Ids of the batches that the passes so far have chosen.
     taken: RefCell<BTreeSet<String>>,
+    /// Present if supersets are narrowed.
+    narrower: Option<Narrower<'a, F>>,
     pace: RefCell<Option<Rc<Pace>>>,
     state: RunState,
     /// The latest outcome of each message: done or not.
@@ -282,6 +289,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             concurrency: pace.concurrency,
             rate_limiter: &pace.limiter,
             state: &self.state,
+            narrower: self.narrower.as_ref(),
         };
         self.run_plan(&executor, planned.plan).await?;
         Ok(PassEnd::Run { has_more: planned.has_more && !planned.is_refused })
@@ -335,6 +343,14 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         self.read.set(ReadSummary { in_flight: read.in_flight.max(held_by_others.in_flight), ..read });
         self.check_function(&chosen)?;
         let (known, event_bytes) = self.context.interrupt.race(self.known(&chosen, &others)).await??;
+        let left_out = match &self.narrower {
+            None => LeftOutByMessage::new(),
+            Some(narrower) => {
+                let (bucket, options) = (self.resources.bucket, &self.arguments.options);
+                let asked = narrowed::left_out(narrower, bucket, &chosen, &known, self.on.as_ref(), options);
+                self.context.interrupt.race(asked).await??
+            }
+        };
         let failed_before = self.state.failed.borrow().clone();
         let facts = Facts {
             options: &self.arguments.options,
@@ -343,6 +359,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             event_bytes: &event_bytes,
             failed_before: &failed_before,
             is_held_by_others: self.waits_for_others() && !held_by_others.is_none(),
+            left_out: &left_out,
         };
         let plan = plan(chosen, &others, &facts);
         others

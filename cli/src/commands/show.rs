@@ -2,6 +2,7 @@
 
 mod facts;
 mod foreign;
+mod in_batch;
 mod invocation_log;
 mod past;
 
@@ -12,11 +13,13 @@ use hydration::ports::Clock;
 use serde::Serialize;
 
 use crate::commands::histories::{Histories, OpenedLedger};
+use crate::commands::replay::Resources;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::ledger::history::{BatchHistory, HistoryJson};
 use crate::ledger::store::Store;
-use crate::ports::{Bucket, Logs, Queue};
+use crate::narrowing::{Narrower, Narrowing, NarrowingCounts, NotNarrowed};
+use crate::ports::{Bucket, Function, Logs, Queue};
 use crate::print::message_json::MessageJson;
 use crate::print::progress::during;
 use crate::print::records::{self, RecordJson};
@@ -38,7 +41,11 @@ Examples:
 The parts of a batch are shown together. A message in the overflow bucket is fetched by itself. With an id of twelve
 digits or more, the queue is read only until the batch and its parts are found. The ledger says what was replayed of a
 batch, by whom, and how it ended; also of one that is no longer on the queue, and who discarded it. The exit code is
-then 1, as for every id that is not found.")]
+then 1, as for every id that is not found.
+
+Each record of a superset is marked: it was in the failed batch (=), may have been (?), or was not (-). That is known from
+the filters and the parallelization factor of the event source mapping, which is asked for
+(lambda:ListEventSourceMappings), if it was not changed since. With -o json it is inBatch of each record.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some; message ids where a message is not hydrated
     #[arg(required = true, value_name = "ID", value_parser = parse_id)]
@@ -65,6 +72,7 @@ pub struct Arguments {
 
 /// A message with its records, as JSON.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ShownJson<'a> {
     #[serde(flatten)]
     message: MessageJson<'a>,
@@ -73,15 +81,20 @@ struct ShownJson<'a> {
     history: &'a [HistoryJson],
     #[serde(skip_serializing_if = "Option::is_none")]
     unrecognized: Option<&'a serde_json::value::RawValue>,
+    /// The number of records by their relation to the failed batch, for a superset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    narrowing: Option<NarrowingCounts>,
+    /// The reason why that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_narrowed: Option<String>,
     shown: Vec<RecordJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     logs: Vec<String>,
 }
 
-pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
+pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
     context: &Context<C>,
-    queue: &Q,
-    bucket: &B,
+    Resources { queue, bucket, function }: Resources<'_, Q, B, F>,
     logs: &L,
     ledger: &OpenedLedger<S, C>,
     arguments: Arguments,
@@ -101,6 +114,7 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     // The message's body alone says nothing of replays.
     let histories =
         if arguments.raw { Histories::default() } else { Histories::read(context, ledger, &chosen).await? };
+    let narrower = Narrower::new(function);
     for (index, message) in chosen.iter().enumerate() {
         if index > 0 && !context.output.json {
             context.output.line("")?;
@@ -111,7 +125,9 @@ pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
             context.output.raw_json(&body)?;
         } else {
             let received = ParsedMessage::parse(&body).with_context(could_not)?;
-            let found = ShownMessage { message, received: &received, history: histories.of(message) };
+            let narrowing = during("asking for the event source mapping", narrower.narrow(&received));
+            let narrowing = context.interrupt.race(narrowing).await?;
+            let found = ShownMessage { message, received: &received, history: histories.of(message), narrowing };
             show(context, logs, &arguments, &found).await?;
         }
     }
@@ -125,6 +141,8 @@ struct ShownMessage<'a> {
     message: &'a HydratedMessage,
     received: &'a ParsedMessage,
     history: Option<&'a BatchHistory>,
+    /// The relation of each record to the failed batch, for a superset.
+    narrowing: Option<Result<Narrowing, NotNarrowed>>,
 }
 
 async fn show<L: Logs, C: Clock>(
@@ -133,7 +151,9 @@ async fn show<L: Logs, C: Clock>(
     arguments: &Arguments,
     found: &ShownMessage<'_>,
 ) -> Result<()> {
-    let ShownMessage { message, received, history } = *found;
+    let ShownMessage { message, received, history, ref narrowing } = *found;
+    let narrowed = narrowing.as_ref().and_then(|narrowing| narrowing.as_ref().ok());
+    let relations = narrowed.map(|narrowed| narrowed.in_batch.as_slice());
     let (output, now) = (&context.output, context.now());
     let max_records = if arguments.all { usize::MAX } else { arguments.records };
     let log = if arguments.logs {
@@ -155,13 +175,16 @@ async fn show<L: Logs, C: Clock>(
             message: MessageJson::from(message),
             history: history.map(|history| history.json.as_slice()).unwrap_or_default(),
             unrecognized: received.unrecognized.as_deref(),
-            shown: records::first_as_json(received, max_records),
+            narrowing: narrowed.map(Narrowing::counts),
+            not_narrowed: narrowing.as_ref().and_then(|narrowing| narrowing.as_ref().err()).map(ToString::to_string),
+            shown: records::first_in_batch_as_json(received, max_records, relations),
             logs,
         });
     }
     facts::print(output, message, received, now)?;
     facts::print_history(output, history)?;
-    records::print_first(output, received, max_records, arguments.all)?;
+    in_batch::print(output, narrowing.as_ref())?;
+    records::print_first(output, received, max_records, arguments.all, relations)?;
     match log {
         None => Ok(()),
         Some(Ok(lines)) => invocation_log::print(output, &lines),

@@ -8,6 +8,7 @@ mod hostile;
 mod isolate;
 mod list;
 mod long_queue;
+mod narrow;
 mod order;
 mod replay;
 mod show;

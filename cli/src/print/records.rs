@@ -3,6 +3,7 @@
 use anyhow::Result;
 use hydration::arn::Source;
 use hydration::message::parsed::ParsedMessage;
+use hydration::narrow::InBatch;
 use hydration::record::event::EventRecord;
 use hydration::record::{DynamoDbRecord, KinesisRecord, StreamRecord};
 use hydration::timestamp::Timestamp;
@@ -27,6 +28,9 @@ pub struct RecordJson {
     sequence_number: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     partition_key: Option<String>,
+    /// The relation to the failed batch, for a record of a superset that was narrowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_batch: Option<InBatch>,
     view: Box<RawValue>,
 }
 
@@ -44,6 +48,19 @@ pub fn first_as_json(received: &ParsedMessage, max_records: usize) -> Vec<Record
     as_json(received, &places)
 }
 
+/// The first records of a superset, each with its relation to the failed batch, if that is known.
+pub fn first_in_batch_as_json(
+    received: &ParsedMessage,
+    max_records: usize,
+    in_batch: Option<&[InBatch]>,
+) -> Vec<RecordJson> {
+    let mut records = first_as_json(received, max_records);
+    for record in &mut records {
+        record.in_batch = in_batch.and_then(|in_batch| in_batch.get(record.number - 1).copied());
+    }
+    records
+}
+
 /// Some of the records as JSON, by their places.
 pub fn as_json(received: &ParsedMessage, places: &[usize]) -> Vec<RecordJson> {
     let read = |place: &usize| {
@@ -57,6 +74,7 @@ pub fn as_json(received: &ParsedMessage, places: &[usize]) -> Vec<RecordJson> {
                 StreamRecord::Kinesis(record) => Some(record.partition_key),
                 StreamRecord::DynamoDb(_) => None,
             },
+            in_batch: None,
             view: RawValue::from_string(view).ok()?,
         })
     };
@@ -64,7 +82,15 @@ pub fn as_json(received: &ParsedMessage, places: &[usize]) -> Vec<RecordJson> {
 }
 
 /// Prints the first records.
-pub fn print_first(output: &Output, received: &ParsedMessage, max_records: usize, whole: bool) -> Result<()> {
+///
+/// `in_batch` is the relation of each to the failed batch, where it is known.
+pub fn print_first(
+    output: &Output,
+    received: &ParsedMessage,
+    max_records: usize,
+    whole: bool,
+    in_batch: Option<&[InBatch]>,
+) -> Result<()> {
     let all = received.records.len();
     if all == 0 {
         return Ok(());
@@ -75,12 +101,37 @@ pub fn print_first(output: &Output, received: &ParsedMessage, max_records: usize
         _ => format!("Records ({all}, the first {shown} shown; --all shows every one)"),
     };
     output.line(format!("\n{}", output.paint(Paint::Bold, title)))?;
+    if in_batch.is_some() {
+        output.line(output.paint(Paint::Dim, IN_BATCH_LEGEND))?;
+    }
     let places: Vec<usize> = (0..shown).collect();
-    print_places(output, received, &places, whole)
+    print_marked(output, received, &places, whole, |place| {
+        in_batch.and_then(|in_batch| in_batch.get(place)).map_or("", |in_batch| mark(*in_batch))
+    })
+}
+
+const IN_BATCH_LEGEND: &str = "  = was in the failed batch   ? may have been   - was not";
+
+fn mark(in_batch: InBatch) -> &'static str {
+    match in_batch {
+        InBatch::Certain => "= ",
+        InBatch::Possible => "? ",
+        InBatch::Excluded => "- ",
+    }
 }
 
 /// Prints some of the records, by their places; shortened unless `whole`.
 pub fn print_places(output: &Output, received: &ParsedMessage, places: &[usize], whole: bool) -> Result<()> {
+    print_marked(output, received, places, whole, |_| "")
+}
+
+fn print_marked(
+    output: &Output,
+    received: &ParsedMessage,
+    places: &[usize],
+    whole: bool,
+    mark: impl Fn(usize) -> &'static str,
+) -> Result<()> {
     let width = received.records.len().to_string().len();
     let picked = places.iter().filter_map(|place| Some((*place, received.records.get(*place)?)));
     for (index, raw) in picked {
@@ -92,7 +143,7 @@ pub fn print_places(output: &Output, received: &ParsedMessage, places: &[usize],
             },
             None => ("not readable as an event record; as it is:".to_owned(), vec![printable(raw.get())]),
         };
-        output.line(format!("\n{} {head}", output.paint(Paint::Bold, number)))?;
+        output.line(format!("\n{}{} {head}", mark(index), output.paint(Paint::Bold, number)))?;
         let max_lines = if whole { usize::MAX } else { MAX_LINES };
         for line in body.iter().take(max_lines) {
             output.line(format!("  {}", shorten(line, whole)))?;

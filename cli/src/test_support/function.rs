@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use hydration::error::{Fault, FaultKind};
 
-use crate::ports::{Function, InvokeOutcome, Invoked};
+use crate::ports::{BatchMapping, Function, InvokeOutcome, Invoked};
 
 /// One invocation that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct ScriptedFunction {
     pub turns: Cell<u32>,
     running: Cell<u32>,
     most_running: Cell<u32>,
+    /// The answer for the event source mappings of every function and stream.
+    pub mappings: RefCell<Option<Result<Vec<BatchMapping>, Fault>>>,
 }
 
 impl ScriptedFunction {
@@ -93,5 +95,9 @@ impl Function for ScriptedFunction {
     async fn concurrency(&self, function: &str) -> Result<u32, Fault> {
         let known = self.concurrency.borrow();
         known.iter().find(|(name, _)| function.ends_with(name)).map_or(Ok(20), |(_, answer)| answer.clone())
+    }
+
+    async fn mappings(&self, _: &str, _: &str) -> Result<Vec<BatchMapping>, Fault> {
+        self.mappings.borrow().clone().unwrap_or_else(|| Ok(Vec::new()))
     }
 }

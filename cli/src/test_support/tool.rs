@@ -199,7 +199,8 @@ impl Tool {
                 commands::list::run(context, queue, bucket, &self.opened_ledger(), arguments).await
             }
             AwsCommand::Show(arguments) => {
-                commands::show::run(context, queue, bucket, &self.logs, &self.opened_ledger(), arguments).await
+                let resources = Resources { queue, bucket, function };
+                commands::show::run(context, resources, &self.logs, &self.opened_ledger(), arguments).await
             }
             AwsCommand::Replay(arguments) => {
                 let resources = Resources { queue, bucket, function };

@@ -22,6 +22,8 @@ pub struct Batch<'a> {
     pub records: Vec<NumberedRecord<'a>>,
     pub numbers: Vec<SequenceNumber>,
     pub is_to_run: Vec<bool>,
+    /// Records that are not to be run at all, because they were not in the failed batch.
+    pub is_left_out: Vec<bool>,
 }
 
 impl<'a> Batch<'a> {
@@ -44,7 +46,10 @@ impl<'a> Batch<'a> {
 
     pub fn not_covered_by(&self, known: &Known) -> usize {
         match coverage(&known.run.done, &self.numbers) {
-            Coverage::Known(covered) => covered.iter().filter(|covered| !**covered).count(),
+            Coverage::Known(covered) => {
+                let all = covered.iter().zip(&self.is_left_out);
+                all.filter(|(covered, is_left_out)| !**covered && !**is_left_out).count()
+            }
             Coverage::MoreThanWereRun => self.records.len(),
         }
     }

@@ -14,6 +14,7 @@ use hydration::sequence_number::SequenceNumber;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::commands::replay::batch::{Batch, NumberedRecord, numbered_records};
+use crate::commands::replay::narrowed::places_left_out;
 use crate::commands::replay::options::ReplayOptions;
 use crate::commands::replay::outcome::{ReplayOutcome, not_claimed, outcome_of, refused, unreadable};
 use crate::commands::replay::plan::{Action, Behind, RefusalReason, ReplayItem, ShardQueue, Target};
@@ -25,6 +26,7 @@ use crate::ledger::lock::{Lock, Settled};
 use crate::ledger::record::Shard;
 use crate::ledger::span::{Coverage, coverage, spans};
 use crate::ledger::store::Store;
+use crate::narrowing::Narrower;
 use crate::ports::{Bucket, Function, InvokeOutcome, Invoked, Queue};
 use crate::queue::hydrated_message::{HydratedMessage, MessageCopy};
 use crate::queue::lease::Lease;
@@ -96,6 +98,8 @@ pub struct ReplayExecutor<'a, Q, B, F, S, C> {
     pub concurrency: usize,
     pub rate_limiter: &'a RateLimiter,
     pub state: &'a RunState,
+    /// Present if supersets are narrowed.
+    pub narrower: Option<&'a Narrower<'a, F>>,
 }
 
 /// A step that may end an item before its last one.
@@ -184,7 +188,11 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
         if let Step::End(outcome) = self.settle(&mut target).await? {
             return Ok(outcome);
         }
-        let batch = match self.batch(&target.known, records) {
+        let is_left_out = match self.left_out(&received, &records).await {
+            Step::Go(is_left_out) => is_left_out,
+            Step::End(outcome) => return Ok(outcome),
+        };
+        let batch = match self.batch(&target.known, records, is_left_out) {
             Step::Go(batch) => batch,
             Step::End(outcome) => return Ok(outcome),
         };
@@ -223,8 +231,28 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
         Ok(Step::Go(()))
     }
 
-    /// Chooses the records to run: those that have not succeeded, and that the command line names.
-    fn batch<'r>(&self, known: &Known, records: Vec<NumberedRecord<'r>>) -> Step<Batch<'r>> {
+    /// The records of a superset that `--narrow` leaves out. The mapping is the one that the plan was made with.
+    async fn left_out(&self, received: &ParsedMessage, records: &[NumberedRecord<'_>]) -> Step<Vec<bool>> {
+        let narrowing = match self.narrower {
+            Some(narrower) => narrower.narrow(received).await,
+            None => None,
+        };
+        match narrowing {
+            None => Step::Go(vec![false; records.len()]),
+            Some(Ok(narrowing)) => {
+                let numbers: Vec<SequenceNumber> = records.iter().map(|record| record.number.clone()).collect();
+                Step::Go(places_left_out(&narrowing, &numbers))
+            }
+            Some(Err(_)) if self.options.include_superset => Step::Go(vec![false; records.len()]),
+            Some(Err(reason)) => {
+                Step::End(ReplayOutcome::Refused { reason: RefusalReason::NotNarrowed, detail: reason.to_string() })
+            }
+        }
+    }
+
+    /// Chooses the records to run: those that have not succeeded, that were or may have been in the batch, and that the
+    /// command line names.
+    fn batch<'r>(&self, known: &Known, records: Vec<NumberedRecord<'r>>, is_left_out: Vec<bool>) -> Step<Batch<'r>> {
         let numbers: Vec<SequenceNumber> = records.iter().map(|record| record.number.clone()).collect();
         let Coverage::Known(covered) = coverage(&known.run.done, &numbers) else {
             return Step::End(refused(RefusalReason::CopiesDiffer));
@@ -235,11 +263,13 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
         };
         let is_to_run: Vec<bool> =
             is_chosen.iter().zip(&covered).map(|(is_chosen, covered)| *is_chosen && !covered).collect();
+        let is_to_run: Vec<bool> =
+            is_to_run.iter().zip(&is_left_out).map(|(is_to_run, is_left_out)| *is_to_run && !is_left_out).collect();
         if let Err(error) = spans(&numbers, |place| is_to_run.get(place) == Some(&true)) {
             let detail = error.to_string();
             return Step::End(ReplayOutcome::Refused { reason: RefusalReason::Selection, detail });
         }
-        Step::Go(Batch { records, numbers, is_to_run })
+        Step::Go(Batch { records, numbers, is_to_run, is_left_out })
     }
 
     fn chosen(&self, numbers: &[SequenceNumber]) -> Result<Vec<bool>, String> {

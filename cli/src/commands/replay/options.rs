@@ -17,6 +17,7 @@ Examples:
   dlq replay --all --function orders --execute --rate 2
   dlq replay --all --on orders:fixed --execute    on another function; the messages are kept
   dlq replay 4f1c --except 58 --execute           all records of a batch but one
+  dlq replay --all --narrow                       supersets too, without what was not in the batch
 
 The function is invoked with exactly the Records that Lambda delivered. A shard's batches run in its order, one after
 the other. When one fails, is refused, is in doubt or breaks the contract, those behind it are held back (--keep-going
@@ -27,6 +28,10 @@ Ctrl-C lets running invocations finish and puts everything else back; a second o
 SQS does not say which shard a message in flight or delayed is of. While there are any that are not its own, --all
 invokes nothing on a standard queue: with --execute it waits for them, for 60 seconds at most, and then refuses.
 --keep-going runs all the same. So does an id, which says first what is held.
+
+With --narrow, the filters and the parallelization factor of the mapping that formed the batch tell which records of a
+superset were not in it (lambda:ListEventSourceMappings). It is done, and deleted, when the others have succeeded. It is
+refused where nothing can be told, as after a change of the mapping; --include-superset then runs all of it.
 
 Exit code 3 means that something was left undone; what, and why, is listed.")]
 pub struct Arguments {
@@ -76,6 +81,9 @@ pub struct ReplayOptions {
     /// All records of one batch but these
     #[arg(long, value_name = "LIST", value_parser = parse_selection, help_heading = "How", conflicts_with = "all")]
     pub except: Option<Selection>,
+    /// Run supersets without the records that were certainly not in the failed batch
+    #[arg(long, help_heading = "How", conflicts_with_all = ["records", "except"])]
+    pub narrow: bool,
     /// Run supersets too, with the records between that may have succeeded before
     #[arg(long, help_heading = "How")]
     pub include_superset: bool,

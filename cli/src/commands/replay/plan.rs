@@ -8,6 +8,7 @@ use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::sequence_number::SequenceNumber;
 use hydration::verdict::Status;
 
+use crate::commands::replay::narrowed::{LeftOut, LeftOutByMessage};
 use crate::commands::replay::options::{InDoubtChoice, ReplayOptions};
 use crate::ledger::claim::Known;
 use crate::ledger::function::FunctionArn;
@@ -22,6 +23,8 @@ use crate::queue::shard_place::ShardPlace;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RefusalReason {
     Superset,
+    /// Nothing is known of a superset that could be left out.
+    NotNarrowed,
     TooLarge,
     InDoubt,
     NothingToRun,
@@ -45,6 +48,7 @@ impl RefusalReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Superset => "superset",
+            Self::NotNarrowed => "notNarrowed",
             Self::TooLarge => "tooLarge",
             Self::InDoubt => "inDoubt",
             Self::NothingToRun => "nothingToRun",
@@ -61,7 +65,11 @@ impl RefusalReason {
     /// The meaning of the reason, and the next step.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::Superset => "a superset: it would run records that had succeeded; --include-superset runs it",
+            Self::Superset => {
+                "a superset: it would run records that had succeeded; --narrow leaves out those that were not in the \
+                 batch, --include-superset runs all"
+            }
+            Self::NotNarrowed => "a superset that cannot be narrowed; --include-superset runs all of it",
             Self::TooLarge => "larger than the 6 MB that an invocation takes; dlq export writes it to a file",
             Self::InDoubt => {
                 "in doubt: an earlier invocation has no known outcome; look at the function's log, then give \
@@ -147,6 +155,8 @@ pub struct ReplayItem {
     pub message: HydratedMessage,
     pub target: Option<Target>,
     pub action: Action,
+    /// Records that `--narrow` leaves out of a superset, or the reason why it cannot be narrowed.
+    pub left_out: Option<Result<LeftOut, String>>,
 }
 
 impl ReplayItem {
@@ -154,8 +164,22 @@ impl ReplayItem {
         self.target.as_ref().map(|target| target.key.function.as_str())
     }
 
+    /// Records that are left out, of a superset that is narrowed.
+    pub fn narrowed(&self) -> Option<&LeftOut> {
+        self.left_out.as_ref().and_then(|left_out| left_out.as_ref().ok())
+    }
+
+    /// The reason of a superset that is refused because it cannot be narrowed.
+    pub fn not_narrowed(&self) -> Option<&str> {
+        let is_refused = self.action == Action::Refuse(RefusalReason::NotNarrowed);
+        self.left_out.as_ref().and_then(|left_out| left_out.as_ref().err()).filter(|_| is_refused).map(String::as_str)
+    }
+
     /// Records that an invocation would have.
     pub fn remaining_records(&self) -> u64 {
+        if let Some(Ok(left_out)) = &self.left_out {
+            return left_out.remaining;
+        }
         let done = self.target.as_ref().map_or(0, |target| count(&target.known.run.done));
         self.message.records.saturating_sub(done)
     }
@@ -291,6 +315,7 @@ pub struct Facts<'a> {
     pub failed_before: &'a BTreeSet<String>,
     /// Others hold messages of the queue, so that nothing may be invoked.
     pub is_held_by_others: bool,
+    pub left_out: &'a LeftOutByMessage,
 }
 
 pub fn plan(messages: Vec<HydratedMessage>, others: &[OtherMessage], facts: &Facts<'_>) -> Plan {
@@ -298,7 +323,8 @@ pub fn plan(messages: Vec<HydratedMessage>, others: &[OtherMessage], facts: &Fac
     for message in messages {
         let target = run_key(&message, facts.on).map(|key| facts.target(key, &message));
         let action = facts.action(&message, target.as_ref());
-        shards.entry(shard_key(&message)).or_default().push(ReplayItem { message, target, action });
+        let left_out = facts.left_out.get(&message.id).cloned();
+        shards.entry(shard_key(&message)).or_default().push(ReplayItem { message, target, action, left_out });
     }
     for (key, items) in &mut shards {
         // Sequence numbers also put the parts of a batch in their order.
@@ -352,7 +378,11 @@ impl Facts<'_> {
             _ => {}
         }
         let ends = message.first.clone().zip(message.last.clone());
-        match is_covered(ends.as_ref(), message.records, &done) {
+        let is_covered = match self.left_out.get(&message.id) {
+            Some(Ok(left_out)) => left_out.remaining == 0,
+            _ => is_covered(ends.as_ref(), message.records, &done),
+        };
+        match is_covered {
             true if target.deletes => Action::Delete,
             true => Action::Keep,
             false if self.is_held_by_others => Action::Refuse(RefusalReason::InFlight),
@@ -371,9 +401,14 @@ impl Facts<'_> {
             return Some(RefusalReason::FailedBefore);
         }
         if message.status == Status::Superset && !self.options.include_superset {
-            return Some(RefusalReason::Superset);
+            match self.left_out.get(&message.id) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return Some(RefusalReason::NotNarrowed),
+                None => return Some(RefusalReason::Superset),
+            }
         }
-        let is_partial = self.options.records.is_some() || self.options.except.is_some();
+        let is_narrowed = self.left_out.get(&message.id).is_some_and(Result::is_ok);
+        let is_partial = self.options.records.is_some() || self.options.except.is_some() || is_narrowed;
         let is_too_large = self.event_bytes.get(&message.id).is_some_and(|bytes| *bytes > MAX_EVENT_BYTES);
         (is_too_large && !is_partial).then_some(RefusalReason::TooLarge)
     }

@@ -8,13 +8,14 @@ use hydration::verdict::Status;
 use serde::Serialize;
 
 use crate::commands::replay::PassPlan;
+use crate::commands::replay::narrowed;
 use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::pace::{Pace, RateOrigin};
 use crate::commands::replay::plan::{Action, Behind, Plan, RefusalReason, ReplayItem};
 use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
 use crate::print::table::Columns;
-use crate::print::{Output, Paint, count, short_id, thousands, time};
+use crate::print::{Output, Paint, count, printable, short_id, thousands, time};
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::read_summary::ReadSummary;
 
@@ -28,6 +29,12 @@ struct ReplayJson<'a> {
     function: Option<&'a str>,
     status: &'static str,
     records: u64,
+    /// Records of a superset that are not run, because they were not in the failed batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<u64>,
+    /// The records that are run are the failed batch, all of it and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_exact: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,12 +48,15 @@ struct ReplayJson<'a> {
 
 impl<'a> ReplayJson<'a> {
     fn new(item: &'a ReplayItem, action: &'a str) -> Self {
+        let left_out = item.narrowed();
         Self {
             id: &item.message.id,
             action,
             function: item.function(),
             status: item.message.status.as_str(),
             records: item.message.records,
+            left_out: left_out.map(|left_out| left_out.records),
+            is_exact: left_out.map(|left_out| left_out.is_exact),
             remaining: None,
             reason: None,
             behind: None,
@@ -178,7 +188,11 @@ impl<C> Report<'_, C> {
         if invocations > 0 {
             output.line(format!("  {}; {after}", count(invocations, "invocation", "invocations")))?;
         }
-        let supersets = plan.invocations().filter(|item| item.message.status == Status::Superset).count() as u64;
+        if let Some(sentence) = narrowed::sentence(plan.invocations().filter_map(ReplayItem::narrowed)) {
+            output.line(format!("  {sentence}"))?;
+        }
+        let is_whole = |item: &&ReplayItem| item.message.status == Status::Superset && item.narrowed().is_none();
+        let supersets = plan.invocations().filter(is_whole).count() as u64;
         if supersets > 0 {
             output.line(format!("  {supersets} of them are supersets and run records that had succeeded"))?;
         }
@@ -205,7 +219,9 @@ fn planned_json(output: &Output, item: &ReplayItem) -> Result<()> {
         Action::Invoke => line("wouldInvoke"),
         Action::Delete => line("wouldDelete"),
         Action::Keep => line("alreadyDone"),
-        Action::Refuse(reason) => ReplayJson { reason: Some(reason.as_str()), ..line("wouldRefuse") },
+        Action::Refuse(reason) => {
+            ReplayJson { reason: Some(reason.as_str()), error: item.not_narrowed(), ..line("wouldRefuse") }
+        }
         Action::HoldBack { behind } => return held_back_json(output, behind, line("wouldHoldBack")),
     })
 }
@@ -234,6 +250,10 @@ fn not_run(output: &Output, plan: &Plan) -> Result<()> {
     output.line(format!("\n{}", output.paint(Paint::Bold, "Not run")))?;
     for (reason, messages) in refused {
         group(output, &messages, reason.advice())?;
+    }
+    let reasons: BTreeSet<&str> = plan.items().filter_map(ReplayItem::not_narrowed).collect();
+    for reason in reasons {
+        output.line(output.paint(Paint::Dim, format!("    not narrowed: {}", printable(reason))))?;
     }
     for (behind, messages) in held {
         group(output, &messages, &format!("{}{KEEP_GOING}", behind.sentence()))?;
@@ -272,7 +292,8 @@ fn outcome_json(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> 
             ReplayJson { remaining: Some(*remaining), reason: Some(error_type), error: Some(message), ..line("failed") }
         }
         ReplayOutcome::Refused { reason, detail } => {
-            ReplayJson { reason: Some(reason.as_str()), error: Some(detail), ..line("refused") }
+            let error = item.not_narrowed().unwrap_or(detail);
+            ReplayJson { reason: Some(reason.as_str()), error: Some(error), ..line("refused") }
         }
         ReplayOutcome::Unknown { reason } => {
             ReplayJson { reason: Some("inDoubt"), error: Some(reason), ..line("inDoubt") }
@@ -283,10 +304,13 @@ fn outcome_json(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> 
 }
 
 fn outcome_text(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> Result<()> {
-    let records = count(item.message.records, "record", "records");
+    let left_out = item.narrowed();
+    let run = item.message.records - left_out.map_or(0, |left_out| left_out.records);
+    let records = count(run, "record", "records");
+    let narrowed = left_out.map(|left_out| format!(" ({})", left_out.sentence())).unwrap_or_default();
     let (paint, word, rest) = match outcome {
-        ReplayOutcome::Replayed => (Paint::Green, "done", format!("{records}, deleted")),
-        ReplayOutcome::Kept => (Paint::Green, "done", format!("{records}, and the message is kept")),
+        ReplayOutcome::Replayed => (Paint::Green, "done", format!("{records}, deleted{narrowed}")),
+        ReplayOutcome::Kept => (Paint::Green, "done", format!("{records}, and the message is kept{narrowed}")),
         ReplayOutcome::Deleted => (Paint::Green, "deleted", "it had succeeded in an earlier run".to_owned()),
         ReplayOutcome::AlreadyDone => {
             (Paint::Green, "kept", "it had succeeded in an earlier run, and nothing is left to do".to_owned())
@@ -300,7 +324,10 @@ fn outcome_text(output: &Output, item: &ReplayItem, outcome: &ReplayOutcome) -> 
         ReplayOutcome::Failed { remaining, error_type, message } => {
             (Paint::Red, "failed", format!("{remaining} of {records} remain: {error_type}: {message}"))
         }
-        ReplayOutcome::Refused { detail, .. } => (Paint::Yellow, "refused", detail.clone()),
+        ReplayOutcome::Refused { detail, .. } => {
+            let reason = item.not_narrowed().map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
+            (Paint::Yellow, "refused", format!("{detail}{reason}"))
+        }
         ReplayOutcome::Unknown { reason } => {
             let advice = RefusalReason::InDoubt.advice();
             (Paint::Red, "in doubt", format!("nobody knows whether it ran ({reason}): {advice}"))

@@ -23,7 +23,8 @@ use crate::ledger::record::Who;
 use crate::ledger::store::StoreError;
 use crate::ledger::store::memory::{Hook, Memory, MemoryStore};
 use crate::ports::{
-    Bucket, Function, GetObjectError, InvokeOutcome, Invoked, Queue, QueueAttributes, Receipt, ReceivedMessage,
+    BatchMapping, Bucket, Function, GetObjectError, InvokeOutcome, Invoked, Queue, QueueAttributes, Receipt,
+    ReceivedMessage,
 };
 use crate::print::Output;
 use crate::queue::identity::QueueIdentity;
@@ -203,6 +204,10 @@ impl Function for ReplayMachine {
 
     async fn concurrency(&self, _: &str) -> Result<u32, Fault> {
         Ok(10)
+    }
+
+    async fn mappings(&self, _: &str, _: &str) -> Result<Vec<BatchMapping>, Fault> {
+        Ok(Vec::new())
     }
 }
 

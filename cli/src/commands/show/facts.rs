@@ -15,7 +15,7 @@ fn meaning(status: Status) -> &'static str {
         Status::Complete => "Every record of the failed batch is here. A replay runs exactly what failed.",
         Status::Superset => {
             "Every record of the failed batch is here, and others that lay between them, which may have succeeded. A \
-             replay runs those again: it needs --include-superset."
+             replay with --narrow leaves out those that were certainly not in the batch; --include-superset runs all."
         }
         Status::Partial => {
             "Some records of the failed batch had left the stream before they could be read. A replay runs those that \

@@ -1,0 +1,39 @@
+//! Event source mappings of a function and a stream.
+
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::types::EventSourceMappingConfiguration;
+use hydration::error::Fault;
+use hydration::timestamp::Timestamp;
+use hydration_aws::fault::fault;
+
+use crate::ports::BatchMapping;
+
+pub async fn find(client: &Client, function: &str, source: &str) -> Result<Vec<BatchMapping>, Fault> {
+    let (mut mappings, mut marker) = (Vec::new(), None);
+    loop {
+        let request = client.list_event_source_mappings().function_name(function).event_source_arn(source);
+        let answer = request.set_marker(marker).send().await;
+        let answer = answer.map_err(|error| fault("lambda:ListEventSourceMappings", &error))?;
+        mappings.extend(answer.event_source_mappings.unwrap_or_default().into_iter().map(batch_mapping));
+        marker = answer.next_marker.filter(|marker| !marker.is_empty());
+        if marker.is_none() {
+            return Ok(mappings);
+        }
+    }
+}
+
+fn batch_mapping(found: EventSourceMappingConfiguration) -> BatchMapping {
+    // Filters that are encrypted with a customer's key are left out of a listing
+    // (<https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html>).
+    let is_encrypted = found.kms_key_arn.is_some() && found.filter_criteria.is_none();
+    let is_hidden = is_encrypted || found.filter_criteria_error.is_some();
+    let filters = found.filter_criteria.and_then(|criteria| criteria.filters).unwrap_or_default();
+    // A filter without a pattern is one that cannot be read.
+    let patterns = filters.into_iter().map(|filter| filter.pattern.unwrap_or_default()).collect();
+    BatchMapping {
+        uuid: found.uuid.unwrap_or_default(),
+        patterns: (!is_hidden).then_some(patterns),
+        parallelization_factor: found.parallelization_factor,
+        last_modified: found.last_modified.map(|at| Timestamp::from_secs_and_nanos(at.secs(), at.subsec_nanos())),
+    }
+}

@@ -1,0 +1,1 @@
+"""The verdicts of AWS's Event Ruler on event patterns."""
