@@ -12,6 +12,7 @@ use crate::aws::connection::Connection;
 use crate::commands;
 use crate::commands::hydrate::Destination;
 use crate::commands::replay::Resources;
+use crate::commands::replay::session::PlacedLedger;
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
@@ -105,13 +106,14 @@ impl AwsCommand {
             }
             Self::Show(arguments) => {
                 let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;
-                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function };
-                commands::show::run(context, resources, &aws.logs(), &ledger, arguments).await
+                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function, ledger: &ledger };
+                commands::show::run(context, resources, &aws.logs(), arguments).await
             }
             Self::Replay(arguments) => {
                 let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
-                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function };
-                commands::replay::run(context, resources, &ledger, &place, arguments).await
+                let ledger = PlacedLedger { ledger: &ledger, place: &place };
+                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function, ledger };
+                commands::replay::run(context, resources, arguments).await
             }
             Self::Discard(arguments) => {
                 let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
@@ -119,8 +121,9 @@ impl AwsCommand {
             }
             Self::Isolate(arguments) => {
                 let (ledger, place) = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await?;
-                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function };
-                commands::isolate::run(context, resources, &ledger, &place, arguments).await
+                let ledger = PlacedLedger { ledger: &ledger, place: &place };
+                let resources = Resources { queue: &queue(), bucket: &bucket, function: &function, ledger };
+                commands::isolate::run(context, resources, arguments).await
             }
             Self::Export(arguments) => commands::export::run(context, &queue(), &bucket, arguments).await,
             Self::Hydrate(arguments) => {

@@ -8,16 +8,7 @@ import pytest
 from tests.infra.known_metrics import METRICS
 from tests.infra.policies import decide
 from tests.infra.templates import (
-    ACCOUNT,
-    REGION,
-    ROOT,
-    TEMPLATES,
-    bucket_source,
-    core,
-    dead_letter_queue,
-    dynamodb_source,
-    kinesis_source,
-    load,
+    ACCOUNT, REGION, ROOT, TEMPLATES, bucket_source, core, dead_letter_queue, dynamodb_source, kinesis_source, load,
 )
 
 DEPLOY = (ROOT / "docs" / "DEPLOY.md").read_text()

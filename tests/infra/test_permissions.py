@@ -8,18 +8,8 @@ from botocore import xform_name
 
 from tests.infra.policies import decide, grants, inline_size, listed, role_documents, statements
 from tests.infra.templates import (
-    ACCOUNT,
-    BUCKET,
-    KINESIS_STREAM,
-    QUEUE,
-    ROOT,
-    TABLE_STREAM,
-    TEMPLATES,
-    bucket_source,
-    core,
-    dead_letter_queue,
-    dynamodb_source,
-    kinesis_source,
+    ACCOUNT, BUCKET, KINESIS_STREAM, QUEUE, ROOT, TABLE_STREAM, TEMPLATES, bucket_source, core, dead_letter_queue,
+    dynamodb_source, kinesis_source,
 )
 
 # Every AWS operation that the adapters call, by the SDK crate it is in, and the action that authorises it.

@@ -12,19 +12,8 @@ from moto.events.models import EventPattern
 from sandbox.as_lambda import eventbridge_event
 from tests.infra.policies import decide, statements
 from tests.infra.templates import (
-    ACCOUNT,
-    QUEUE,
-    REGION,
-    ROOT,
-    TEMPLATES,
-    Stack,
-    bucket_source,
-    core,
-    dead_letter_queue,
-    dynamodb_source,
-    kinesis_source,
-    load,
-    transformed,
+    ACCOUNT, QUEUE, REGION, ROOT, TEMPLATES, Stack, bucket_source, core, dead_letter_queue, dynamodb_source,
+    kinesis_source, load, transformed,
 )
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99998888-7777-6666-5555-444433332222"

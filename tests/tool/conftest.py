@@ -39,3 +39,17 @@ def queue_proxy(aws):
     yield start
     for proxy in proxies:
         proxy.close()
+
+
+@pytest.fixture
+def refused_extensions(queue_proxy):
+    """The environment of a proxy that refuses to keep messages hidden for longer, and a wait until it has refused twice."""
+    asked = []
+
+    def meet(action, request):
+        entries = request.get("Entries", [])
+        if action == "ChangeMessageVisibilityBatch" and any(entry["VisibilityTimeout"] for entry in entries):
+            asked.append(action)
+            raise dlq.Refuses("AccessDenied", 403)
+    # The tool extends what it holds every 20 seconds.
+    return queue_proxy(meet), lambda: dlq.until(lambda: len(asked) >= 2, 40)

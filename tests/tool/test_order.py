@@ -7,7 +7,6 @@ import time
 import pytest
 
 from tests.kit import dlq
-from tests.kit.dlq import Refuses
 
 EXECUTE = ("replay", "--all", "--execute", "--rate", 1000)
 
@@ -140,22 +139,15 @@ def test_a_ledger_in_a_folder_is_not_called_shared(tool, queue, tmp_path):
 # The search for a record.
 
 @pytest.mark.long_wait
-def test_a_search_ends_when_its_message_cannot_be_kept_from_others(tool, queue, function, queue_proxy):
+def test_a_search_ends_when_its_message_cannot_be_kept_from_others(tool, queue, function, refused_extensions):
     batch, = queue.send(dlq.kinesis([b"%d" % n for n in range(8)]))
-    extended = []
-
-    def meet(action, request):
-        entries = request.get("Entries", [])
-        if action == "ChangeMessageVisibilityBatch" and any(entry["VisibilityTimeout"] for entry in entries):
-            extended.append(time.monotonic())
-            raise Refuses("AccessDenied", 403)
+    proxy, until_refused = refused_extensions
 
     def answer(invocation):
-        # The tool extends what it holds every 20 seconds.
-        dlq.until(lambda: len(extended) >= 2, 40)
+        until_refused()
         time.sleep(1)
         raise dlq.Fails()
     function.answer = answer
-    result = tool("isolate", batch.id, "--execute", code=3, **queue_proxy(meet))
+    result = tool("isolate", batch.id, "--execute", code=3, **proxy)
     assert "could not be kept from others, so nothing more is invoked" in result.err
     assert len(function.invocations) == 1

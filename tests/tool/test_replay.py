@@ -282,18 +282,11 @@ def test_killed_between_the_outcome_and_the_deletion_only_the_deletion_is_left(
     assert (line["action"], len(function.invocations), queue.counts()) == ("deleted", 1, (0, 0))
 
 
-def test_a_message_that_cannot_be_kept_from_others_ends_the_run(tool, queue, function, queue_proxy):
+def test_a_message_that_cannot_be_kept_from_others_ends_the_run(tool, queue, function, refused_extensions):
     queue.send(dlq.kinesis(), dlq.kinesis(at=10), dlq.kinesis(at=20))
-    extended = []
-
-    def meet(action, request):
-        entries = request.get("Entries", [])
-        if action == "ChangeMessageVisibilityBatch" and any(entry["VisibilityTimeout"] for entry in entries):
-            extended.append(time.monotonic())
-            raise Refuses("AccessDenied", 403)
-    # The tool extends what it holds every 20 seconds.
-    function.answer = lambda invocation: dlq.until(lambda: len(extended) >= 2, 40) or time.sleep(1)
-    result = tool("replay", "--all", "--execute", code=1, **queue_proxy(meet))
+    proxy, until_refused = refused_extensions
+    function.answer = lambda invocation: until_refused() or time.sleep(1)
+    result = tool("replay", "--all", "--execute", code=1, **proxy)
     assert "could not be kept from others, so nothing more is started" in result.err
     assert (len(function.invocations), queue.counts()) == (1, (2, 0))
 

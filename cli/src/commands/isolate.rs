@@ -19,7 +19,7 @@ use crate::batch_item_failures::succeeded_count;
 use crate::commands::isolate::ddmin::{Smallest, Trial, smallest};
 use crate::commands::isolate::report::{SearchResult, Subject};
 use crate::commands::replay::execute::{MAX_ATTEMPTS, is_throttled, throttled_delay};
-use crate::commands::replay::session::{LedgerPlace, say_hidden, take_lock};
+use crate::commands::replay::session::{PlacedLedger, say_hidden, take_lock};
 use crate::commands::replay::{Resources, resolve};
 use crate::context::Context;
 use crate::exit::{Exit, explain};
@@ -80,15 +80,14 @@ pub struct Arguments {
 /// message stays as it was.
 pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
     context: &Context<C>,
-    resources: Resources<'_, Q, B, F>,
-    ledger: &Ledger<S, C>,
-    place: &LedgerPlace,
+    resources: Resources<'_, Q, B, F, PlacedLedger<'_, S, C>>,
     arguments: Arguments,
 ) -> Result<Exit> {
     let on = match &arguments.on {
         Some(name) => Some(context.interrupt.race(resolve(resources.function, name)).await??.as_str().to_owned()),
         None => None,
     };
+    let PlacedLedger { ledger, place } = resources.ledger;
     place.print(&context.output)?;
     let search = Search { context, resources, ledger, arguments, on };
     if !search.arguments.execute {
@@ -109,7 +108,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
 
 struct Search<'a, Q, B, F, S, C> {
     context: &'a Context<C>,
-    resources: Resources<'a, Q, B, F>,
+    resources: Resources<'a, Q, B, F, PlacedLedger<'a, S, C>>,
     ledger: &'a Ledger<S, C>,
     arguments: Arguments,
     /// The ARN of the function that `--on` names.

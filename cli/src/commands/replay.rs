@@ -33,7 +33,7 @@ pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::pace::Pace;
 use crate::commands::replay::plan::{Facts, LeftBehind, OtherMessage, Plan, RefusalReason, ReplayItem, plan, run_key};
-use crate::commands::replay::session::{LedgerPlace, say_hidden, take_lock};
+use crate::commands::replay::session::{LedgerPlace, PlacedLedger, say_hidden, take_lock};
 use crate::context::Context;
 use crate::exit::{Exit, UsageError, explain, is_broken_pipe};
 use crate::ledger::Ledger;
@@ -51,21 +51,21 @@ use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT, with_lease, with_lease_coun
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
 
-/// The resources of a replay.
+/// The resources of a command that may look at all of them.
 #[derive(Debug)]
-pub struct Resources<'a, Q, B, F> {
+pub struct Resources<'a, Q, B, F, L> {
     pub queue: &'a Q,
     pub bucket: &'a B,
     pub function: &'a F,
+    pub ledger: L,
 }
 
 pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
     context: &Context<C>,
-    resources: Resources<'_, Q, B, F>,
-    ledger: &Ledger<S, C>,
-    place: &LedgerPlace,
+    resources: Resources<'_, Q, B, F, PlacedLedger<'_, S, C>>,
     arguments: Arguments,
 ) -> Result<Exit> {
+    let PlacedLedger { ledger, place } = resources.ledger;
     let options = &arguments.options;
     if (options.records.is_some() || options.except.is_some()) && arguments.ids.len() != 1 {
         let text = "--records and --except choose records of one batch\n  → name one id";
@@ -112,7 +112,7 @@ pub async fn resolve<F: Function>(function: &F, name: &str) -> Result<FunctionAr
 
 struct Replay<'a, Q, B, F, S, C> {
     context: &'a Context<C>,
-    resources: Resources<'a, Q, B, F>,
+    resources: Resources<'a, Q, B, F, PlacedLedger<'a, S, C>>,
     ledger: &'a Ledger<S, C>,
     place: &'a LedgerPlace,
     arguments: Arguments,

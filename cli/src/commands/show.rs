@@ -11,6 +11,7 @@ use clap::Args;
 use hydration::message::parsed::ParsedMessage;
 use hydration::ports::Clock;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use crate::commands::histories::{Histories, OpenedLedger};
 use crate::commands::replay::Resources;
@@ -71,6 +72,7 @@ pub struct Arguments {
 }
 
 /// A message with its records, as JSON.
+#[skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ShownJson<'a> {
@@ -79,13 +81,10 @@ struct ShownJson<'a> {
     /// The replays of the batch, one for each function that it was tried on.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     history: &'a [HistoryJson],
-    #[serde(skip_serializing_if = "Option::is_none")]
     unrecognized: Option<&'a serde_json::value::RawValue>,
     /// The number of records by their relation to the failed batch, for a superset.
-    #[serde(skip_serializing_if = "Option::is_none")]
     narrowing: Option<NarrowingCounts>,
     /// The reason why that is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     not_narrowed: Option<String>,
     shown: Vec<RecordJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -94,9 +93,8 @@ struct ShownJson<'a> {
 
 pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
     context: &Context<C>,
-    Resources { queue, bucket, function }: Resources<'_, Q, B, F>,
+    Resources { queue, bucket, function, ledger }: Resources<'_, Q, B, F, &OpenedLedger<S, C>>,
     logs: &L,
-    ledger: &OpenedLedger<S, C>,
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::by_ids(&arguments.ids);

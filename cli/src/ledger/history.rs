@@ -5,6 +5,7 @@ use std::fmt;
 
 use hydration::ports::Clock;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use super::Ledger;
 use super::error::LedgerError;
@@ -64,6 +65,7 @@ impl Run {
 }
 
 /// The history of one batch on one function, for JSON.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryJson {
@@ -73,13 +75,9 @@ pub struct HistoryJson {
     pub done: u64,
     pub attempts: u32,
     /// The latest attempt, or the open claim.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 

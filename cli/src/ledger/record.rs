@@ -6,6 +6,7 @@
 use hydration::timestamp::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::span::{Span, count};
 
@@ -56,6 +57,7 @@ impl Shard {
 }
 
 /// A batch on one function: what was tried, what is done, and the claim that is open.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Run {
@@ -64,13 +66,11 @@ pub struct Run {
     pub revision: u64,
     pub batch: String,
     pub function: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// Records in the batch, as the last claim saw it.
     pub records: u64,
     /// Records that have succeeded.
     pub done: Vec<Span>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<OpenClaim>,
     pub attempts_made: u32,
     /// The latest attempts that have an outcome, oldest first.
@@ -118,6 +118,7 @@ impl Run {
 }
 
 /// A claim without an outcome: the records may have run.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OpenClaim {
@@ -127,17 +128,15 @@ pub struct OpenClaim {
     pub at: String,
     pub records: Vec<Span>,
     /// The invocation ended, and nobody knows how.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<Unknown>,
 }
 
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Unknown {
     pub at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
@@ -155,6 +154,7 @@ pub enum AttemptOutcome {
     SettledDone,
 }
 
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attempt {
@@ -166,27 +166,22 @@ pub struct Attempt {
     /// Records that it was given.
     pub records: u64,
     pub succeeded: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_by: Option<Who>,
 }
 
 /// The lock on the queue.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QueueLock {
     pub version: u32,
     pub revision: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder>,
     /// Messages that an earlier holder received may be hidden until then.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden_until: Option<String>,
     /// The holder before, when a person settled its lock; kept until the next holder releases it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<SettledLock>,
 }
 

@@ -5,51 +5,38 @@ use hydration::message::PartNumber;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::queue_message::ForeignMessage;
 
+#[skip_serializing_none]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageJson<'a> {
     id: &'a str,
     status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<Source>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     function_arn: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<&'a str>,
     error: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     stream_arn: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     shard_id: Option<&'a str>,
     records: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     expected_records: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     missing_records: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<PartNumber>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     failed_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     sent_at: Option<String>,
     bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     overflow: Option<String>,
     copies: usize,
     receives: u32,
     message_ids: Vec<&'a str>,
     /// The reason why nothing but the message attributes is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<&'a str>,
 }
 
@@ -84,13 +71,13 @@ impl<'a> From<&'a HydratedMessage> for MessageJson<'a> {
 }
 
 /// A message that is not hydrated, as JSON.
+#[skip_serializing_none]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignJson<'a> {
     not_hydrated: &'a str,
     is_invocation_record: bool,
     message_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     sent_at: Option<String>,
     bytes: u64,
     receives: u32,

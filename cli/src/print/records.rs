@@ -10,6 +10,7 @@ use hydration::timestamp::Timestamp;
 use hydration::view::{Decoded, decode_kinesis, decode_user_record};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_with::skip_serializing_none;
 
 use crate::print::diff::{Change, diff, value};
 use crate::print::visible::Visible;
@@ -21,15 +22,14 @@ const MAX_LINES: usize = 40;
 const MAX_LINE_CHARS: usize = 2_000;
 
 /// A record in the JSON output: the same view that the message carries.
+#[skip_serializing_none]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordJson {
     number: usize,
     sequence_number: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     partition_key: Option<String>,
     /// The relation to the failed batch, for a record of a superset that was narrowed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     in_batch: Option<InBatch>,
     view: Box<RawValue>,
 }

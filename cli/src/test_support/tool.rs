@@ -14,6 +14,7 @@ use crate::commands;
 use crate::commands::histories::OpenedLedger;
 use crate::commands::replay::Resources;
 use crate::commands::replay::session::LedgerPlace;
+use crate::commands::replay::session::PlacedLedger;
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::{Interrupt, InterruptSender, StopSignal};
@@ -199,19 +200,21 @@ impl Tool {
                 commands::list::run(context, queue, bucket, &self.opened_ledger(), arguments).await
             }
             AwsCommand::Show(arguments) => {
-                let resources = Resources { queue, bucket, function };
-                commands::show::run(context, resources, &self.logs, &self.opened_ledger(), arguments).await
+                let resources = Resources { queue, bucket, function, ledger: &self.opened_ledger() };
+                commands::show::run(context, resources, &self.logs, arguments).await
             }
             AwsCommand::Replay(arguments) => {
-                let resources = Resources { queue, bucket, function };
-                commands::replay::run(context, resources, &self.ledger("ana"), &self.place(), arguments).await
+                let ledger = PlacedLedger { ledger: &self.ledger("ana"), place: &self.place() };
+                let resources = Resources { queue, bucket, function, ledger };
+                commands::replay::run(context, resources, arguments).await
             }
             AwsCommand::Discard(arguments) => {
                 commands::discard::run(context, queue, bucket, &self.ledger("ana"), &self.place(), arguments).await
             }
             AwsCommand::Isolate(arguments) => {
-                let resources = Resources { queue, bucket, function };
-                commands::isolate::run(context, resources, &self.ledger("ana"), &self.place(), arguments).await
+                let ledger = PlacedLedger { ledger: &self.ledger("ana"), place: &self.place() };
+                let resources = Resources { queue, bucket, function, ledger };
+                commands::isolate::run(context, resources, arguments).await
             }
             AwsCommand::Export(arguments) => commands::export::run(context, queue, bucket, arguments).await,
             AwsCommand::Doctor(arguments) => {

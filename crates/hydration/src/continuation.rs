@@ -5,6 +5,7 @@
 //! delivered. The state is in the message, so SQS may deliver a continuation twice, but no record is skipped.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::invocation_record::Range;
 use crate::json::{self, Object};
@@ -33,6 +34,7 @@ pub struct Continuation {
     pub object: Option<String>,
 }
 
+#[skip_serializing_none]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ContinuationJson {
@@ -41,7 +43,6 @@ struct ContinuationJson {
     parts: u32,
     recovered_records: u64,
     from_start: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<String>,
 }
 

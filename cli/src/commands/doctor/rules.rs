@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use crate::ports::StreamMapping;
 use crate::print::time;
@@ -19,6 +20,7 @@ pub enum Grade {
     Fine,
 }
 
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub grade: Grade,
@@ -26,7 +28,6 @@ pub struct Finding {
     pub subject: String,
     pub finding: String,
     /// The change to make.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use hydration::verdict::Status;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use crate::commands::replay::PassPlan;
 use crate::commands::replay::narrowed;
@@ -20,29 +21,23 @@ use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::read_summary::ReadSummary;
 
 /// A line of the JSON output.
+#[skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ReplayJson<'a> {
     id: &'a str,
     action: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<&'a str>,
     status: &'static str,
     records: u64,
     /// Records of a superset that are not run, because they were not in the failed batch.
-    #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<u64>,
     /// The records that are run are the failed batch, all of it and nothing else.
-    #[serde(skip_serializing_if = "Option::is_none")]
     is_exact: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     /// The batch that has to be run first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
 

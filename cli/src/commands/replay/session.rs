@@ -25,6 +25,20 @@ pub struct LedgerPlace {
     pub is_shared: bool,
 }
 
+/// A ledger that can be written, and its place.
+pub struct PlacedLedger<'a, S, C> {
+    pub ledger: &'a Ledger<S, C>,
+    pub place: &'a LedgerPlace,
+}
+
+impl<S, C> Clone for PlacedLedger<'_, S, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, C> Copy for PlacedLedger<'_, S, C> {}
+
 impl LedgerPlace {
     /// Prints it as the first lines of a dry run or of --execute.
     pub fn print(&self, output: &Output) -> Result<()> {

@@ -14,7 +14,7 @@ use hydration::ports::Clock;
 use proptest::prelude::*;
 
 use crate::args::{AwsCommand, Cli, Command};
-use crate::commands::replay::session::LedgerPlace;
+use crate::commands::replay::session::{LedgerPlace, PlacedLedger};
 use crate::commands::replay::{Resources, run};
 use crate::context::Context;
 use crate::interrupt::Interrupt;
@@ -236,10 +236,11 @@ async fn replay(world: &Rc<ReplayWorld>, name: usize, dies_at: usize, words: &st
     let ledger = Ledger::new(MemoryStore { memory: &world.memory, hook: &machine }, world.clock.clone(), who);
     let queue = QueueIdentity::parse("arn:aws:sqs:us-east-1:123456789012:hydrated").unwrap();
     let place = LedgerPlace { queue, ledger: "memory".to_owned(), is_shared: true };
-    let resources = Resources { queue: &machine, bucket: &machine, function: &machine };
+    let ledger = PlacedLedger { ledger: &ledger, place: &place };
+    let resources = Resources { queue: &machine, bucket: &machine, function: &machine, ledger };
     let is_alive = tokio::select! {
         // It may be refused, or stop at a fault: what counts is what it did.
-        _ = run(&context, resources, &ledger, &place, arguments) => true,
+        _ = run(&context, resources, arguments) => true,
         () = machine.death.notified() => false,
     };
     let held = world.messages.iter().filter(|message| message.held_by.get() == Some(name) && !message.is_deleted.get());

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use hydration::ports::Clock;
 use serde::Serialize;
+use serde_with::skip_serializing_none;
 
 use crate::commands::histories::{OpenedLedger, say_folder};
 use crate::context::Context;
@@ -13,6 +14,7 @@ use crate::ledger::store::Store;
 use crate::print::{Output, Paint, printable};
 use crate::queue::filter::is_id_named;
 
+#[skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PastJson<'a> {
@@ -20,7 +22,6 @@ struct PastJson<'a> {
     on_queue: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     history: &'a [HistoryJson],
-    #[serde(skip_serializing_if = "Option::is_none")]
     discarded: Option<&'a DiscardJson>,
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-
 use crate::ledger::Ledger;
 use crate::ledger::claim::{Known, Outcome};
 use crate::ledger::error::LedgerError;

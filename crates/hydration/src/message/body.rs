@@ -1,6 +1,7 @@
 //! The body of a hydrated message, key by key in the contract's order.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::arn::Source;
 use crate::continuation;
@@ -46,32 +47,24 @@ pub enum DecodedView {
 }
 
 /// The `hydration` object of a message. The order of the fields is the contract's.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hydration {
     pub version: u8,
     pub id: String,
     pub status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_records: Option<u64>,
     pub recovered_records: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_records: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_sequence_number: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sequence_number: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
     /// `s3://bucket/key` of the object that the message was read from. The key is as it is, not URL-encoded.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     pub hydrated_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<PartNumber>,
     pub decoded_view: DecodedView,
 }

@@ -5,6 +5,7 @@ mod blob;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::arn::StreamArn;
 use crate::sequence_number::SequenceNumber;
@@ -97,11 +98,12 @@ fn present(item: &Option<Item>) -> Option<&Item> {
 }
 
 /// The event record. Its fields are in Lambda's order.
+#[skip_serializing_none]
 #[derive(Serialize)]
 struct EventJson<'a> {
-    #[serde(rename = "eventID", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "eventID")]
     event_id: Option<&'a str>,
-    #[serde(rename = "eventName", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "eventName")]
     event_name: Option<&'a str>,
     #[serde(rename = "eventVersion")]
     event_version: &'a str,
@@ -110,38 +112,33 @@ struct EventJson<'a> {
     #[serde(rename = "awsRegion")]
     aws_region: &'a str,
     dynamodb: ChangeJson<'a>,
-    #[serde(rename = "userIdentity", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "userIdentity")]
     user_identity: Option<UserIdentityJson<'a>>,
     #[serde(rename = "eventSourceARN")]
     event_source_arn: &'a str,
 }
 
+#[skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct ChangeJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     approximate_creation_date_time: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<&'a Item>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     new_image: Option<&'a Item>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     old_image: Option<&'a Item>,
     sequence_number: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     size_bytes: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     stream_view_type: Option<&'a str>,
 }
 
 /// The identity with Lambda's spelling of the keys. The API writes `Type` and `PrincipalId`
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html>).
+#[skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UserIdentityJson<'a> {
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type")]
     kind: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     principal_id: Option<&'a str>,
 }
 
