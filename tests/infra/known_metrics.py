@@ -28,6 +28,7 @@ METRICS = {
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
     ("AWS/Lambda", "DestinationDeliveryFailures"): {"FunctionName"},
     ("AWS/Lambda", "IteratorAge"): {"FunctionName"},
+    ("AWS/Lambda", "PolledEventCount"): {"EventSourceMappingUUID"},
     ("AWS/Lambda", "DroppedEventCount"): {"EventSourceMappingUUID"},
     ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount"): {"EventSourceMappingUUID"},
 }

@@ -83,19 +83,24 @@ def test_the_runbook_has_no_page_for_an_alarm_that_is_gone():
     assert set(re.findall(r"^## ([A-Z][a-z]+[A-Z]\w+)$", text, re.MULTILINE)) == alarms
 
 
-def test_depths_of_queues_ignore_missing_data():
+def test_missing_data_is_treated_as_what_it_means():
     """SQS stops reporting a queue that nobody has touched for six hours: the messages are still there."""
-    for _, alarm in ALARMS.values():
-        if any(namespace == "AWS/SQS" for namespace, _, _ in metrics(alarm)):
-            assert alarm["TreatMissingData"] == "ignore"
-        else:
-            assert alarm["TreatMissingData"] == "notBreaching"
+    depths = {"HydratedMessageUnattended", "RetriesPending", "QueueNotEmptied"}
+    for (_, logical_id), (_, alarm) in ALARMS.items():
+        expected = "ignore" if logical_id in depths else "breaching" if logical_id == "MappingStopped" else "notBreaching"
+        assert alarm["TreatMissingData"] == expected, logical_id
+
+
+def test_arrivals_are_counted_by_the_function():
+    """Not by the queue, which may be one of another account, and whose depth says nothing of a second message."""
+    watched = list(metrics(CORE.properties("HydratedMessageWaits")))
+    assert watched == [("FailedBatchHydrator", "RecordsRecovered", {"FunctionName": CORE.outputs["HydrateFunctionName"]})]
 
 
 def test_the_record_age_alarm_is_a_share_of_the_retention():
     stack = core(ShortestStreamRetentionInHours=168, RecordAgeAlarmInPercent=75)
     alarm = stack.properties("OldestRecordNearsExpiry")
-    assert alarm["Metrics"][0]["Expression"] == "100 * age / (3600 * 168)" and alarm["Threshold"] == 75
+    assert alarm["Metrics"][0]["Expression"] == "100 * FILL(age, 0) / (3600 * 168)" and alarm["Threshold"] == 75
 
 
 def test_records_dropped_are_watched_wherever_the_mapping_is_known():
@@ -104,7 +109,7 @@ def test_records_dropped_are_watched_wherever_the_mapping_is_known():
     assert "RecordsDropped" not in kinesis_source(CORE, CreateMapping="no").resources
     uuid = "0a1b2c3d-0000-1111-2222-333344445555"
     alarm = kinesis_source(CORE, CreateMapping="no", MappingUuid=uuid).properties("RecordsDropped")
-    assert alarm["Dimensions"] == [{"Name": "EventSourceMappingUUID", "Value": uuid}]
+    assert list(metrics(alarm)) == [("AWS/Lambda", "DroppedEventCount", {"EventSourceMappingUUID": uuid})]
 
 
 @pytest.mark.parametrize("stack, rule", [

@@ -141,6 +141,8 @@ def test_the_function_answers_as_the_list_says(sandbox, path):
             bodies.append(json.loads(message["Body"]))
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
     assert sorted(body["hydration"]["status"] for body in bodies) == sorted(statuses)
+    # What HydratedMessageWaits counts: one value for each batch, whatever its status.
+    assert sum("RecordsRecovered" in line for line in answer.metrics) == len(statuses)
 
 
 def continued(aws, binary, queue):
@@ -165,6 +167,7 @@ def test_the_metrics_that_alarms_look_at_are_those_that_it_emits(sandbox, aws, b
     with Function(binary, {**aws.environment(), "QUEUE_URL": queue + "-gone"}) as without_queue:
         failed = without_queue.invoke(event(ROOT / "events" / "direct-payload-string.json"))
     assert failed.error["errorType"] == "RequestRefused"
+    assert not any("RecordsRecovered" in line for line in failed.metrics + rest_sent.metrics)
     for line in hydrated.metrics + failed.metrics + rest_sent.metrics:
         for directive in line["_aws"]["CloudWatchMetrics"]:
             dimensions, = directive["Dimensions"]
