@@ -87,14 +87,18 @@ def test_missing_data_is_treated_as_what_it_means():
     """SQS stops reporting a queue that nobody has touched for six hours: the messages are still there."""
     depths = {"HydratedMessageUnattended", "RetriesPending", "QueueNotEmptied"}
     for (_, logical_id), (_, alarm) in ALARMS.items():
-        expected = "ignore" if logical_id in depths else "breaching" if logical_id == "MappingStopped" else "notBreaching"
+        if logical_id == "MappingStopped":
+            expected = "breaching"
+        else:
+            expected = "ignore" if logical_id in depths else "notBreaching"
         assert alarm["TreatMissingData"] == expected, logical_id
 
 
 def test_arrivals_are_counted_by_the_function():
     """Not by the queue, which may be one of another account, and whose depth says nothing of a second message."""
     watched = list(metrics(CORE.properties("HydratedMessageWaits")))
-    assert watched == [("FailedBatchHydrator", "RecordsRecovered", {"FunctionName": CORE.outputs["HydrateFunctionName"]})]
+    function = {"FunctionName": CORE.outputs["HydrateFunctionName"]}
+    assert watched == [("FailedBatchHydrator", "RecordsRecovered", function)]
 
 
 def test_the_record_age_alarm_is_a_share_of_the_retention():

@@ -7,13 +7,7 @@ import pytest
 
 from tests.infra import cloudwatch
 from tests.infra.cloudwatch import ALARM, BEYOND, DAY, HOUR, INSUFFICIENT, OK, History, replay, rings
-from tests.infra.templates import (
-    bucket_source,
-    core,
-    dead_letter_queue,
-    dynamodb_source,
-    kinesis_source,
-)
+from tests.infra.templates import bucket_source, core, dead_letter_queue, dynamodb_source, kinesis_source
 
 CORE = core()
 STACKS = {
@@ -141,7 +135,7 @@ def test_it_is_silent_when_nothing_happens(event, beyond):
 
 @each_event
 def test_it_rings_also_if_fill_leaves_an_empty_metric_empty(event, monkeypatch):
-    """The documentation does not say what FILL makes of a metric without any data, as that of a fault that never was."""
+    """The documentation does not say what FILL makes of a metric that has no data at all."""
     fill = cloudwatch._fill
     monkeypatch.setattr(cloudwatch, "_fill", lambda values, filler: fill(values, filler) if any(
         value is not None for value in values) else values)
@@ -173,7 +167,7 @@ VISIBLE, HIDDEN = "ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMess
 
 
 def queue(*spans, late=0):
-    """The metrics of a queue, every five minutes: (from, to, messages visible, messages hidden). Between them it sleeps."""
+    """The metrics of a queue, every five minutes: (from, to, messages visible, messages hidden). In gaps it sleeps."""
     history = History()
     for first, end, visible, hidden in spans:
         history.put_each(VISIBLE, visible, range(first, end, 5), late=late)
