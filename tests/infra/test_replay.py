@@ -1,6 +1,7 @@
 """Every alarm of every template, replayed over made-up metrics: it rings when it should, again for the second failure
 while the first still waits, and is silent when it should be. cloudwatch.py is the model."""
 
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -139,8 +140,10 @@ def test_it_rings_also_if_fill_leaves_an_empty_metric_empty(event, monkeypatch):
     fill = cloudwatch._fill
     monkeypatch.setattr(cloudwatch, "_fill", lambda values, filler: fill(values, filler) if any(
         value is not None for value in values) else values)
-    assert_rings(event.alarm, event.put(History(), minute=30, late=event.late), (31 + event.late, 31 + event.late),
-                 until=100)
+    history = event.put(History(), minute=30, late=event.late)
+    assert_rings(event.alarm, history, (31 + event.late, 31 + event.late), until=100)
+    for alarm in alarms(event.alarm):
+        assert replay(alarm, history, until=100)[-1][1] == OK
     assert_rings(event.alarm, History(), until=100)
 
 
@@ -208,13 +211,15 @@ def test_unattended_messages_ring_again_after_the_queue_was_emptied(beyond):
 def test_a_queue_of_another_account_has_no_alarm_that_could_not_ring():
     theirs = STACKS["another account's queue"]
     assert "HydratedMessageUnattended" not in theirs.resources and "HydratedMessageWaits" in theirs.resources
-    assert '", "", "' not in theirs.properties("Dashboard")["DashboardBody"]
+    listed = next(widget for widget in json.loads(theirs.properties("Dashboard")["DashboardBody"])["widgets"]
+                  if widget["type"] == "alarm")["properties"]["alarms"]
+    assert len(listed) == len(theirs.of_type("AWS::CloudWatch::Alarm"))
     ours = core(ExistingQueueArn="arn:aws:sqs:eu-west-1:123456789012:hydrated.fifo")
     assert "HydratedMessageUnattended" in ours.resources
 
 
 @each_length
-@pytest.mark.parametrize("late", [0, 14])
+@pytest.mark.parametrize("late", [0, 14, 20])
 def test_a_parked_message_rings_and_so_does_the_next_beside_it(beyond, late):
     history = queue((100, 300, 1, 0), (300, 700, 2, 0), late=late)
     # Up to a period late: the sample that shows the growth, and what comes late.
@@ -240,6 +245,12 @@ def test_a_parked_message_that_is_looked_at_or_taken_away_is_silent(beyond):
     assert_rings("ParkedMessage", history, (1, 15), until=700, beyond=beyond)
     assert_rings("ParkedMessage", queue((0, 600, 0, 0)), until=700, beyond=beyond)
     assert_rings("ParkedMessage", History(), until=700, beyond=beyond)
+
+
+@pytest.mark.parametrize("beyond", BEYOND[1:])
+def test_a_gap_in_the_metrics_is_no_parked_message(beyond):
+    """The depth before the gap must be in the evaluation range, which is two periods longer than N as documented."""
+    assert_rings("ParkedMessage", queue((0, 300, 1, 0), (320, 600, 1, 0)), (1, 15), until=700, beyond=beyond)
 
 
 def between_tries(first, end):
@@ -305,6 +316,8 @@ def test_throttling_rings_also_when_lambda_waits_between_its_tries(beyond):
 def test_a_burst_that_is_throttled_is_silent(beyond):
     history = History().put_each("Throttles", 0, range(0, 200)).put_each("Throttles", 9, range(30, 35))
     assert_rings("HydrateThrottled", history, until=200, beyond=beyond)
+    now_and_then = History().put_each("Throttles", 9, range(30, 120, 12))
+    assert_rings("HydrateThrottled", now_and_then, until=200, beyond=beyond)
     assert_rings("HydrateThrottled", History(), until=200, beyond=beyond)
 
 
@@ -314,6 +327,13 @@ def test_a_function_that_is_behind_for_a_quarter_of_an_hour_rings(beyond):
     history.put_each("IteratorAge", 4_000_000, range(60, 120)).put_each("IteratorAge", 1_000, range(120, 200))
     history.put_each("IteratorAge", 4_000_000, range(200, 260)).put_each("IteratorAge", 1_000, range(260, 300))
     assert_rings("FunctionFallsBehind", history, (70, 76), (210, 216), until=300, beyond=beyond)
+
+
+@each_length
+def test_a_function_that_was_behind_and_has_nothing_more_to_do_is_over_it(beyond):
+    history = History().put_each("IteratorAge", 4_000_000, range(60, 120))
+    for alarm in alarms("FunctionFallsBehind"):
+        assert [state for _, state in replay(alarm, history, until=300, beyond=beyond)] == [ALARM, OK]
 
 
 @each_length
@@ -336,6 +356,12 @@ def test_a_mapping_that_stops_rings_and_again_when_it_stops_again(beyond):
 def test_a_mapping_of_an_idle_stream_is_silent(beyond):
     idle = History().put_each("PolledEventCount", 0, range(0, 300), late=4)
     assert_rings("MappingStopped", idle, until=300, beyond=beyond, start=10)
+
+
+@each_length
+def test_counts_that_pause_for_a_quarter_of_an_hour_are_no_stop(beyond):
+    pause = History().put_each("PolledEventCount", 3, range(0, 100)).put_each("PolledEventCount", 3, range(117, 300))
+    assert_rings("MappingStopped", pause, until=300, beyond=beyond, start=30)
 
 
 @each_length
