@@ -22,7 +22,7 @@ const READS_AT_ONCE: usize = 8;
 pub struct Past {
     pub history: BatchHistory,
     /// The latest discard.
-    pub discarded: Option<DiscardJson>,
+    pub discarded: Option<PastDiscard>,
     /// The same in one sentence.
     pub discarded_line: Option<String>,
 }
@@ -30,7 +30,7 @@ pub struct Past {
 /// A discard, for JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DiscardJson {
+pub struct PastDiscard {
     pub by: String,
     pub at: String,
     pub records: u64,
@@ -58,7 +58,7 @@ impl<S: Store, C: Clock> Ledger<S, C> {
             }
             let past = past.entry(discarded.id.clone()).or_default();
             past.discarded_line = Some(sentence(&discarded));
-            past.discarded = Some(DiscardJson {
+            past.discarded = Some(PastDiscard {
                 by: name_of(&discarded),
                 at: discarded.at,
                 records: discarded.records,

@@ -193,6 +193,11 @@ impl<'a> BorrowedObject<'a> {
         serde_json::from_str(text)
     }
 
+    /// The entries, in order, repeated keys included.
+    pub fn entries(&self) -> &[(String, &'a RawValue)] {
+        &self.0
+    }
+
     /// The value of a key, as long as the text lives. A repeated key has its last value, as in most parsers.
     pub fn value(&self, key: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)

@@ -25,7 +25,7 @@ use crate::filter::{Answer, Filters};
 use crate::invocation_record::FailedBatch;
 use crate::sequence_number::SequenceNumber;
 
-use candidates::Candidate;
+use candidates::RangeRecord;
 use subset::Subsets;
 
 /// The relation of a record to the failed batch.
@@ -99,7 +99,7 @@ pub fn narrow(batch: &FailedBatch, records: &[&RawValue], settings: &MappingSett
 
 /// All that is known of a range and its batch.
 struct Question<'a> {
-    candidates: &'a [Candidate],
+    candidates: &'a [RangeRecord],
     ends: [&'a SequenceNumber; 2],
     /// `None` where nothing can be counted.
     size: Option<u64>,
@@ -131,13 +131,13 @@ impl Question<'_> {
     fn narrowed(&self) -> Result<Vec<InBatch>, Contradiction> {
         self.check_ends()?;
         let certain_keys = self.certain_keys();
-        let in_batch = |(index, candidate): (usize, &Candidate)| {
+        let in_batch = |(index, candidate): (usize, &RangeRecord)| {
             let is_certain = candidate.answer == Answer::Passes
                 && !self.is_end(candidate)
                 && (!self.has_lanes || candidate.key.as_deref().is_some_and(|key| certain_keys.contains(key)));
             match candidate.answer {
                 Answer::Fails => InBatch::Excluded,
-                _ if is_certain || self.is_only_end(index, Candidate::may_pass) => InBatch::Certain,
+                _ if is_certain || self.is_only_end(index, RangeRecord::may_pass) => InBatch::Certain,
                 _ => InBatch::Possible,
             }
         };
@@ -184,7 +184,7 @@ impl Question<'_> {
         certain_keys: &HashSet<&str>,
     ) -> Result<Option<HashSet<&str>>, Contradiction> {
         let open = || {
-            let is_open = |(_, in_batch): &(&Candidate, &InBatch)| **in_batch == InBatch::Possible;
+            let is_open = |(_, in_batch): &(&RangeRecord, &InBatch)| **in_batch == InBatch::Possible;
             self.candidates.iter().zip(records).filter(is_open).map(|(candidate, _)| candidate)
         };
         let chosen = if rest == 0 {
@@ -208,7 +208,7 @@ impl Question<'_> {
             return true;
         }
         let is_certain =
-            |candidate: &&Candidate| candidate.key.as_deref().is_some_and(|key| certain_keys.contains(key));
+            |candidate: &&RangeRecord| candidate.key.as_deref().is_some_and(|key| certain_keys.contains(key));
         let counted = self.candidates.iter().filter(is_certain).count() as u64;
         let Some(rest) = self.size.and_then(|size| size.checked_sub(counted)) else { return true };
         match choices(self.candidates.iter().filter(|candidate| !is_certain(candidate)), rest) {
@@ -220,7 +220,7 @@ impl Question<'_> {
 
     /// The keys of the ends.
     fn certain_keys(&self) -> HashSet<&str> {
-        let is_only_end = |(index, _): &(usize, &Candidate)| self.is_only_end(*index, Candidate::may_pass);
+        let is_only_end = |(index, _): &(usize, &RangeRecord)| self.is_only_end(*index, RangeRecord::may_pass);
         self.candidates
             .iter()
             .enumerate()
@@ -229,13 +229,13 @@ impl Question<'_> {
             .collect()
     }
 
-    fn is_end(&self, candidate: &Candidate) -> bool {
+    fn is_end(&self, candidate: &RangeRecord) -> bool {
         self.ends.contains(&&candidate.number)
     }
 
     /// Returns true if the record is an end, and no other counted record has its sequence number. The user records of an
     /// aggregate share one.
-    fn is_only_end(&self, index: usize, counts: impl Fn(&Candidate) -> bool) -> bool {
+    fn is_only_end(&self, index: usize, counts: impl Fn(&RangeRecord) -> bool) -> bool {
         self.candidates.get(index).is_some_and(|candidate| {
             !self.may_be_cut
                 && self.is_end(candidate)
@@ -244,7 +244,7 @@ impl Question<'_> {
         })
     }
 
-    fn with_number(&self, number: &SequenceNumber, counts: impl Fn(&Candidate) -> bool) -> usize {
+    fn with_number(&self, number: &SequenceNumber, counts: impl Fn(&RangeRecord) -> bool) -> usize {
         let first = self.candidates.partition_point(|candidate| candidate.number < *number);
         let with_number = self.candidates.iter().skip(first).take_while(|candidate| candidate.number == *number);
         with_number.filter(|candidate| counts(candidate)).count()
@@ -253,7 +253,7 @@ impl Question<'_> {
     /// Number of ends that several records share.
     fn shared_ends(&self) -> u64 {
         let ends: HashSet<&SequenceNumber> = self.ends.into_iter().collect();
-        ends.into_iter().filter(|end| self.with_number(end, Candidate::may_pass) > 1).count() as u64
+        ends.into_iter().filter(|end| self.with_number(end, RangeRecord::may_pass) > 1).count() as u64
     }
 
     fn check_ends(&self) -> Result<(), Contradiction> {
@@ -262,7 +262,7 @@ impl Question<'_> {
             if !is_there && self.is_whole {
                 return Err(Contradiction::NoEnd);
             }
-            if is_there && !self.may_be_cut && self.with_number(end, Candidate::may_pass) == 0 {
+            if is_there && !self.may_be_cut && self.with_number(end, RangeRecord::may_pass) == 0 {
                 return Err(Contradiction::EndFails);
             }
         }
@@ -287,7 +287,7 @@ enum Choices<'a> {
 }
 
 /// `None` if a record has no known key, or the work would be too much.
-fn choices<'a>(candidates: impl Iterator<Item = &'a Candidate>, rest: u64) -> Option<Choices<'a>> {
+fn choices<'a>(candidates: impl Iterator<Item = &'a RangeRecord>, rest: u64) -> Option<Choices<'a>> {
     let mut records_of_key: HashMap<&str, usize> = HashMap::new();
     for candidate in candidates {
         *records_of_key.entry(candidate.key.as_deref()?).or_default() += 1;

@@ -9,7 +9,7 @@ use crate::commands::histories::{OpenedLedger, say_folder};
 use crate::context::Context;
 use crate::exit::{NotFound, NotSeen};
 use crate::ledger::history::HistoryJson;
-use crate::ledger::past::{DiscardJson, Past};
+use crate::ledger::past::{Past, PastDiscard};
 use crate::ledger::store::Store;
 use crate::print::{Output, Paint, printable};
 use crate::queue::filter::is_id_named;
@@ -22,7 +22,7 @@ struct PastJson<'a> {
     on_queue: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     history: &'a [HistoryJson],
-    discarded: Option<&'a DiscardJson>,
+    discarded: Option<&'a PastDiscard>,
 }
 
 /// Prints what became of a message that was not found, if the ledger knows it, and returns the error of the command.

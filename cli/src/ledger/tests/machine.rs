@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
-use super::world::{Answer, HIDES_FOR, World};
+use super::world::{FunctionAnswer, HIDES_FOR, World};
 use crate::ledger::Ledger;
 use crate::ledger::claim::{Claiming, Invocation, Known, Outcome, Settlement};
 use crate::ledger::error::LedgerError;
@@ -118,15 +118,15 @@ impl<'a> Machine<'a> {
         let error_type = "Error".to_owned();
         let request_id = Some("3f8a".to_owned());
         let outcome = match world.invoke(batch, &records).await {
-            Answer::Succeeded => Outcome::Succeeded { request_id },
-            Answer::Partly(count) => {
+            FunctionAnswer::Succeeded => Outcome::Succeeded { request_id },
+            FunctionAnswer::Partly(count) => {
                 let first = (0..numbers.len()).filter(|index| !covered[*index]).take(count).collect::<Vec<_>>();
                 let succeeded = spans(&numbers, |index| first.contains(&index)).unwrap();
                 Outcome::Partly { succeeded, error_type, request_id }
             }
-            Answer::Failed => Outcome::Failed { error_type, request_id },
-            Answer::NotInvoked => Outcome::NotInvoked { error_type },
-            Answer::Unknown => Outcome::Unknown { error_type, request_id: None },
+            FunctionAnswer::Failed => Outcome::Failed { error_type, request_id },
+            FunctionAnswer::NotInvoked => Outcome::NotInvoked { error_type },
+            FunctionAnswer::Unknown => Outcome::Unknown { error_type, request_id: None },
         };
         let is_done = matches!(outcome, Outcome::Succeeded { .. });
         match self.ledger.outcome(&claim, outcome.clone()).await {

@@ -49,7 +49,7 @@ pub enum Deed {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum FunctionAnswer {
     Succeeded,
     /// This many have succeeded.
     Partly(usize),
@@ -183,7 +183,7 @@ impl World {
         pause().await;
     }
 
-    pub async fn invoke(&self, batch: usize, spans: &[Span]) -> Answer {
+    pub async fn invoke(&self, batch: usize, spans: &[Span]) -> FunctionAnswer {
         pause().await;
         let records = self.records_of(batch, spans);
         let it = &self.batches[batch];
@@ -205,11 +205,11 @@ impl World {
             records[ran..].iter().for_each(|record| it.may_run[*record].set(true));
         }
         match deed {
-            Deed::Succeeds => Answer::Succeeded,
-            Deed::Partly if ran > 0 => Answer::Partly(ran),
-            Deed::Partly | Deed::Throws => Answer::Failed,
-            Deed::Throttled => Answer::NotInvoked,
-            Deed::Vanishes { .. } => Answer::Unknown,
+            Deed::Succeeds => FunctionAnswer::Succeeded,
+            Deed::Partly if ran > 0 => FunctionAnswer::Partly(ran),
+            Deed::Partly | Deed::Throws => FunctionAnswer::Failed,
+            Deed::Throttled => FunctionAnswer::NotInvoked,
+            Deed::Vanishes { .. } => FunctionAnswer::Unknown,
         }
     }
 

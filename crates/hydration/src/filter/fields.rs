@@ -3,11 +3,9 @@
 //! Arrays are transparent: `{"a": [{"b": 1}, {"b": 2}]}` has two values at `a.b`. Each remembers the array elements that
 //! it was found in, because values of different elements of one array do not belong together.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::json::BorrowedObject;
 
 /// The elements of arrays that a value was found in: the place of the array in the text, and the element's index.
 pub type Elements = Vec<(usize, usize)>;
@@ -49,12 +47,13 @@ fn collect<'a>(
         }
         Some(b'{') => {
             let Some((name, rest)) = path.split_first() else { return Ok(()) };
-            let entries: Entries<'_> = serde_json::from_str(value.get()).map_err(|_| Ambiguous)?;
-            let mut found = entries.0.iter().filter(|(key, _)| key == name);
+            let object = BorrowedObject::borrow_from(value.get()).map_err(|_| Ambiguous)?;
+            let entries = object.entries();
+            let mut found = entries.iter().filter(|(key, _)| key == name);
             let inside = found.next();
             // Event Ruler joins names with dots: it takes {"a.b": 1} for {"a": {"b": 1}}.
             let is_joined = |key: &str| key.strip_prefix(name.as_str()).is_some_and(|after| after.starts_with('.'));
-            if found.next().is_some() || entries.0.iter().any(|(key, _)| is_joined(key)) {
+            if found.next().is_some() || entries.iter().any(|(key, _)| is_joined(key)) {
                 return Err(Ambiguous);
             }
             if let Some((_, inside)) = inside {
@@ -66,34 +65,3 @@ fn collect<'a>(
     }
     Ok(())
 }
-
-/// The entries of an object, in order, repeated keys included.
-pub struct Entries<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    entries.push((key.0, value));
-                }
-                Ok(Entries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// A key, borrowed where it has no escapes.
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::filter::Answer;
-use crate::filter::fields::{Elements, Entries, leaves};
+use crate::filter::fields::{Elements, leaves};
 use crate::filter::rule::Rule;
 use crate::json;
 
@@ -25,10 +25,10 @@ pub struct Pattern {
 }
 
 /// Fields that must all match.
-type Branch = Vec<Field>;
+type Branch = Vec<FieldRules>;
 
 #[derive(Debug, Clone, PartialEq)]
-struct Field {
+struct FieldRules {
     path: Vec<String>,
     /// One of these must match. `None` if it cannot be known what the field is compared with.
     rules: Option<Vec<Rule>>,
@@ -78,13 +78,13 @@ fn parse_object(
     in_or: bool,
     branches: &mut Vec<Branch>,
 ) -> Result<(), InvalidPattern> {
-    let entries: Entries<'_> = serde_json::from_str(raw.get()).map_err(|_| InvalidPattern)?;
-    let mut names: Vec<&str> = entries.0.iter().map(|(name, _)| name.as_ref()).collect();
+    let object = json::BorrowedObject::borrow_from(raw.get()).map_err(|_| InvalidPattern)?;
+    let mut names: Vec<&str> = object.entries().iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     if names.is_empty() || names.windows(2).any(|pair| pair.first() == pair.last()) {
         return Err(InvalidPattern);
     }
-    for (name, value) in &entries.0 {
+    for (name, value) in object.entries() {
         if name == "$or" {
             parse_or(value, path, branches)?;
             continue;
@@ -93,7 +93,7 @@ fn parse_object(
         if name.contains('.') || (in_or && is_operator(name)) {
             return Err(InvalidPattern);
         }
-        let path: Vec<String> = path.iter().cloned().chain([name.clone().into_owned()]).collect();
+        let path: Vec<String> = path.iter().cloned().chain([name.clone()]).collect();
         match value.get().as_bytes().first() {
             Some(b'{') => parse_object(value, &path, in_or, branches)?,
             Some(b'[') => {
@@ -103,7 +103,7 @@ fn parse_object(
                     return Err(InvalidPattern);
                 }
                 for branch in branches.iter_mut() {
-                    branch.push(Field { path: path.clone(), rules: Some(rules.clone()) });
+                    branch.push(FieldRules { path: path.clone(), rules: Some(rules.clone()) });
                 }
             }
             _ => return Err(InvalidPattern),
@@ -151,7 +151,7 @@ fn is_operator(name: &str) -> bool {
 }
 
 /// A value that may match a field, and the array elements that it is in.
-struct Candidate {
+struct FieldAnswer {
     elements: Elements,
     answer: Answer,
 }
@@ -162,7 +162,7 @@ fn answer_branch(branch: &Branch, event: &RawValue) -> Answer {
     for field in branch {
         let candidates = field.candidates(event);
         let Some(best) = candidates.iter().map(|candidate| candidate.answer).max() else { return Answer::Fails };
-        let is_settled = |candidate: &Candidate| candidate.elements.is_empty() && candidate.answer == best;
+        let is_settled = |candidate: &FieldAnswer| candidate.elements.is_empty() && candidate.answer == best;
         if candidates.iter().any(is_settled) {
             certainty = certainty.min(best);
         } else {
@@ -174,7 +174,7 @@ fn answer_branch(branch: &Branch, event: &RawValue) -> Answer {
 }
 
 /// The best answer among the choices of one value a field, where no two values are in different elements of one array.
-fn best_combination(fields: &[Vec<Candidate>], so_far: &Elements, answer: Answer, trials: &mut usize) -> Answer {
+fn best_combination(fields: &[Vec<FieldAnswer>], so_far: &Elements, answer: Answer, trials: &mut usize) -> Answer {
     let Some((candidates, others)) = fields.split_first() else { return answer };
     let mut best = Answer::Fails;
     for candidate in candidates {
@@ -195,31 +195,34 @@ fn best_combination(fields: &[Vec<Candidate>], so_far: &Elements, answer: Answer
     best
 }
 
-impl Field {
+impl FieldRules {
     /// The values that match or may match.
-    fn candidates(&self, event: &RawValue) -> Vec<Candidate> {
-        let unknown = || vec![Candidate { elements: Vec::new(), answer: Answer::Unknown }];
+    fn candidates(&self, event: &RawValue) -> Vec<FieldAnswer> {
+        let unknown = || vec![FieldAnswer { elements: Vec::new(), answer: Answer::Unknown }];
         let Some(rules) = &self.rules else { return unknown() };
         let Ok(leaves) = leaves(event, &self.path) else { return unknown() };
         let wants_absence = rules.contains(&Rule::Absent);
         if leaves.is_empty() {
             let is_unknown = rules.contains(&Rule::Unknown);
             let answer = if wants_absence { Answer::Passes } else { unknown_or_fails(is_unknown) };
-            return vec![Candidate { elements: Vec::new(), answer }].into_iter().filter(Candidate::may_match).collect();
+            return vec![FieldAnswer { elements: Vec::new(), answer }]
+                .into_iter()
+                .filter(FieldAnswer::may_match)
+                .collect();
         }
         let best = |value: &RawValue| rules.iter().map(|rule| rule.answer(value)).max().unwrap_or(Answer::Fails);
-        let mut candidates: Vec<Candidate> =
-            leaves.into_iter().map(|leaf| Candidate { answer: best(leaf.value), elements: leaf.elements }).collect();
+        let mut candidates: Vec<FieldAnswer> =
+            leaves.into_iter().map(|leaf| FieldAnswer { answer: best(leaf.value), elements: leaf.elements }).collect();
         // A field that only some elements of an array have: whether it is absent depends on the matcher.
         if wants_absence && candidates.iter().all(|candidate| !candidate.elements.is_empty()) {
-            candidates.push(Candidate { elements: Vec::new(), answer: Answer::Unknown });
+            candidates.push(FieldAnswer { elements: Vec::new(), answer: Answer::Unknown });
         }
-        candidates.retain(Candidate::may_match);
+        candidates.retain(FieldAnswer::may_match);
         candidates
     }
 }
 
-impl Candidate {
+impl FieldAnswer {
     fn may_match(&self) -> bool {
         self.answer != Answer::Fails
     }

@@ -6,9 +6,8 @@ use serde_json::value::RawValue;
 
 use crate::filter::Answer;
 use crate::filter::decimal::Decimal;
-use crate::filter::fields::Entries;
 use crate::filter::pattern::InvalidPattern;
-use crate::json::string_value;
+use crate::json::{BorrowedObject, string_value};
 
 /// A rule for a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,9 +150,9 @@ fn text(raw: &RawValue) -> Result<String, InvalidPattern> {
 
 /// The entry of an object that has exactly one.
 fn only_entry(raw: &RawValue) -> Result<(String, &RawValue), InvalidPattern> {
-    let entries: Entries<'_> = serde_json::from_str(raw.get()).map_err(|_| InvalidPattern)?;
-    let [(name, operand)] = entries.0.as_slice() else { return Err(InvalidPattern) };
-    Ok((name.clone().into_owned(), operand))
+    let object = BorrowedObject::borrow_from(raw.get()).map_err(|_| InvalidPattern)?;
+    let [(name, operand)] = object.entries() else { return Err(InvalidPattern) };
+    Ok((name.clone(), operand))
 }
 
 fn list(raw: &RawValue) -> Result<Vec<&RawValue>, InvalidPattern> {

@@ -14,7 +14,7 @@ use crate::sequence_number::SequenceNumber;
 
 /// A record of the range.
 #[derive(Debug, Clone)]
-pub struct Candidate {
+pub struct RangeRecord {
     pub number: SequenceNumber,
     /// The key that Lambda keeps in order: the partition key, or the key of the item. `None` where it is not known.
     pub key: Option<String>,
@@ -22,7 +22,7 @@ pub struct Candidate {
     pub answer: Answer,
 }
 
-impl Candidate {
+impl RangeRecord {
     pub fn may_pass(&self) -> bool {
         self.answer != Answer::Fails
     }
@@ -34,11 +34,11 @@ pub fn read(
     records: &[&RawValue],
     settings: &MappingSettings,
     is_whole: bool,
-) -> Option<Vec<Candidate>> {
-    let mut candidates: Vec<Candidate> = Vec::with_capacity(records.len());
+) -> Option<Vec<RangeRecord>> {
+    let mut candidates: Vec<RangeRecord> = Vec::with_capacity(records.len());
     for raw in records {
         let event = EventRecord::parse(batch.stream.source(), raw)?;
-        candidates.push(Candidate {
+        candidates.push(RangeRecord {
             number: event.sequence_number().clone(),
             key: key(&event.record, batch.stream.is_consumer()),
             answer: settings.filters.answer(raw),

@@ -7,7 +7,7 @@ use crate::Reply::{Accepted, Iterator, LastPage, Page, Rejected};
 use crate::reading::*;
 use crate::*;
 
-/// Records that arrived so many milliseconds before the test.
+/// Records that arrived a number of milliseconds before the test.
 fn aged(numbers: &[u64], age: i64) -> Vec<StreamRecord> {
     let arrived = |record| match record {
         StreamRecord::Kinesis(record) => {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
-use super::super::candidates::Candidate;
+use super::super::candidates::RangeRecord;
 use super::super::{InBatch, Narrowed, Question};
 use crate::filter::Answer;
 use crate::sequence_number::SequenceNumber;
@@ -22,14 +22,14 @@ struct Record {
 }
 
 impl Record {
-    fn candidate(&self, are_keys_known: bool) -> Candidate {
+    fn candidate(&self, are_keys_known: bool) -> RangeRecord {
         let answer = match (self.is_known, self.passes) {
             (false, _) => Answer::Unknown,
             (true, true) => Answer::Passes,
             (true, false) => Answer::Fails,
         };
         let key = are_keys_known.then(|| format!("key-{}", self.key));
-        Candidate { number: SequenceNumber::parse(&self.number.to_string()).unwrap(), key, answer }
+        RangeRecord { number: SequenceNumber::parse(&self.number.to_string()).unwrap(), key, answer }
     }
 }
 
@@ -64,7 +64,7 @@ impl History {
     fn narrow(&self, places: Range<usize>, size: Option<u64>) -> Narrowed {
         let is_whole = places == self.superset();
         let are_keys_known = !self.is_aggregated;
-        let candidates: Vec<Candidate> =
+        let candidates: Vec<RangeRecord> =
             self.records[places].iter().map(|record| record.candidate(are_keys_known)).collect();
         let [start, end] = self.range();
         let question = Question {
