@@ -31,7 +31,7 @@ impl Histories {
             return Ok(Self::default());
         }
         let not_read = |error: &dyn std::fmt::Display| {
-            context.output.note(format!("what was replayed before is not shown: {error}"));
+            context.output.attention(format!("what was replayed before is not shown: {error}"));
             Self::default()
         };
         let (ledger, place) = match opened {

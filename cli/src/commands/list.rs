@@ -62,7 +62,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &[], context.now())?;
-    let (contents, chosen) = with_lease(queue, &context.interrupt, async |lease| {
+    let (contents, chosen) = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))
