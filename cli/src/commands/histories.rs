@@ -1,5 +1,5 @@
 //! Histories of batches from the ledger, for the commands that only look. A ledger that cannot be read is a note, and
-//! the command goes on without it.
+//! the command goes on without it to exit code 3.
 
 use std::collections::{BTreeMap, BTreeSet};
 

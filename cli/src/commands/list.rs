@@ -35,7 +35,8 @@ Copies of one failure are one line, with their number. Messages that are not hyd
 dlq discard take their message id. The messages are visible again when the command ends. Batches that were replayed have
 a line in a second table, from the ledger: what was tried, by whom, and how it ended.
 
-Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it.")]
+Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it. It also means
+that the ledger could not be read.")]
 pub struct Arguments {
     #[command(flatten)]
     filter: FilterArgs,
