@@ -171,3 +171,16 @@ fn the_user_records_of_an_aggregate_share_a_number_and_are_all_delivered() {
     assert_eq!(open_and_hydrate(&aws).unwrap().verdict.status.as_str(), "Complete");
     assert_eq!(body(&aws)["Records"], json!(events));
 }
+
+#[test]
+fn a_whole_payload_is_one_message_even_behind_a_continuation() {
+    let mut record = failed(STREAM, HOUR);
+    record["payload"] = json!(json!({ "Records": [event(10), event(11), event(12)] }).to_string());
+    record["hydrationContinuation"] =
+        json!({"version": 1, "after": "10", "parts": 1, "recoveredRecords": 1, "fromStart": true});
+    let aws = ScriptedAws::new([Object(record.to_string().into_bytes()), Accepted]);
+    let hydrated = open_and_hydrate(&aws).unwrap();
+    let body = body(&aws);
+    assert_eq!((&body["hydration"]["id"], body["hydration"].get("part")), (&json!(hydrated.id), None));
+    assert_eq!((body["Records"].as_array().unwrap().len(), hydrated.recovered_records), (3, 3));
+}
