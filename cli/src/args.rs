@@ -88,7 +88,8 @@ impl AwsCommand {
             Ok::<_, anyhow::Error>((aws, targets))
         };
         let (aws, targets) = context.interrupt.race(during("connecting", look_up)).await??;
-        self.run_on(&context, &aws, targets).await
+        let exit = self.run_on(&context, &aws, targets).await?;
+        Ok(context.output.exit(exit))
     }
 
     async fn run_on(self, context: &Context<SystemClock>, aws: &Connection, targets: Targets) -> Result<Exit> {

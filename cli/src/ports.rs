@@ -157,8 +157,8 @@ pub struct LogEvent {
 
 #[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
 pub trait Logs {
-    /// The log group of a function. Where the credentials may not read it, the name that Lambda gives by default.
-    async fn log_group(&self, function: &str) -> String;
+    /// The log group that a function's settings name, if they name one.
+    async fn log_group(&self, function: &str) -> Result<Option<String>, Fault>;
 
     async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault>;
 }

@@ -12,7 +12,7 @@ pub mod visible;
 
 pub use json::pretty_json;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal, Write};
 
@@ -21,6 +21,7 @@ use hydration::verdict::Status;
 use serde::Serialize;
 
 use crate::args::{ColorChoice, GlobalArgs, OutputFormat};
+use crate::exit::Exit;
 use crate::print::table::Columns;
 use crate::print::visible::Visible;
 
@@ -37,6 +38,7 @@ pub struct Output {
     pub width: Option<u16>,
     answers: RefCell<Box<dyn Write>>,
     notes: RefCell<Box<dyn Write>>,
+    has_attention: Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,7 @@ impl Output {
             width: None,
             answers: RefCell::new(answers),
             notes: RefCell::new(notes),
+            has_attention: Cell::new(false),
         }
     }
 
@@ -127,6 +130,17 @@ impl Output {
     /// Prints a note on standard error, so that it does not mix with the answer.
     pub fn note(&self, text: impl AsRef<str>) {
         self.message("note", text);
+    }
+
+    /// Prints a note about something that was not seen or was left. The exit code is then 3 where it would be 0.
+    pub fn attention(&self, text: impl AsRef<str>) {
+        self.has_attention.set(true);
+        self.note(text);
+    }
+
+    /// The exit of a command, after what it has noted.
+    pub fn exit(&self, exit: Exit) -> Exit {
+        if self.has_attention.get() { Exit::Attention } else { exit }
     }
 
     /// Prints on standard error what the program does now.

@@ -78,6 +78,7 @@ def test_changes_of_a_table_are_hydrated_from_the_object(hydrator, bucket, table
 
 @pytest.mark.parametrize("key", [
     "a+b", "a%2Bb", "a b", "a%20b", "ä€😀/ключ", "a=b&c?d#e:f;g@h,i$j", "quote\"back\\slash", "100%", "./a/../b", "a//b",
+    "\x1b[2J\u202ek", "?versionId=1", "../../escaped", "/first", "%00%FF", "k" * 1024,
 ])
 def test_a_key_is_read_as_it_is(hydrator, bucket, batch, key):
     where = bucket.put(as_lambda.with_payload(*batch), key=key)
@@ -112,6 +113,14 @@ def test_a_notification_without_a_new_object_is_answered_without_batches(hydrato
     assert hydrator.mailbox.receive() == []
 
 
+@pytest.mark.parametrize("name", [
+    "", "..", "-x-", "a/b", "a@b", "b#c", "b?c=d", "b\0c", "arn:aws:s3:us-east-1:123456789012:accesspoint/x"])
+def test_a_name_that_no_bucket_has_is_never_asked_for(faked, fakes, name):
+    for event in (as_lambda.s3_event((name, "k")), as_lambda.eventbridge_event(name, "k")):
+        assert faked.invoke(event).error["errorType"] == "NotRecognized"
+    assert fakes.calls() == []
+
+
 # Several objects.
 
 def test_each_object_of_a_notification_is_tried(hydrator, bucket, batch):
@@ -134,15 +143,29 @@ def test_an_sqs_event_names_the_messages_whose_objects_failed(hydrator, bucket, 
 
 # Payloads that cannot be used.
 
+@pytest.mark.parametrize("change, origin", [
+    (lambda delivered: delivered[::-1], "payload"),
+    (lambda delivered: delivered + delivered, "payload"),
+    # One of three is there twice, and one is missing.
+    (lambda delivered: [delivered[0], delivered[0], delivered[2]], "stream"),
+], ids=["reversed", "twice", "one for another"])
+def test_each_record_of_a_payload_counts_once_and_in_its_place(hydrator, bucket, batch, change, origin):
+    record, delivered = batch
+    where = bucket.put(as_lambda.with_payload(record, change(delivered)))
+    assert hydrator.invoke(as_lambda.s3_event(where)).error is None
+    arrived(hydrator, batch, where, origin=origin)
+
+
 @pytest.mark.parametrize("spoil", [
     lambda record, delivered: record,
     lambda record, delivered: {**record, "payload": "no event"},
     lambda record, delivered: {**record, "payload": None},
+    lambda record, delivered: {**record, "payload": as_lambda.text(as_lambda.text({"Records": delivered}))},
     lambda record, delivered: {**record, "payload": as_lambda.text({"Records": []})},
     lambda record, delivered: {**record, "payload": as_lambda.text({"Records": delivered})[:-9]},
     lambda record, delivered: {**record, "payload": as_lambda.text({"Records": [
         {**event, "eventSourceARN": event["eventSourceARN"] + "-other"} for event in delivered]})},
-], ids=["none", "no event", "null", "empty", "cut off", "another stream"])
+], ids=["none", "no event", "null", "text in text", "empty", "cut off", "another stream"])
 def test_a_record_without_a_usable_payload_goes_the_way_of_the_stream(hydrator, bucket, batch, spoil):
     where = bucket.put(spoil(*batch))
     answer = hydrator.invoke(as_lambda.s3_event(where))

@@ -279,5 +279,5 @@ def test_what_was_replayed_is_told_from_the_ledger(tool, queue, function, is_sha
     assert "error type ValueError" in tool("show", batch.id[:8], *where, "-o", "text").out
     assert "Replays: 1 failed again" in tool("status", *where, "-o", "text").out
     # A ledger that does not exist is a note, and the batch is shown all the same.
-    away = tool("list", "--ledger", "s3://no-such-bucket")
+    away = tool("list", "--ledger", "s3://no-such-bucket", code=3)
     assert (len(away.messages), away.err.count("what was replayed before is not shown")) == (1, 1)

@@ -25,10 +25,10 @@ impl CloudWatchLogs {
 }
 
 impl Logs for CloudWatchLogs {
-    async fn log_group(&self, function: &str) -> String {
-        let answer = self.lambda.get_function_configuration().function_name(function).send().await.ok();
-        let configured = answer.and_then(|answer| answer.logging_config?.log_group);
-        configured.unwrap_or_else(|| format!("/aws/lambda/{function}"))
+    async fn log_group(&self, function: &str) -> Result<Option<String>, Fault> {
+        let request = self.lambda.get_function_configuration().function_name(function);
+        let answer = request.send().await.map_err(|error| fault("lambda:GetFunctionConfiguration", &error))?;
+        Ok(answer.logging_config.and_then(|logging| logging.log_group))
     }
 
     async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {

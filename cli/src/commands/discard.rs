@@ -74,7 +74,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     let keep = if backup.is_some() { KeepBodies::Of(&filter) } else { KeepBodies::None };
     let ledger = arguments.execute.then_some(ledger);
     let discard = Discard { context, bucket, ledger, backup, totals: DiscardTotals::default() };
-    let outcome = with_lease(queue, &context.interrupt, async |lease| {
+    let outcome = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, keep).await?;
         let chosen = contents.choose(&filter, lease).await?;
         // Without an id, foreign messages are none of this command's business.

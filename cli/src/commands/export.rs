@@ -67,7 +67,7 @@ pub async fn run<Q: Queue, B: Bucket, C: Clock>(
     let filter = Filter::new(&arguments.filter, &arguments.ids, context.now())?;
     let folder = MessageFolder::open(&arguments.to, arguments.force)?;
     let output = &context.output;
-    let (contents, chosen) = with_lease(queue, &context.interrupt, async |lease| {
+    let (contents, chosen) = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::UntilFound(&filter)).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))

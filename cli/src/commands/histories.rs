@@ -1,5 +1,5 @@
 //! Histories of batches from the ledger, for the commands that only look. A ledger that cannot be read is a note, and
-//! the command goes on without it.
+//! the command goes on without it to exit code 3.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,7 @@ impl Histories {
             return Ok(Self::default());
         }
         let not_read = |error: &dyn std::fmt::Display| {
-            context.output.note(format!("what was replayed before is not shown: {error}"));
+            context.output.attention(format!("what was replayed before is not shown: {error}"));
             Self::default()
         };
         let (ledger, place) = match opened {

@@ -193,8 +193,7 @@ impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C>
             self.hydrate_file(path).await?;
         }
         if let Some(queue) = from_queue {
-            let interrupt = &self.context.interrupt;
-            unseen = with_lease(queue, interrupt, async |lease| self.hydrate_queue(lease).await).await?;
+            unseen = with_lease(self.context, queue, async |lease| self.hydrate_queue(lease).await).await?;
         }
         let (hydrated, failed) = (self.totals.hydrated.get(), self.totals.failed.get());
         let verb = if self.arguments.send { "sent" } else { "printed" };

@@ -97,7 +97,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
     say_hidden(context, &lock);
     let leased = match context.interrupt.race(ledger.wait_until_visible(&lock)).await {
         Ok(()) => search.run().await,
-        Err(interrupted) => Leased { result: Err(interrupted), hidden: 0 },
+        Err(interrupted) => Leased { result: Err(interrupted), hidden: 0, release_error: None },
     };
     let hidden = (leased.hidden > 0).then_some(VISIBILITY_TIMEOUT);
     let unlocked = ledger.unlock(&lock, hidden).await;
@@ -119,7 +119,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S
     /// The message stays leased during the search, so that nobody replays it meanwhile.
     async fn run(&self) -> Leased<Exit> {
         let work = async |lease: &Lease<'_, Q>| self.search(lease).await;
-        with_lease_counted(self.resources.queue, &self.context.interrupt, work).await
+        with_lease_counted(self.context, self.resources.queue, work).await
     }
 
     async fn search(&self, lease: &Lease<'_, Q>) -> Result<Exit> {
@@ -154,6 +154,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S
         };
         let summary = contents.summary();
         summary.print(output)?;
+        contents.warnings().iter().for_each(|warning| output.note(warning));
         Ok(if exit == Exit::Done { summary.exit() } else { exit })
     }
 

@@ -35,7 +35,8 @@ Copies of one failure are one line, with their number. Messages that are not hyd
 dlq discard take their message id. The messages are visible again when the command ends. Batches that were replayed have
 a line in a second table, from the ledger: what was tried, by whom, and how it ended.
 
-Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it.")]
+Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it. It also means
+that the ledger could not be read.")]
 pub struct Arguments {
     #[command(flatten)]
     filter: FilterArgs,
@@ -62,7 +63,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &[], context.now())?;
-    let (contents, chosen) = with_lease(queue, &context.interrupt, async |lease| {
+    let (contents, chosen) = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))

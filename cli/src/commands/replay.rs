@@ -156,7 +156,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
     async fn dry_run(&self) -> Result<Exit> {
         let (interrupt, output) = (&self.context.interrupt, &self.context.output);
         let lock = interrupt.race(self.ledger.held_lock()).await??;
-        let pass = with_lease(self.resources.queue, interrupt, async |lease| self.plan_pass(lease).await).await?;
+        let pass = with_lease(self.context, self.resources.queue, async |lease| self.plan_pass(lease).await).await?;
         let pace = self.pace(&pass.plan).await?;
         let report = report::Report { context: self.context, place: self.place, pace: &pace };
         report.header(&pass.plan)?;
@@ -236,7 +236,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
                 return if interrupt.is_requested() { Ok(()) } else { Err(error) };
             }
             let work = async |lease: &Lease<'_, Q>| self.run_pass(lease, lock, &wait, is_first).await;
-            let leased = with_lease_counted(self.resources.queue, interrupt, work).await;
+            let leased = with_lease_counted(self.context, self.resources.queue, work).await;
             is_all_visible.set(is_all_visible.get() && leased.hidden == 0);
             let has_more = match leased.result? {
                 PassEnd::LookAgain if interrupt.is_requested() => return Ok(()),

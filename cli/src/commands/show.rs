@@ -98,7 +98,7 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::by_ids(&arguments.ids);
-    let read = with_lease(queue, &context.interrupt, async |lease| {
+    let read = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::UntilFound(&filter)).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))
@@ -165,7 +165,7 @@ async fn show<L: Logs, C: Clock>(
             None => Vec::new(),
             Some(Ok(lines)) => lines,
             Some(Err(error)) => {
-                output.note(format!("{error:#}"));
+                invocation_log::print_error(output, &error);
                 Vec::new()
             }
         };
@@ -187,7 +187,7 @@ async fn show<L: Logs, C: Clock>(
         None => Ok(()),
         Some(Ok(lines)) => invocation_log::print(output, &lines),
         Some(Err(error)) => {
-            output.note(format!("no logs: {error:#}"));
+            invocation_log::print_error(output, &error);
             Ok(())
         }
     }

@@ -17,7 +17,6 @@ use crate::commands::status::incident::{Incident, incidents};
 use crate::commands::status::replays::Replays;
 use crate::context::Context;
 use crate::exit::{Exit, explain};
-use crate::interrupt::Interrupt;
 use crate::ledger::store::Store;
 use crate::ports::{Bucket, NamedQueue, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
@@ -85,7 +84,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &[], context.now())?;
-    let (contents, messages) = with_lease(queue, &context.interrupt, async |lease| {
+    let (contents, messages) = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
         let messages = contents.choose(&filter, lease).await?;
         Ok((contents, messages))
@@ -93,7 +92,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     .await?;
     let mut others = Vec::new();
     for other in retry_and_parked {
-        others.push(count_other(other, &context.interrupt).await?);
+        others.push(count_other(context, other).await?);
     }
     let summary = contents.summary();
     let histories = Histories::read(context, ledger, &messages).await?;
@@ -110,15 +109,15 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
 
 /// Counts a queue and looks for its oldest message. A queue with a redrive policy is not read, because each receive
 /// counts there: the retry queue is in use.
-async fn count_other<Q: Queue>(other: &NamedQueue<Q>, interrupt: &Interrupt) -> Result<OtherQueue> {
-    let attributes = interrupt.race(other.queue.attributes()).await?.map_err(|fault| explain(&fault))?;
+async fn count_other<Q: Queue, C>(context: &Context<C>, other: &NamedQueue<Q>) -> Result<OtherQueue> {
+    let attributes = context.interrupt.race(other.queue.attributes()).await?.map_err(|fault| explain(&fault))?;
     let oldest_at = Cell::new(None::<Timestamp>);
     if attributes.visible > 0 && attributes.max_receives.is_none() {
         let progress = Progress::new("reading the parked queue");
         let keep_oldest = |sent_at: Timestamp| {
             oldest_at.set(Some(oldest_at.get().map_or(sent_at, |oldest| oldest.min(sent_at))));
         };
-        with_lease(&other.queue, interrupt, async |lease| {
+        with_lease(context, &other.queue, async |lease| {
             let take = |message: ReceivedMessage| {
                 message.sent_at.into_iter().for_each(keep_oldest);
                 Ok(Next::Continue)

@@ -4,8 +4,8 @@
 //! Every string that somebody else chose is cut to a bounded length.
 
 use hydration::timestamp::Timestamp;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_with::skip_serializing_none;
 
 use super::span::{Span, count};
@@ -180,9 +180,19 @@ pub struct QueueLock {
     pub revision: u64,
     pub holder: Option<Holder>,
     /// Messages that an earlier holder received may be hidden until then.
+    #[serde(default, deserialize_with = "readable_time")]
     pub hidden_until: Option<String>,
     /// The holder before, when a person settled its lock; kept until the next holder releases it.
     pub settled: Option<SettledLock>,
+}
+
+/// The text of a time. One that is no time is not read: it must not be taken for a time that has passed.
+fn readable_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    match &text {
+        Some(text) if Timestamp::parse(text).is_none() => Err(D::Error::custom("a time is not one")),
+        _ => Ok(text),
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,9 +16,11 @@ use futures_util::stream::{self, StreamExt};
 use hydration::error::Fault;
 use tokio::time::{Instant, timeout_at};
 
+use crate::context::Context;
 use crate::exit::{Interrupted, explain};
 use crate::interrupt::Interrupt;
 use crate::ports::{Queue, QueueAttributes, Receipt};
+use crate::print::{Output, count};
 
 /// The longest time that a message stays hidden after the process was killed.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,6 +53,8 @@ pub struct Lease<'a, Q> {
     extension_error: RefCell<Option<Fault>>,
     /// Messages that could not be made visible.
     hidden: Cell<usize>,
+    /// The first failure to make messages visible.
+    release_error: RefCell<Option<Fault>>,
 }
 
 impl<'a, Q: Queue> Lease<'a, Q> {
@@ -62,6 +66,7 @@ impl<'a, Q: Queue> Lease<'a, Q> {
             releasing: RefCell::default(),
             extension_error: RefCell::default(),
             hidden: Cell::new(0),
+            release_error: RefCell::default(),
         }
     }
 
@@ -102,7 +107,7 @@ impl<'a, Q: Queue> Lease<'a, Q> {
         self.releasing.borrow_mut().extend(removed.clone());
         // A message that cannot be released becomes visible by itself.
         let changed = Cell::new(0);
-        let _ = self.change_visibility(receipts(removed.clone()), Duration::ZERO, &changed).await;
+        self.keep_error(self.change_visibility(receipts(removed.clone()), Duration::ZERO, &changed).await);
         self.hidden.set(self.hidden.get() + removed.len() - changed.get());
         self.releasing.borrow_mut().retain(|message_id, _| !removed.contains_key(message_id));
     }
@@ -115,10 +120,16 @@ impl<'a, Q: Queue> Lease<'a, Q> {
         let (count, changed) = (receipts.len(), Cell::new(0));
         let release = self.change_visibility(receipts, Duration::ZERO, &changed);
         match deadline {
-            None => drop(release.await),
-            Some(deadline) => drop(timeout_at(deadline, release).await),
+            None => self.keep_error(release.await),
+            Some(deadline) => self.keep_error(timeout_at(deadline, release).await.unwrap_or(Ok(()))),
         }
         count - changed.get()
+    }
+
+    fn keep_error(&self, released: Result<(), Fault>) {
+        if let Err(fault) = released {
+            self.release_error.borrow_mut().get_or_insert(fault);
+        }
     }
 
     /// Extends the visibility timeout of all leased messages, again and again. Never returns.
@@ -186,12 +197,14 @@ fn receipts(handles: BTreeMap<String, String>) -> Vec<Receipt> {
 
 /// Runs the work with a lease, and releases every message that the work has not deleted. A request to stop ends the
 /// work, after a second at most.
-pub async fn with_lease<Q: Queue, T>(
+pub async fn with_lease<Q: Queue, T, C>(
+    context: &Context<C>,
     queue: &Q,
-    interrupt: &Interrupt,
     work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
 ) -> Result<T> {
-    run(queue, interrupt, StopAt::First, work).await.result
+    let leased = run(queue, &context.interrupt, StopAt::First, work).await;
+    leased.say_hidden(&context.output);
+    leased.result
 }
 
 /// The result of work with a lease.
@@ -199,15 +212,31 @@ pub struct Leased<T> {
     pub result: Result<T>,
     /// Messages that could not be made visible. They become visible by themselves.
     pub hidden: usize,
+    /// The call that failed where SQS refused to make them visible.
+    pub release_error: Option<Fault>,
+}
+
+impl<T> Leased<T> {
+    /// Says that messages are hidden from others, and why.
+    pub fn say_hidden(&self, output: &Output) {
+        if let Some(fault) = &self.release_error {
+            let messages = count(self.hidden as u64, "message", "messages");
+            let error = explain(fault);
+            output
+                .attention(format!("{messages} could not be made visible again, and will be visible within a minute: {error:#}"));
+        }
+    }
 }
 
 /// The same for work that must not be cut off: it looks for the first request itself, and the second ends it.
-pub async fn with_lease_counted<Q: Queue, T>(
+pub async fn with_lease_counted<Q: Queue, T, C>(
+    context: &Context<C>,
     queue: &Q,
-    interrupt: &Interrupt,
     work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
 ) -> Leased<T> {
-    run(queue, interrupt, StopAt::Second, work).await
+    let leased = run(queue, &context.interrupt, StopAt::Second, work).await;
+    leased.say_hidden(&context.output);
+    leased
 }
 
 async fn run<Q: Queue, T>(
@@ -250,7 +279,7 @@ async fn run<Q: Queue, T>(
         Ok(interrupted) => Interrupted { hidden, ..interrupted }.into(),
         Err(error) => error,
     });
-    Leased { result, hidden: hidden + lease.hidden.get() }
+    Leased { result, hidden: hidden + lease.hidden.get(), release_error: lease.release_error.take() }
 }
 
 /// Releases all messages. An interrupt that comes meanwhile leaves it two seconds, a second one ends it.

@@ -1,6 +1,6 @@
 //! The whole queue, read once, with copies united and in order.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -41,6 +41,22 @@ pub struct QueueContents {
     /// Numbers of hydrated messages that passed the filter and that did not, after `choose`.
     shown: u64,
     filtered: u64,
+    objects_not_read: ObjectsNotRead,
+}
+
+/// Objects in the bucket that could not be read, though they may be there.
+#[derive(Debug, Default)]
+struct ObjectsNotRead {
+    number: Cell<u64>,
+    /// The first reason.
+    reason: RefCell<Option<String>>,
+}
+
+impl ObjectsNotRead {
+    fn add(&self, reason: &str) {
+        self.number.set(self.number.get() + 1);
+        self.reason.borrow_mut().get_or_insert_with(|| reason.to_owned());
+    }
 }
 
 /// Reads every message on the queue, and the beginning of every object that a message points to.
@@ -57,9 +73,9 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
     let progress = Progress::new("reading the queue");
     let received = receive_all(lease, &progress, |message| reader.take(&message)).await?;
     let mut queue_messages = reader.messages.into_inner();
-    lease.interrupt.race(read_objects(bucket, &mut queue_messages)).await?;
+    let objects_not_read = lease.interrupt.race(read_objects(bucket, &mut queue_messages)).await?;
     let SortedMessages { hydrated, foreign } = unite_copies(queue_messages);
-    Ok(QueueContents { received, messages: hydrated, foreign, shown: 0, filtered: 0 })
+    Ok(QueueContents { received, messages: hydrated, foreign, shown: 0, filtered: 0, objects_not_read })
 }
 
 struct Reader<'a> {
@@ -103,7 +119,8 @@ impl Reader<'_> {
     }
 }
 
-async fn read_objects<B: Bucket>(bucket: &B, queue_messages: &mut [QueueMessage]) {
+async fn read_objects<B: Bucket>(bucket: &B, queue_messages: &mut [QueueMessage]) -> ObjectsNotRead {
+    let not_read = ObjectsNotRead::default();
     let with_pointer: Vec<(Pointer, &mut QueueMessage)> =
         queue_messages.iter_mut().filter_map(|message| Some((message.pointer.clone()?, message))).collect();
     let progress = Progress::new("reading the overflow");
@@ -111,13 +128,21 @@ async fn read_objects<B: Bucket>(bucket: &B, queue_messages: &mut [QueueMessage]
     stream::iter(with_pointer)
         .map(async |(pointer, message)| {
             let first_bytes = bucket.get(&pointer, Some(HEAD_BYTES)).await;
-            message.set_object(first_bytes.map_err(|error| describe(&error, &pointer)));
+            let described = first_bytes.map_err(|error| {
+                let text = describe(&error, &pointer);
+                if matches!(error, GetObjectError::Fault(_)) {
+                    not_read.add(&text);
+                }
+                text
+            });
+            message.set_object(described);
             progress.add(1);
         })
         .buffer_unordered(MAX_CONCURRENT_FETCHES)
         .for_each(|()| std::future::ready(()))
         .await;
     progress.finish();
+    not_read
 }
 
 fn describe(error: &GetObjectError, pointer: &Pointer) -> String {
@@ -154,6 +179,7 @@ impl QueueContents {
             delayed: self.received.attributes.delayed,
             foreign: self.foreign.len() as u64,
             not_looked_at: self.received.not_looked_at(),
+            not_read: self.objects_not_read.number.get(),
         }
     }
 
@@ -177,7 +203,7 @@ impl QueueContents {
     }
 
     fn not_found(&self, id: &str) -> anyhow::Error {
-        let summary = ReadSummary { foreign: 0, ..self.summary() };
+        let summary = ReadSummary { foreign: 0, not_read: 0, ..self.summary() };
         let id = id.to_owned();
         if summary.is_complete() {
             let advice = "dlq list shows what is; it may have been replayed or deleted";
@@ -190,7 +216,9 @@ impl QueueContents {
 
     /// Notes about the read, for standard error.
     pub fn warnings(&self) -> Vec<String> {
-        self.received.warnings()
+        let reason = self.objects_not_read.reason.borrow();
+        let not_read = reason.iter().map(|reason| format!("the bucket could not be read: {reason}"));
+        self.received.warnings().into_iter().chain(not_read).collect()
     }
 }
 

@@ -22,12 +22,20 @@ pub struct ReadSummary {
     /// Messages that SQS did not show: behind others of a FIFO queue, or beyond its limit of messages in
     /// flight.
     pub not_looked_at: u64,
+    /// Messages whose objects in the bucket could not be read now. An object that is gone was looked at.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_read: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl ReadSummary {
     /// Nothing is on the queue that the command does not show or filter.
     pub fn is_complete(&self) -> bool {
-        self.in_flight + self.delayed + self.foreign + self.not_looked_at == 0
+        self.in_flight + self.delayed + self.foreign + self.not_looked_at + self.not_read == 0
     }
 
     /// The queue was seen to be empty.
@@ -63,6 +71,7 @@ impl ReadSummary {
                     thousands(self.not_looked_at)
                 ),
             ),
+            (self.not_read, format!("{} not readable in the bucket for now", messages(self.not_read))),
         ];
         lines.into_iter().filter(|(number, _)| *number > 0).map(|(_, line)| line).collect()
     }

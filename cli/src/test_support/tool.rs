@@ -151,7 +151,7 @@ impl Tool {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             location_flags: cli.global.location_flags(),
         };
-        let outcome = self.dispatch(&context, cli.command).await;
+        let outcome = self.dispatch(&context, cli.command).await.map(|exit| context.output.exit(exit));
         if let Err(error) = &outcome {
             context.output.progress(format!("{error:#}"));
         }
@@ -290,8 +290,8 @@ pub struct InMemoryLogs {
 }
 
 impl Logs for InMemoryLogs {
-    async fn log_group(&self, function: &str) -> String {
-        format!("/aws/lambda/{function}")
+    async fn log_group(&self, _function: &str) -> Result<Option<String>, Fault> {
+        Ok(None)
     }
 
     async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {

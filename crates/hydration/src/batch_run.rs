@@ -39,6 +39,8 @@ pub(crate) struct BatchRun<'a, R, O, C> {
     deadline: Deadline,
     stats: &'a mut CallStats,
     collector: Collector,
+    /// Parts that earlier invocations have sent.
+    earlier_parts: u32,
     sent: Vec<Sent>,
     /// The end of the parts that this run has sent from the stream.
     delivered: Option<PartBoundary>,
@@ -53,9 +55,21 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
         deadline: Deadline,
         stats: &'a mut CallStats,
     ) -> Self {
-        let recovered = record.continuation.as_ref().map_or(0, |continuation| continuation.recovered_records);
+        let continuation = record.continuation.as_ref();
+        let recovered = continuation.map_or(0, |continuation| continuation.recovered_records);
+        let earlier_parts = continuation.map_or(0, |continuation| continuation.parts);
         let collector = new_collector(record, &hydrator.settings, recovered);
-        Self { hydrator, record, deadline, stats, collector, sent: Vec::new(), delivered: None, from_start: false }
+        Self {
+            hydrator,
+            record,
+            deadline,
+            stats,
+            collector,
+            earlier_parts,
+            sent: Vec::new(),
+            delivered: None,
+            from_start: false,
+        }
     }
 
     pub(crate) async fn execute(mut self) -> Result<HydrationOutcome, HydrateError> {
@@ -104,7 +118,9 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
 
     async fn deliver_payload(&mut self, payload: Payload<'_>) -> Result<Hydrated, HydrateError> {
         let batch = &self.record.batch;
+        // A payload is delivered from its first record on, whatever earlier invocations have sent from the stream.
         self.collector = new_collector(self.record, &self.hydrator.settings, 0);
+        self.earlier_parts = 0;
         let is_deaggregated = batch.stream.is_consumer();
         for item in &payload.events {
             self.add_event(Origin::Payload, item.event.sequence_number(), |records, view| {
@@ -339,8 +355,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
 
     /// Number of parts sent so far, including those of earlier invocations.
     fn parts(&self) -> u32 {
-        let earlier = self.record.continuation.as_ref().map_or(0, |continuation| continuation.parts);
-        earlier.saturating_add(u32::try_from(self.sent.len()).unwrap_or(u32::MAX))
+        self.earlier_parts.saturating_add(u32::try_from(self.sent.len()).unwrap_or(u32::MAX))
     }
 
     /// Sends the rest of the range to the retry queue, if this run has delivered a part. Then every invocation gets

@@ -38,6 +38,7 @@ impl<'a> Payload<'a> {
                 return None;
             }
         }
+        put_in_order(&mut events, stream);
         let verdict = verdict(&record.batch, range.as_ref(), &events, now)?;
         Some(Self { events, verdict })
     }
@@ -51,6 +52,16 @@ impl<'a> Payload<'a> {
     pub(crate) fn is_better_than(&self, stream: &Verdict, records: u64) -> bool {
         let is_stream_whole = matches!(stream.status, Status::Complete | Status::Superset);
         !is_stream_whole && self.events.len() as u64 > records
+    }
+}
+
+/// Puts the records in the shard's order, each once, as Lambda delivers them. A record that is there twice would
+/// otherwise count for one that is missing. The user records of an aggregate share a sequence number, and Lambda hands
+/// them to a consumer's function only.
+fn put_in_order(events: &mut Vec<PayloadEvent<'_>>, stream: &StreamArn) {
+    events.sort_by(|one, other| one.event.sequence_number().cmp(other.event.sequence_number()));
+    if !stream.is_consumer() {
+        events.dedup_by(|next, first| next.event.sequence_number() == first.event.sequence_number());
     }
 }
 

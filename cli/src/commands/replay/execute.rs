@@ -135,7 +135,9 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
         let mut blocked_by: Option<Behind> = None;
         for item in items {
             let outcome = match (&item.action, &blocked_by) {
-                (Action::Refuse(reason), _) => refused(*reason),
+                (Action::Refuse(reason), _) => {
+                    item.read_error().map_or_else(|| refused(*reason), |error| unreadable(error.to_owned()))
+                }
                 (Action::HoldBack { behind }, _) => ReplayOutcome::HeldBack { behind: behind.clone() },
                 (Action::Keep, _) if self.options.in_doubt.settlement().is_none() => ReplayOutcome::AlreadyDone,
                 _ if self.is_stopped() => ReplayOutcome::Stopped,

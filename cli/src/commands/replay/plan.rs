@@ -175,6 +175,12 @@ impl ReplayItem {
         self.left_out.as_ref().and_then(|left_out| left_out.as_ref().err()).filter(|_| is_refused).map(String::as_str)
     }
 
+    /// The reason why a message that is refused cannot be read.
+    pub fn read_error(&self) -> Option<&str> {
+        let is_refused = self.action == Action::Refuse(RefusalReason::Unreadable);
+        self.message.read_error.as_deref().filter(|_| is_refused)
+    }
+
     /// Records that an invocation would have.
     pub fn remaining_records(&self) -> u64 {
         if let Some(Ok(left_out)) = &self.left_out {

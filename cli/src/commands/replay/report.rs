@@ -214,9 +214,11 @@ fn planned_json(output: &Output, item: &ReplayItem) -> Result<()> {
         Action::Invoke => line("wouldInvoke"),
         Action::Delete => line("wouldDelete"),
         Action::Keep => line("alreadyDone"),
-        Action::Refuse(reason) => {
-            ReplayJson { reason: Some(reason.as_str()), error: item.not_narrowed(), ..line("wouldRefuse") }
-        }
+        Action::Refuse(reason) => ReplayJson {
+            reason: Some(reason.as_str()),
+            error: item.not_narrowed().or(item.read_error()),
+            ..line("wouldRefuse")
+        },
         Action::HoldBack { behind } => return held_back_json(output, behind, line("wouldHoldBack")),
     })
 }

@@ -36,14 +36,14 @@ pub async fn show<S: Store, C: Clock>(
     let (ledger, place) = match opened {
         Ok(opened) => opened,
         Err(reason) => {
-            context.output.note(format!("the ledger was not asked about {id}: {reason:#}"));
+            context.output.attention(format!("the ledger was not asked about {id}: {reason:#}"));
             return Ok(error);
         }
     };
     let past = match context.interrupt.race(ledger.past(|own| is_id_named(own, id))).await? {
         Ok(past) => past,
         Err(reason) => {
-            context.output.note(format!("the ledger was not asked about {id}: {reason}"));
+            context.output.attention(format!("the ledger was not asked about {id}: {reason}"));
             return Ok(error);
         }
     };

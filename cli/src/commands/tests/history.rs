@@ -91,12 +91,12 @@ async fn a_long_ledger_is_listed_once_and_says_the_same() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_read_is_one_note_and_no_failure() {
+async fn a_ledger_that_cannot_be_read_is_one_note_and_the_exit_code_3() {
     for (line, words) in [("list", "aaaaaaaaaaaa"), ("status", "4 batches"), ("show aa bb cc", "aaaaaaaaaaaa")] {
         let tool = replayed().await;
         tool.ledger_calls_left.set(Some(0));
         let run = tool.run(line).await;
-        assert_eq!((run.code, run.notes.matches("what was replayed before is not shown").count()), (0, 1), "{line}");
+        assert_eq!((run.code, run.notes.matches("what was replayed before is not shown").count()), (3, 1), "{line}");
         assert!(run.answers.contains(words), "{}", run.answers);
     }
 }

@@ -27,11 +27,22 @@ fn queue() -> InMemoryQueue {
     queue
 }
 
+fn context(interrupt: &Interrupt) -> Context<()> {
+    Context {
+        output: Output::to(false, Box::new(std::io::sink()), Box::new(std::io::sink())),
+        interrupt: interrupt.clone(),
+        clock: (),
+        words: Vec::new(),
+        location_flags: String::new(),
+    }
+}
+
 #[tokio::test]
 async fn messages_that_were_not_deleted_are_released_however_the_work_ends() {
     let (sender, interrupt) = Interrupt::manual();
+    let context = context(&interrupt);
     let deleting = queue();
-    with_lease(&deleting, &interrupt, async |lease| {
+    with_lease(&context, &deleting, async |lease| {
         lease_all(lease).await;
         lease.delete("m7").await.unwrap();
         Ok(())
@@ -41,7 +52,7 @@ async fn messages_that_were_not_deleted_are_released_however_the_work_ends() {
     assert_eq!((deleting.counts().visible, deleting.counts().in_flight), (24, 0));
 
     let failing = queue();
-    let failed: Result<()> = with_lease(&failing, &interrupt, async |lease| {
+    let failed: Result<()> = with_lease(&context, &failing, async |lease| {
         lease_all(lease).await;
         bail!("no")
     })
@@ -49,7 +60,7 @@ async fn messages_that_were_not_deleted_are_released_however_the_work_ends() {
     assert!(failed.is_err() && failing.counts().visible == 25);
 
     let panicking = queue();
-    let panics = with_lease(&panicking, &interrupt, async |lease| -> Result<()> {
+    let panics = with_lease(&context, &panicking, async |lease| -> Result<()> {
         lease_all(lease).await;
         panic!("no")
     });
@@ -57,7 +68,7 @@ async fn messages_that_were_not_deleted_are_released_however_the_work_ends() {
     assert_eq!(panicking.counts().visible, 25);
 
     let waiting = queue();
-    let waits = with_lease(&waiting, &interrupt, async |lease| -> Result<()> {
+    let waits = with_lease(&context, &waiting, async |lease| -> Result<()> {
         lease_all(lease).await;
         sender.request(StopSignal::Interrupt);
         sender.request(StopSignal::Interrupt);
@@ -118,8 +129,9 @@ async fn messages_that_are_deleted_meanwhile_do_not_fail_the_extension_of_others
 #[tokio::test]
 async fn a_message_that_could_not_be_deleted_is_still_held() {
     let (_sender, interrupt) = Interrupt::manual();
+    let context = context(&interrupt);
     let queue = queue();
-    with_lease(&queue, &interrupt, async |lease| {
+    with_lease(&context, &queue, async |lease| {
         lease_all(lease).await;
         queue.fail("sqs:DeleteMessage");
         assert!(lease.delete("m7").await.is_err());

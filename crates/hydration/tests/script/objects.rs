@@ -131,3 +131,56 @@ fn the_rest_of_a_range_keeps_the_object_of_its_first_part() {
     assert_eq!((&body["hydration"]["object"], &body["hydration"]["part"]["number"]), (&json!(PLACE), &json!(2)));
     assert!(body.get("hydrationContinuation").is_none());
 }
+
+#[test]
+fn a_record_that_is_twice_in_a_payload_does_not_count_for_a_missing_one() {
+    let events = [event(10), event(10), event(12)];
+    let stored: Vec<_> = (10..=12).map(|number| record(Source::Kinesis, number)).collect();
+    let aws = ScriptedAws::new([object(&events), Iterator, Page(stored, None), Accepted]);
+    assert_eq!(open_and_hydrate(&aws).unwrap().verdict.status.as_str(), "Complete");
+    assert_eq!(body(&aws)["hydration"]["origin"], "stream");
+    // Where the stream has nothing left, each record is delivered once.
+    let gone = [object(&events), Reply::Rejected(Rejection::NotFound), Reply::Rejected(Rejection::NotFound), Accepted];
+    let aws = ScriptedAws::new(gone);
+    let hydrated = open_and_hydrate(&aws).unwrap();
+    assert_eq!((hydrated.verdict.status.as_str(), hydrated.verdict.missing), ("Partial", Some(1)));
+    assert_eq!(body(&aws)["Records"], json!([event(10), event(12)]));
+}
+
+#[test]
+fn a_payload_is_delivered_in_the_shard_s_order() {
+    let aws = ScriptedAws::new([object(&[event(12), event(10), event(11)]), Accepted]);
+    open_and_hydrate(&aws).unwrap();
+    let body = body(&aws);
+    assert_eq!(body["Records"], json!([event(10), event(11), event(12)]));
+    let hydration = &body["hydration"];
+    assert_eq!(
+        (&hydration["status"], &hydration["firstSequenceNumber"], &hydration["lastSequenceNumber"]),
+        (&json!("Complete"), &json!("10"), &json!("12"))
+    );
+}
+
+#[test]
+fn the_user_records_of_an_aggregate_share_a_number_and_are_all_delivered() {
+    let consumer = format!("{STREAM}/consumer/fast:1789779975");
+    let events: Vec<Value> = [10, 11, 11, 12].into_iter().map(|number| event_of(&consumer, number)).collect();
+    let mut record = failed(&consumer, HOUR);
+    record["KinesisBatchInfo"]["batchSize"] = json!(4);
+    record["payload"] = json!(json!({ "Records": events }).to_string());
+    let aws = ScriptedAws::new([Object(record.to_string().into_bytes()), Accepted]);
+    assert_eq!(open_and_hydrate(&aws).unwrap().verdict.status.as_str(), "Complete");
+    assert_eq!(body(&aws)["Records"], json!(events));
+}
+
+#[test]
+fn a_whole_payload_is_one_message_even_behind_a_continuation() {
+    let mut record = failed(STREAM, HOUR);
+    record["payload"] = json!(json!({ "Records": [event(10), event(11), event(12)] }).to_string());
+    record["hydrationContinuation"] =
+        json!({"version": 1, "after": "10", "parts": 1, "recoveredRecords": 1, "fromStart": true});
+    let aws = ScriptedAws::new([Object(record.to_string().into_bytes()), Accepted]);
+    let hydrated = open_and_hydrate(&aws).unwrap();
+    let body = body(&aws);
+    assert_eq!((&body["hydration"]["id"], body["hydration"].get("part")), (&json!(hydrated.id), None));
+    assert_eq!((body["Records"].as_array().unwrap().len(), hydrated.recovered_records), (3, 3));
+}
