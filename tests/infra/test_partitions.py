@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.infra.templates import ACCOUNT, ROOT, Stack
+from tests.infra.templates import ACCOUNT, ROOT, TEMPLATES, Stack, transformed
 
 REGIONS = {"aws": "eu-west-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
 MISSING = {
@@ -69,6 +69,14 @@ def test_mappings_are_counted_where_they_can_be(partition, parameters):
         assert ({"RecordsDropped", "MappingStopped"} <= alarms) is counted
         # No alarm on a metric that nobody sends.
         assert ("EventSourceMappingUUID" in json.dumps(source.resources)) is counted
+
+
+@each_partition
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_cloudformation_publishes_a_schema_of_every_type_there(partition, path):
+    schemas = pytest.importorskip("cfnlint.schema.manager").PROVIDER_SCHEMA_MANAGER
+    for resource in transformed(path)["Resources"].values():
+        schemas.get_resource_schema(REGIONS[partition], resource["Type"])  # raises where there is none
 
 
 def test_the_documents_name_what_is_left_out():

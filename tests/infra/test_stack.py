@@ -427,12 +427,15 @@ def test_with_a_topic_of_its_own_an_attached_stack_does_not_import_the_hydrators
     hydrator, topic = core(), f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts"
     exports = dict(hydrator.exports)
     theirs = exports.pop(f"{hydrator.name}-AlertsTopicArn")
-    given = {"NotifyWhenOk": "true", **({"Destination": "Bucket"} if attach in (kinesis_source, dynamodb_source) else {})}
+    given = {"NotifyWhenOk": "true"}
+    if attach in (kinesis_source, dynamodb_source):
+        given["Destination"] = "Bucket"  # with every alarm that there is
     without = mock.Mock(exports=exports)
     without.name = hydrator.name
     with pytest.raises(KeyError, match="AlertsTopicArn"):
         attach(without, **given)
-    for stack, expected in ((attach(without, AlertsTopicArn=topic, **given), topic), (attach(hydrator, **given), theirs)):
+    own = attach(without, AlertsTopicArn=topic, **given)
+    for stack, expected in ((own, topic), (attach(hydrator, **given), theirs)):
         alarms = [alarm["Properties"] for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()]
         assert alarms and all(alarm["AlarmActions"] == alarm["OKActions"] == [expected] for alarm in alarms)
 
