@@ -2,17 +2,21 @@
 
 import json
 import re
+import shlex
+import subprocess
 
 import pytest
 
+from scripts import install
 from tests.infra.known_metrics import METRICS
-from tests.infra.policies import decide
+from tests.infra.policies import decide, grants, listed, role_documents, statements
 from tests.infra.templates import (
     ACCOUNT, REGION, ROOT, TEMPLATES, bucket_source, core, dead_letter_queue, dynamodb_source, kinesis_source, load,
 )
 
 DEPLOY = (ROOT / "docs" / "DEPLOY.md").read_text()
 RUNBOOK = (ROOT / "docs" / "RUNBOOK.md").read_text()
+README = (ROOT / "README.md").read_text()
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99998888-7777-6666-5555-444433332222"
 
 
@@ -68,13 +72,147 @@ def test_an_attached_queue_is_set_up_as_the_retry_queue_is(file):
                        "maxReceiveCount": str(ours["RedrivePolicy"]["maxReceiveCount"])}
 
 
+def printed_policy(sid):
+    """The policy, or the list of statements, in the document's one block with this Sid."""
+    block, = (block for block in re.findall(r"```json\n(.*?)```", DEPLOY, re.DOTALL) if sid in block)
+    value = json.loads(block)
+    return value if isinstance(value, dict) else {"Statement": value}
+
+
+def test_the_boundary_in_the_documents_allows_what_the_hydrators_role_does_and_no_more():
+    stack = core(KmsKeyArn=KEY, ExistingQueueArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:q", ExistingQueueKmsKeyArn=KEY)
+    attached = [kinesis_source(stack, StreamKeyArn=KEY), dynamodb_source(stack, TableKeyArn=KEY),
+                bucket_source(stack, BucketKeyArn=KEY), dead_letter_queue(stack, QueueKeyArn=KEY)]
+    documents = [document for each in (stack, *attached)
+                 for document in role_documents(each, stack.outputs["HydrateRoleName"])]
+    statement, = printed_policy("RoleOfTheHydrator")["Statement"]
+    assert statement["Resource"] == "*"
+    assert set(statement["Action"]) == {action for action, _ in grants(documents)}
+
+
+@pytest.mark.parametrize("destination, words", [("Topic", "Reports to the topic need"), ("Bucket", "to the bucket")])
+def test_the_boundary_of_a_source_functions_role_is_documented(destination, words):
+    documents = role_documents(kinesis_source(core(KmsKeyArn=KEY), Destination=destination), "orders-role")
+    paragraph, = re.findall(r"^A source function's role may have a boundary as well\.(.*?)\n\n", DEPLOY,
+                            re.MULTILINE | re.DOTALL)
+    topic, bucket = re.sub(r"\s+", " ", paragraph).split("reports to the bucket")
+    documented = set(re.findall(r"`(\w+:\w+)`", topic if destination == "Topic" else bucket))
+    assert words.lower() in re.sub(r"\s+", " ", paragraph).lower()
+    assert documented == {action for action, _ in grants(documents)}
+
+
+def test_the_key_policy_for_filters_lets_lambda_decrypt_those_of_this_mapping_alone():
+    text = json.dumps(printed_policy("LambdaDecryptsFilters"))
+    for word, value in (("REGION", REGION), ("ACCOUNT", ACCOUNT), ("FUNCTION", "orders"), ("STREAM_ARN", "stream-arn"),
+                        ("DEPLOYING_ROLE_ARN", "deployer")):
+        text = text.replace(word, value)
+    document, service = json.loads(text), f"lambda.{REGION}.amazonaws.com"
+    context = {"kms_EncryptionContext:aws:lambda:FunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:orders",
+               "kms_EncryptionContext:aws:lambda:EventSourceArn": "stream-arn"}
+    assert decide([document], "kms:Decrypt", KEY, service, **context) == "allow"
+    for key in context:
+        assert decide([document], "kms:Decrypt", KEY, service, **{**context, key: "another"}) is None
+    for action in ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"):
+        assert decide([document], action, KEY, "deployer", kms_ViaService=service) == "allow"
+        assert decide([document], action, KEY, "deployer", kms_ViaService=f"s3.{REGION}.amazonaws.com") is None
+
+
+def test_the_policies_for_another_accounts_stream_name_their_own_resource():
+    """Kinesis takes no other, and knows other actions for a consumer than for its stream."""
+    printed = r"kinesis put-resource-policy --resource-arn (\S+) .*?'(\{.*?)'$"
+    actions = {"stream": set(), "consumer": set()}
+    for arn, policy in re.findall(printed, DEPLOY, re.MULTILINE | re.DOTALL):
+        for statement in statements(json.loads(policy)):
+            assert statement["Resource"] == arn
+            actions["consumer" if "/consumer/" in arn else "stream"].update(listed(statement["Action"]))
+    assert actions["consumer"] == {"kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"}
+    # Of those that https://docs.aws.amazon.com/streams/latest/dev/controlling-access.html lists, the ones that read.
+    assert actions["stream"] == {"kinesis:DescribeStreamSummary", "kinesis:ListShards", "kinesis:GetShardIterator",
+                                 "kinesis:GetRecords"}
+
+
+# ---------------------------------------------------------------- commands
+
+def deploy_commands():
+    """Each `aws cloudformation deploy` that is printed anywhere, by its file, as words."""
+    texts = {"README.md": README, "docs/DEPLOY.md": DEPLOY}
+    for path in TEMPLATES:
+        comment = [line[2:] for line in (ROOT / path).read_text().splitlines() if line.startswith("# ")]
+        texts[path] = "\n".join(comment)
+    found = []
+    for file, text in texts.items():
+        joined = re.sub(r"\\\n\s*", " ", text)
+        found += [(file, shlex.split(command))
+                  for command in re.findall(r"^ *(aws cloudformation deploy .*)$", joined, re.MULTILINE)]
+    found.append(("template.yaml", shlex.split(core().outputs["AttachKinesisCommand"])))
+    return found
+
+
+def option(words, name):
+    """What stands between an option and the next one."""
+    start = words.index(name) + 1
+    end = next((at for at in range(start, len(words)) if words[at].startswith("--")), len(words))
+    return words[start:end]
+
+
+def test_every_printed_deployment_names_its_stack_and_parameters_that_exist():
+    commands = deploy_commands()
+    assert len(commands) >= 9
+    by_stack = {}
+    for file, words in commands:
+        (template,), (stack,) = option(words, "--template-file"), option(words, "--stack-name")
+        assert template in TEMPLATES, (file, template)
+        assert option(words, "--capabilities") == ["CAPABILITY_IAM"], file
+        overrides = option(words, "--parameter-overrides")
+        declared = load(template)["Parameters"]
+        names = {override.split("=", 1)[0] for override in overrides}
+        assert names <= declared.keys(), (file, names - declared.keys())
+        needed = {name for name, parameter in declared.items() if "Default" not in parameter}
+        # An update may name what changes alone.
+        assert needed <= names or overrides == ["HydratorStackName=NEW_HYDRATOR"], (file, needed - names)
+        by_stack.setdefault(stack, set()).add(template)
+    # A name that is used for two things would have one of them replace the other.
+    assert {stack: templates for stack, templates in by_stack.items() if len(templates) > 1} == {}
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/DEPLOY.md", "docs/RUNBOOK.md"])
+def test_sam_deploys_the_hydrator_alone(file):
+    """It takes the stack's name from samconfig.toml: with another template it would replace the hydrator's stack."""
+    commands = re.findall(r"sam deploy\b[^`\n]*", (ROOT / file).read_text())
+    assert commands
+    for command in commands:
+        assert not re.search(r"\s(-t|--template(-file)?)\s\S*infra/", command), command
+
+
+def test_the_options_of_sam_in_the_documents_exist():
+    joined = re.sub(r"\\\n\s*", " ", README + DEPLOY)
+    commands = re.findall(r"sam deploy( --[^`#\n]*)", joined)
+    used = {name for command in commands for name in re.findall(r"--[a-z-]+", command)}
+    install.ensure("sam")
+    done = subprocess.run([str(install.tool("sam", "sam")), "deploy", "--help"],
+                          capture_output=True, text=True, timeout=60)
+    assert {"--no-confirm-changeset", "--tags"} <= used
+    assert {name for name in used if name not in done.stdout} == set()
+
+
 def test_the_sums_of_the_costs_are_right():
     rows = re.findall(r"^\| (?!\*\*)([^|]+) \| [^|]* \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", DEPLOY, re.MULTILINE)
     totals = re.search(r"\*\*a month\*\* \| \| \*\*(.+)\*\* \| \*\*(.+)\*\* \| \*\*(.+)\*\* \|", DEPLOY).groups()
     for column, total in enumerate(totals, start=1):
         found = [re.search(r"([\d.]*\d)$", row[column].strip()) for row in rows]
         values = [float(number.group(1)) for number in found if number]
-        assert len(values) == 11 and abs(sum(values) - float(total)) < 0.006, (column, values, sum(values))
+        assert len(values) == 12 and abs(sum(values) - float(total)) < 0.006, (column, values, sum(values))
+
+
+def test_the_cost_of_polling_an_empty_queue():
+    """Five pollers that wait 20 seconds each, a month of 730 hours, at 0.40 dollars a million."""
+    row = r"polls the empty retry queue, ([\d ×]+) \| [^|]+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|"
+    product, *costs = re.search(row, DEPLOY).groups()
+    polls = 1
+    for factor in product.split(" × "):
+        polls *= int(factor)
+    assert polls == 5 * 730 * 3600 // 20
+    assert {float(cost) for cost in costs} == {round(polls * 0.40 / 1e6, 2)}
 
 
 def test_the_alarm_metrics_that_the_costs_count():

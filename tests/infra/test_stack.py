@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from unittest import mock
 
 import pytest
 from moto.events.models import EventPattern
@@ -186,6 +187,17 @@ def test_the_retry_queue_outlasts_the_shortest_retention():
         assert (receives - 1) * queue["VisibilityTimeout"] >= 24 * 3600
     most = stack.template["Parameters"]["RetryMaxReceiveCount"]["MaxValue"]
     assert most * queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
+
+
+def test_a_parked_message_can_be_found_for_a_week():
+    """A standard queue counts a message's age from where it was queued first."""
+    stack = core()
+    retry, parked = stack.properties("RetryQueue"), stack.properties("ParkedQueue")
+    assert "FifoQueue" not in parked
+    most = stack.template["Parameters"]["RetryMaxReceiveCount"]["MaxValue"]
+    last_try = (most - 1) * retry["VisibilityTimeout"]
+    assert last_try >= 7 * 86400
+    assert parked["MessageRetentionPeriod"] - last_try >= 7 * 86400
 
 
 def test_whatever_fails_ends_in_the_retry_queue_and_then_in_the_parked_queue():
@@ -407,6 +419,33 @@ def test_no_partition_is_hard_coded(partition, region):
                   QueueArn=f"arn:{partition}:sqs:{region}:{ACCOUNT}:orders-dlq", **given)
     for stack in (account, source, bucket, queue):
         assert "arn:aws:" not in json.dumps(stack.resources) + json.dumps(stack.outputs)
+
+
+@pytest.mark.parametrize("attach", [kinesis_source, dynamodb_source, bucket_source, dead_letter_queue])
+def test_with_a_topic_of_its_own_an_attached_stack_does_not_import_the_hydrators(attach):
+    """As long as it is imported, CloudFormation refuses to change it."""
+    hydrator, topic = core(), f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts"
+    exports = dict(hydrator.exports)
+    theirs = exports.pop(f"{hydrator.name}-AlertsTopicArn")
+    given = {"NotifyWhenOk": "true"}
+    if attach in (kinesis_source, dynamodb_source):
+        given["Destination"] = "Bucket"  # with every alarm that there is
+    without = mock.Mock(exports=exports)
+    without.name = hydrator.name
+    with pytest.raises(KeyError, match="AlertsTopicArn"):
+        attach(without, **given)
+    own = attach(without, AlertsTopicArn=topic, **given)
+    for stack, expected in ((own, topic), (attach(hydrator, **given), theirs)):
+        alarms = [alarm["Properties"] for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()]
+        assert alarms and all(alarm["AlarmActions"] == alarm["OKActions"] == [expected] for alarm in alarms)
+
+
+def test_the_path_of_the_role_can_be_chosen():
+    assert core().properties("HydrateRole")["Path"] == "/"
+    assert core(RolePath="/teams/orders/").properties("HydrateRole")["Path"] == "/teams/orders/"
+    for refused in ("", "teams/", "/teams", "//"):
+        with pytest.raises(AssertionError, match="RolePath"):
+            core(RolePath=refused)
 
 
 def test_two_sources_write_policies_of_different_names():
