@@ -8,12 +8,10 @@ use aws_sdk_lambda::types::EventSourceMappingConfiguration;
 use hydration::error::Fault;
 use hydration_aws::fault::fault;
 
-use crate::aws::event_rules::EventRules;
 use crate::aws::buckets::Buckets;
+use crate::aws::event_rules::EventRules;
 use crate::aws::sqs::Sqs;
-use crate::ports::{
-    Deployment, EventRule, Mappings, Permission, Queue, QueueAttributes, QueueMapping, StreamMapping,
-};
+use crate::ports::{Deployment, EventRule, Mappings, Permission, Queue, QueueAttributes, QueueMapping, StreamMapping};
 
 pub struct AwsDeployment {
     config: SdkConfig,

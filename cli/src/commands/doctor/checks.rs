@@ -8,7 +8,7 @@ use hydration::arn::{Source, StreamArn};
 use hydration::error::{Fault, FaultKind};
 
 use crate::aws::stack::Stack;
-use crate::commands::doctor::home::Key;
+use crate::commands::doctor::home::EncryptionKey;
 use crate::commands::doctor::permissions;
 use crate::commands::doctor::rules::{self, Finding, Grade};
 use crate::exit::explain;
@@ -25,7 +25,7 @@ pub struct Checks<'a, D> {
     /// The event rules that invoke the hydrate function, once they were read.
     pub attached_rules: Option<Vec<EventRule>>,
     /// The keys of buckets that were asked for; `None` where one could not be read.
-    pub bucket_keys: BTreeMap<String, Option<Key>>,
+    pub bucket_keys: BTreeMap<String, Option<EncryptionKey>>,
     progress: &'a Progress,
 }
 
@@ -50,7 +50,12 @@ impl<'a, D: Deployment> Checks<'a, D> {
         let is_old = self.stack.hydrated_queue().is_some() && self.stack.hydrate_function_arn().is_none();
         if is_old {
             let finding = "it has no output HydrateFunctionArn, so what comes to the hydrate function is not known";
-            self.add(Finding::new(Grade::Unchecked, "stack", finding, "deploy the stack with this version's template.yaml"));
+            self.add(Finding::new(
+                Grade::Unchecked,
+                "stack",
+                finding,
+                "deploy the stack with this version's template.yaml",
+            ));
         }
         let retry_queue = self.check_queues(queues).await;
         self.check_failed_batch_bucket().await;

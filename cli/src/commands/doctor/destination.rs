@@ -2,20 +2,23 @@
 
 use crate::commands::doctor::checks::Checks;
 use crate::commands::doctor::home::Home;
-use crate::commands::doctor::permissions::{self, SEND_ENCRYPTED, WRITE_ENCRYPTED, on, on_bucket, through};
+use crate::commands::doctor::permissions::{SEND_ENCRYPTED, WRITE_ENCRYPTED, on, on_bucket, through};
 use crate::commands::doctor::rules::failed_batches;
 use crate::ports::{Deployment, EventRule, Permission, QueueMapping, StreamMapping};
 
 /// The on-failure destination of an event source mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
+pub enum MappingDestination {
     None,
     /// The hydrator's topic, by its ARN.
     Topic(String),
     /// The failed-batch bucket of the hydrator's stack.
     Bucket(String),
     /// Another bucket, whose objects this event rule hands to the hydrate function.
-    AttachedBucket { bucket: String, rule: EventRule },
+    AttachedBucket {
+        bucket: String,
+        rule: EventRule,
+    },
     /// A queue that this mapping hands to the hydrate function.
     AttachedQueue(QueueMapping),
     /// It is not known to come to the hydrator.
@@ -24,7 +27,7 @@ pub enum Destination {
     Unknown,
 }
 
-impl Destination {
+impl MappingDestination {
     /// Returns true where the hydrator gets what is reported.
     pub fn is_hydrated(&self) -> bool {
         !matches!(self, Self::None | Self::Other(_) | Self::Unknown)
@@ -43,27 +46,31 @@ fn key_prefix(mapping: &StreamMapping) -> String {
 }
 
 impl<D: Deployment> Checks<'_, D> {
-    pub async fn destination(&mut self, mapping: &StreamMapping, queue_mappings: &[QueueMapping]) -> Destination {
-        let Some(arn) = mapping.destination.as_deref() else { return Destination::None };
-        let Some(topic) = self.stack.topic_arn() else { return Destination::Unknown };
+    pub async fn destination(
+        &mut self,
+        mapping: &StreamMapping,
+        queue_mappings: &[QueueMapping],
+    ) -> MappingDestination {
+        let Some(arn) = mapping.destination.as_deref() else { return MappingDestination::None };
+        let Some(topic) = self.stack.topic_arn() else { return MappingDestination::Unknown };
         if arn == topic {
-            return Destination::Topic(arn.to_owned());
+            return MappingDestination::Topic(arn.to_owned());
         }
         if let Some(bucket) = bucket_name(arn) {
             if self.stack.failed_batch_bucket() == Some(bucket) {
-                return Destination::Bucket(bucket.to_owned());
+                return MappingDestination::Bucket(bucket.to_owned());
             }
-            let Some(rules) = self.attached_rules().await else { return Destination::Unknown };
+            let Some(rules) = self.attached_rules().await else { return MappingDestination::Unknown };
             let hands_over = |rule: &&EventRule| failed_batches::hands_over(rule, bucket, &key_prefix(mapping));
             return match rules.iter().find(hands_over) {
-                Some(rule) => Destination::AttachedBucket { bucket: bucket.to_owned(), rule: rule.clone() },
-                None => Destination::Other(arn.to_owned()),
+                Some(rule) => MappingDestination::AttachedBucket { bucket: bucket.to_owned(), rule: rule.clone() },
+                None => MappingDestination::Other(arn.to_owned()),
             };
         }
         let attached = queue_mappings.iter().find(|found| found.queue_arn == arn && self.is_hydrate(&found.function));
         attached.map_or_else(
-            || Destination::Other(arn.to_owned()),
-            |attached| Destination::AttachedQueue(attached.clone()),
+            || MappingDestination::Other(arn.to_owned()),
+            |attached| MappingDestination::AttachedQueue(attached.clone()),
         )
     }
 
@@ -99,23 +106,23 @@ impl<D: Deployment> Checks<'_, D> {
     }
 
     /// Checks the destination, and the role of the function that reports there.
-    pub async fn check_destination(&mut self, mapping: &StreamMapping, destination: &Destination) {
+    pub async fn check_destination(&mut self, mapping: &StreamMapping, destination: &MappingDestination) {
         let Some(home) = Home::parse(&mapping.function) else { return };
         let permissions = match destination {
-            Destination::None | Destination::Other(_) | Destination::Unknown => return,
-            Destination::Topic(topic) => {
+            MappingDestination::None | MappingDestination::Other(_) | MappingDestination::Unknown => return,
+            MappingDestination::Topic(topic) => {
                 let key = self.stack.topic_key_arn();
                 let publish = on(&["sns:Publish"], topic);
                 std::iter::once(publish).chain(key.map(|key| through(SEND_ENCRYPTED, key, "sns", &home))).collect()
             }
-            Destination::Bucket(bucket) => self.writing(bucket, &home).await,
-            Destination::AttachedBucket { bucket, rule } => {
+            MappingDestination::Bucket(bucket) => self.writing(bucket, &home).await,
+            MappingDestination::AttachedBucket { bucket, rule } => {
                 let prefix = key_prefix(mapping);
                 self.check_bucket(bucket, &prefix).await;
                 self.check_rule(&rule.name, Some(rule), bucket, &prefix);
                 self.writing(bucket, &home).await
             }
-            Destination::AttachedQueue(attached) => match self.check_attached_queue(attached).await {
+            MappingDestination::AttachedQueue(attached) => match self.check_attached_queue(attached).await {
                 Some(attributes) => self.sending(&attached.queue_arn, &attributes, &home),
                 None => vec![on(&["sqs:SendMessage"], &attached.queue_arn)],
             },
@@ -126,10 +133,8 @@ impl<D: Deployment> Checks<'_, D> {
     /// What Lambda asks of a role for a bucket as destination.
     async fn writing(&mut self, bucket: &str, home: &Home) -> Vec<Permission> {
         let arn = home.bucket_arn(bucket);
-        let mut permissions = vec![
-            on_bucket(&["s3:PutObject"], &format!("{arn}/*"), home),
-            on_bucket(&["s3:ListBucket"], &arn, home),
-        ];
+        let mut permissions =
+            vec![on_bucket(&["s3:PutObject"], &format!("{arn}/*"), home), on_bucket(&["s3:ListBucket"], &arn, home)];
         permissions.extend(self.through_bucket_key(bucket, WRITE_ENCRYPTED, home).await);
         permissions
     }

@@ -29,21 +29,21 @@ impl Home {
     }
 
     /// A KMS key by its id or ARN. Which key an alias names is known to KMS alone.
-    pub fn key(&self, key: Option<&str>) -> Key {
+    pub fn key(&self, key: Option<&str>) -> EncryptionKey {
         let Self { partition, region, account } = self;
         match key {
-            None => Key::NotOurs,
-            Some(key) if key.contains("alias/aws/") => Key::NotOurs,
-            Some(key) if key.contains("alias/") => Key::Alias(key.to_owned()),
-            Some(key) if key.starts_with("arn:") => Key::Customer(key.to_owned()),
-            Some(key) => Key::Customer(format!("arn:{partition}:kms:{region}:{account}:key/{key}")),
+            None => EncryptionKey::NotOurs,
+            Some(key) if key.contains("alias/aws/") => EncryptionKey::NotOurs,
+            Some(key) if key.contains("alias/") => EncryptionKey::Alias(key.to_owned()),
+            Some(key) if key.starts_with("arn:") => EncryptionKey::Customer(key.to_owned()),
+            Some(key) => EncryptionKey::Customer(format!("arn:{partition}:kms:{region}:{account}:key/{key}")),
         }
     }
 }
 
 /// The key that encrypts a queue or a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
+pub enum EncryptionKey {
     /// A key of AWS, which asks for no permission.
     NotOurs,
     /// A customer's key, by its ARN.
@@ -59,12 +59,12 @@ mod tests {
     fn a_key_is_named_by_its_id_its_arn_or_an_alias() {
         let home = Home::parse("arn:aws:lambda:eu-west-1:123456789012:function:orders").unwrap();
         let arn = "arn:aws:kms:eu-west-1:123456789012:key/1a-2b";
-        let customer = Key::Customer(arn.to_owned());
+        let customer = EncryptionKey::Customer(arn.to_owned());
         assert_eq!(home.key(Some("1a-2b")), customer);
         assert_eq!(home.key(Some(arn)), customer);
-        assert_eq!(home.key(Some("alias/orders")), Key::Alias("alias/orders".to_owned()));
+        assert_eq!(home.key(Some("alias/orders")), EncryptionKey::Alias("alias/orders".to_owned()));
         for not_ours in [None, Some("alias/aws/sqs"), Some("arn:aws:kms:eu-west-1:123456789012:alias/aws/s3")] {
-            assert_eq!(home.key(not_ours), Key::NotOurs);
+            assert_eq!(home.key(not_ours), EncryptionKey::NotOurs);
         }
     }
 

@@ -3,7 +3,7 @@
 use hydration::arn::{Source, StreamArn};
 
 use crate::commands::doctor::checks::Checks;
-use crate::commands::doctor::home::{Home, Key};
+use crate::commands::doctor::home::{EncryptionKey, Home};
 use crate::commands::doctor::rules::{self, Finding, Grade};
 use crate::ports::{Deployment, Permission};
 
@@ -40,14 +40,14 @@ impl<D: Deployment> Checks<'_, D> {
         &mut self,
         subject: &str,
         actions: &'static [&'static str],
-        key: Key,
+        key: EncryptionKey,
         service: &str,
         home: &Home,
     ) -> Option<Permission> {
         match key {
-            Key::NotOurs => None,
-            Key::Customer(arn) => Some(through(actions, &arn, service, home)),
-            Key::Alias(alias) => {
+            EncryptionKey::NotOurs => None,
+            EncryptionKey::Customer(arn) => Some(through(actions, &arn, service, home)),
+            EncryptionKey::Alias(alias) => {
                 let finding = format!("its key is named by {alias}, and which key that is was not looked up");
                 let change = format!("check that the roles may {} on that key", actions.join(" and "));
                 self.add(Finding::new(Grade::Unchecked, subject, finding, &change));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use crate::commands::doctor::destination::Destination;
+use crate::commands::doctor::destination::MappingDestination;
 use crate::ports::StreamMapping;
 use crate::print::time;
 
@@ -54,7 +54,7 @@ const MIN_QUEUE_RETENTION: Duration = Duration::from_secs(4 * 24 * 60 * 60);
 pub fn mapping(
     mapping: &StreamMapping,
     retention: Option<Duration>,
-    destination: &Destination,
+    destination: &MappingDestination,
     topic: Option<&str>,
 ) -> Vec<Finding> {
     let subject = format!("mapping {} of {}", mapping.uuid, mapping.function);
@@ -64,12 +64,12 @@ pub fn mapping(
     let report_to_topic =
         || update(&format!("--destination-config OnFailure={{Destination={}}}", topic.unwrap_or("TOPIC")));
     match destination {
-        Destination::None => add(
+        MappingDestination::None => add(
             Grade::Problem,
             "it has no on-failure destination: what it gives up on is lost, without a report".to_owned(),
             &report_to_topic(),
         ),
-        Destination::Other(destination) => {
+        MappingDestination::Other(destination) => {
             let attach = match destination.split(':').nth(2) {
                 Some("s3") => "attach the bucket with infra/bucket-source.yaml, or ",
                 Some("sqs") => "attach the queue with infra/dead-letter-queue.yaml, or ",
@@ -214,9 +214,9 @@ mod tests {
 
     fn grades(mapping: &StreamMapping) -> Vec<Grade> {
         let destination = match mapping.destination.as_deref() {
-            None => Destination::None,
-            Some("topic") => Destination::Topic("topic".to_owned()),
-            Some(other) => Destination::Other(other.to_owned()),
+            None => MappingDestination::None,
+            Some("topic") => MappingDestination::Topic("topic".to_owned()),
+            Some(other) => MappingDestination::Other(other.to_owned()),
         };
         super::mapping(mapping, None, &destination, Some("topic")).iter().map(|finding| finding.grade).collect()
     }

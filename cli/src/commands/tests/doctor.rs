@@ -51,7 +51,10 @@ fn event_rule(name: &str, bucket: &str, key_filter: &str) -> EventRule {
 fn deployment(retention_days: u64) -> Tool {
     let retention = Some(Duration::from_secs(retention_days * 86_400));
     let mut tool = Tool::with_queue(QueueAttributes { retention, ..Default::default() });
-    tool.add_queue("retry", QueueAttributes { arn: RETRY_QUEUE.to_owned(), max_receives: Some(49), ..Default::default() });
+    tool.add_queue(
+        "retry",
+        QueueAttributes { arn: RETRY_QUEUE.to_owned(), max_receives: Some(49), ..Default::default() },
+    );
     let deployment = &mut tool.deployment;
     deployment.mappings.streams.push(mapping("sound"));
     deployment.mappings.queues.push(queue_mapping(RETRY_QUEUE));
@@ -166,7 +169,8 @@ async fn a_rule_for_the_keys_of_another_mapping_hands_over_nothing_of_this_one()
     *pattern = pattern.replace("aws/lambda/", "aws/lambda/to-own-bucket/");
     tool.deployment.mappings.streams.push(mapping_to("other", "arn:aws:s3:::failed-orders"));
     let run = tool.run("doctor -o json").await;
-    let destination = "its on-failure destination is arn:aws:s3:::failed-orders, and nothing hands that to the hydrator";
+    let destination =
+        "its on-failure destination is arn:aws:s3:::failed-orders, and nothing hands that to the hydrator";
     let subject = "mapping other of arn:aws:lambda:us-east-1:123456789012:function:other";
     assert_eq!(findings(&run, "warning"), [format!("{subject}: {destination}")]);
 }

@@ -161,7 +161,8 @@ mod tests {
     use super::*;
     use crate::ports::EventTarget;
 
-    const PATTERN: &str = r#"{"source":["aws.s3"],"detail-type":["Object Created"],"detail":{"bucket":{"name":["b"]}}}"#;
+    const PATTERN: &str =
+        r#"{"source":["aws.s3"],"detail-type":["Object Created"],"detail":{"bucket":{"name":["b"]}}}"#;
 
     fn sound() -> EventRule {
         let target = EventTarget { arn: "hydrate".into(), dead_letter_queue: Some("retry".into()) };
@@ -178,7 +179,10 @@ mod tests {
         assert_eq!(grades(None), [Grade::Problem]);
         assert_eq!(grades(Some(&EventRule { is_enabled: false, ..sound() })), [Grade::Problem]);
         assert_eq!(grades(Some(&EventRule { targets: Vec::new(), ..sound() })), [Grade::Problem]);
-        assert_eq!(grades(Some(&EventRule { pattern: PATTERN.replace("\"b\"", "\"c\""), ..sound() })), [Grade::Problem]);
+        assert_eq!(
+            grades(Some(&EventRule { pattern: PATTERN.replace("\"b\"", "\"c\""), ..sound() })),
+            [Grade::Problem]
+        );
         let without_queue = EventTarget { arn: "hydrate".into(), dead_letter_queue: None };
         assert_eq!(grades(Some(&EventRule { targets: vec![without_queue], ..sound() })), [Grade::Warning]);
     }
@@ -190,11 +194,13 @@ mod tests {
             hands_over(&rule, "b", "aws/lambda/u/")
         };
         assert!(hands_over(PATTERN));
-        let with_key = |key: &str| PATTERN.replace("{\"bucket\"", &format!("{{\"object\":{{\"key\":[{key}]}},\"bucket\""));
+        let with_key =
+            |key: &str| PATTERN.replace("{\"bucket\"", &format!("{{\"object\":{{\"key\":[{key}]}},\"bucket\""));
         for key in [r#"{"prefix":"aws/lambda/"}"#, r#"{"prefix":"aws/lambda/u/"}"#, r#""x",{"prefix":""}"#] {
             assert!(hands_over(&with_key(key)), "{key}");
         }
-        for key in [r#"{"prefix":"aws/lambda/v/"}"#, r#"{"prefix":"aws/lambda/u/shard"}"#, r#"{"suffix":"/"}"#, "\"x\""] {
+        for key in [r#"{"prefix":"aws/lambda/v/"}"#, r#"{"prefix":"aws/lambda/u/shard"}"#, r#"{"suffix":"/"}"#, "\"x\""]
+        {
             assert!(!hands_over(&with_key(key)), "{key}");
         }
         for other in ["", "[]x", r#"{"source":"aws.s3"}"#, r#"{"source":["aws.sqs"]}"#] {
