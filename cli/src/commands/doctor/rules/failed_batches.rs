@@ -24,8 +24,8 @@ pub fn events(bucket: &str, sends: bool) -> Finding {
         Grade::Problem,
         subject,
         "it does not send its events to EventBridge: what Lambda writes to it is never hydrated",
-        "turn EventBridge on in its notifications and keep the others, with the command in docs/DEPLOY.md, \"A bucket \
-         that is a destination already\"",
+        "turn EventBridge on in its notifications and keep the others: docs/RUNBOOK.md, ObjectsNotAnnounced, has the \
+         command",
     )
 }
 
@@ -63,7 +63,9 @@ pub fn rule(name: &str, rule: Option<&EventRule>, function: &str, bucket: &str, 
         add(
             Grade::Problem,
             "it is disabled: new objects are not handed to the hydrate function, also not later",
-            &format!("aws events enable-rule --name {name}; then hydrate the objects of the meantime (docs/DEPLOY.md)"),
+            &format!(
+                "aws events enable-rule --name {name}; then hydrate what was written meanwhile (docs/RUNBOOK.md, ObjectsNotAnnounced)"
+            ),
         );
     }
     if !hands_over(rule, bucket, prefix) {
