@@ -6,13 +6,18 @@ it counts; for each message that is released it builds a list for every other
 message; and for each request it looks for its services on the disk. Twenty
 receives of a queue of two thousand take forty seconds. The replacements below
 are cheap, and what moto answers stays the same.
+
+One answer is corrected: moto 5.2 keeps that a bucket sends its events to
+EventBridge and leaves it out when it is asked.
 """
 
 import random
 import string
 import time
+from xml.etree import ElementTree
 
 import moto.backends
+import moto.s3.responses as s3
 import moto.sqs.models as sqs
 from moto.server import main
 
@@ -43,6 +48,22 @@ def _receipt_handle():
     return "".join(random.choices(string.ascii_lowercase, k=185))
 
 
+S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+_notification_of_moto = s3.S3Response.get_bucket_notification
+
+
+def _notification(self):
+    """The answer with the root and the EventBridgeConfiguration that S3 gives."""
+    status, headers, body = _notification_of_moto(self)
+    ElementTree.register_namespace("", S3_NAMESPACE)
+    root = ElementTree.fromstring(body)
+    root.tag = f"{{{S3_NAMESPACE}}}NotificationConfiguration"
+    kept = self.backend.get_bucket_notification_configuration(self.bucket_name)
+    if kept and kept.event_bridge is not None:
+        ElementTree.SubElement(root, f"{{{S3_NAMESPACE}}}EventBridgeConfiguration")
+    return status, headers, ElementTree.tostring(root, encoding="unicode")
+
+
 _services = tuple(moto.backends.list_of_moto_modules())
 
 moto.backends.list_of_moto_modules = lambda: _services
@@ -52,6 +73,7 @@ sqs.Queue.messages = property(_receivable)
 sqs.Message.visible = property(_is_visible)
 sqs.Message.delayed = property(_is_delayed)
 sqs.Message.had_receipt_handle = _had_receipt_handle
+s3.S3Response.get_bucket_notification = _notification
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,9 @@
 //! Adapters: the ports on the AWS SDK, a file for each service.
 
+mod buckets;
 pub mod connection;
 mod deployment;
+mod event_rules;
 mod lambda;
 mod logs;
 mod mappings;

@@ -2,12 +2,18 @@
 //!
 //! The adapters in `aws` implement them on the AWS SDK. `test_support` implements them in memory.
 
+mod deployment;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hydration::error::Fault;
 use hydration::message::parsed::Pointer;
 use hydration::timestamp::Timestamp;
+
+pub use crate::ports::deployment::{
+    Deployment, EventRule, EventTarget, Mappings, Permission, QueueMapping, StreamMapping,
+};
 
 /// A message as SQS returned it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,8 +37,11 @@ pub struct QueueAttributes {
     pub in_flight: u64,
     pub delayed: u64,
     pub retention: Option<Duration>,
+    pub visibility_timeout: Option<Duration>,
     /// Receives after which a message is moved to another queue.
     pub max_receives: Option<u32>,
+    /// The KMS key that encrypts it: an id, an ARN or an alias. `None` where it is encrypted with a key of SQS.
+    pub kms_key: Option<String>,
     pub is_fifo: bool,
 }
 
@@ -161,41 +170,6 @@ pub trait Logs {
     async fn log_group(&self, function: &str) -> Result<Option<String>, Fault>;
 
     async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault>;
-}
-
-/// An event source mapping of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct StreamMapping {
-    pub uuid: String,
-    pub function: String,
-    pub source: String,
-    pub state: String,
-    pub last_result: Option<String>,
-    pub destination: Option<String>,
-    /// Retries before Lambda gives up; -1 is for ever.
-    pub max_retries: Option<i32>,
-    /// Age in seconds at which Lambda gives up; -1 is never.
-    pub max_record_age_seconds: Option<i32>,
-    pub bisects: bool,
-}
-
-#[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
-pub trait Deployment {
-    /// The event source mappings of streams, in the account and region.
-    async fn mappings(&self) -> Result<Vec<StreamMapping>, Fault>;
-
-    /// The ARN of a function's role.
-    async fn role_of(&self, function: &str) -> Result<String, Fault>;
-
-    /// The time that a Kinesis stream keeps its records.
-    async fn stream_retention(&self, stream_arn: &str) -> Result<Option<Duration>, Fault>;
-
-    /// The days after which the bucket deletes hydrated messages; `None` where no rule does.
-    async fn expiration_days(&self, bucket: &str) -> Result<Option<i32>, Fault>;
-
-    /// Those of the actions that the role's policies do not allow on the resource. A resource's own policy is not
-    /// looked at.
-    async fn denied_actions(&self, role: &str, actions: &[&str], resource: &str) -> Result<Vec<String>, Fault>;
 }
 
 /// A queue with its name in the hydrator's stack: `hydrated`, `retry` or `parked`.

@@ -16,14 +16,17 @@ HYDRATED = CORE.outputs["HydratedQueueArn"]
 BUCKET = "arn:aws:s3:::" + CORE.outputs["OverflowBucketName"]
 STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{CORE.name}/*"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:orders*"
+# What the doctor may look at: any, since it is to find out which are attached.
+BUCKETS, QUEUES = "arn:aws:s3:::*", f"arn:aws:sqs:{REGION}:{ACCOUNT}:*"
+RULES = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"
 
 # Every call of the tool to AWS, by the source file that makes it: the action that authorises it, and its resources.
 CALLS = {
     "aws/stack.rs": {"DescribeStacks": ("cloudformation:DescribeStacks", [STACK])},
     "aws/sqs.rs": {
-        "GetQueueUrl": ("sqs:GetQueueUrl", [HYDRATED]),
+        "GetQueueUrl": ("sqs:GetQueueUrl", [HYDRATED, QUEUES]),
         "GetQueueAttributes": (
-            "sqs:GetQueueAttributes", [HYDRATED, CORE.outputs["RetryQueueArn"], CORE.outputs["ParkedQueueArn"]]),
+            "sqs:GetQueueAttributes", [HYDRATED, CORE.outputs["RetryQueueArn"], CORE.outputs["ParkedQueueArn"], QUEUES]),
         "ReceiveMessage": ("sqs:ReceiveMessage", [HYDRATED]),
         "ChangeMessageVisibilityBatch": ("sqs:ChangeMessageVisibility", [HYDRATED]),
         "DeleteMessage": ("sqs:DeleteMessage", [HYDRATED]),
@@ -50,8 +53,17 @@ CALLS = {
         "GetFunctionConfiguration": ("lambda:GetFunctionConfiguration", [FUNCTION]),
         "ListEventSourceMappings": ("lambda:ListEventSourceMappings", ["*"]),
         "DescribeStreamSummary": ("kinesis:DescribeStreamSummary", [f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/*"]),
-        "GetBucketLifecycleConfiguration": ("s3:GetLifecycleConfiguration", [BUCKET]),
         "SimulatePrincipalPolicy": ("iam:SimulatePrincipalPolicy", [f"arn:aws:iam::{ACCOUNT}:role/*"]),
+    },
+    "aws/buckets.rs": {
+        "GetBucketLifecycleConfiguration": ("s3:GetLifecycleConfiguration", [BUCKETS]),
+        "GetBucketEncryption": ("s3:GetEncryptionConfiguration", [BUCKETS]),
+        "GetBucketNotificationConfiguration": ("s3:GetBucketNotification", [BUCKETS]),
+    },
+    "aws/event_rules.rs": {
+        "ListRuleNamesByTarget": ("events:ListRuleNamesByTarget", ["*"]),
+        "DescribeRule": ("events:DescribeRule", [RULES]),
+        "ListTargetsByRule": ("events:ListTargetsByRule", [RULES]),
     },
 }
 FIND = {"aws/stack.rs": ["DescribeStacks"], "aws/sqs.rs": ["GetQueueUrl"]}
@@ -75,7 +87,9 @@ READING = {
     "status": LOOK, "list": LOOK, "show": {
         **LOOK, "aws/mappings.rs": ["ListEventSourceMappings"],
         "aws/logs.rs": ["GetFunctionConfiguration", "FilterLogEvents"]},
-    "export": LOOK, "doctor": {**COUNT, "aws/deployment.rs": list(CALLS["aws/deployment.rs"])},
+    "export": LOOK,
+    "doctor": {**COUNT, **{file: list(CALLS[file]) for file in (
+        "aws/deployment.rs", "aws/buckets.rs", "aws/event_rules.rs")}},
     "replay": {**PLAN, "aws/mappings.rs": ["ListEventSourceMappings"]}, "isolate": PLAN, "discard": LOOK,
 }
 REPLAYING = {"replay --execute": EXECUTE, "isolate --execute": EXECUTE, "discard --execute": {**LOOK, **DELETE}}
@@ -87,6 +101,9 @@ HYDRATE = {
     "GetRecords": {"dynamodb:GetRecords", "kinesis:GetRecords"},
     "SendMessage": {"sqs:SendMessage"},
     "PutObject": {"s3:PutObject"},
+    # The object that a notification names, perhaps with its version. S3 answers 403 for one that is gone where it may
+    # not be listed.
+    "GetObject": {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"},
 }
 
 
@@ -108,7 +125,7 @@ READ, REPLAY = policies()
 
 def operations_called(source):
     """The operations of AWS that the code under a folder calls, by file."""
-    session, names = botocore.session.Session(), {"cloudwatchlogs": "logs"}
+    session, names = botocore.session.Session(), {"cloudwatchlogs": "logs", "eventbridge": "events"}
     called = {}
     for file in sorted(source.rglob("*.rs")):
         if "tests" in file.stem or "test_support" in file.parts:
@@ -181,6 +198,12 @@ def test_another_function_may_be_neither_invoked_nor_looked_at():
     assert decide([READ, REPLAY], "lambda:InvokeFunction", other) is None
     assert decide([READ, REPLAY], "lambda:GetFunctionConfiguration", other) is None
     assert decide([REPLAY], "lambda:InvokeFunction", FUNCTION.replace("*", "-projector:live")) == "allow"
+
+
+def test_buckets_of_this_account_alone_are_looked_at():
+    for action in ("s3:GetLifecycleConfiguration", "s3:GetEncryptionConfiguration", "s3:GetBucketNotification"):
+        assert decide([READ], action, "arn:aws:s3:::failed-orders", s3_ResourceAccount=ACCOUNT) == "allow"
+        assert decide([READ], action, "arn:aws:s3:::failed-orders", s3_ResourceAccount="999999999999") is None
 
 
 def test_the_ledger_alone_may_be_listed():

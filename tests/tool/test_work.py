@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import urllib.parse
+import uuid
 
 import pytest
 
@@ -147,21 +149,52 @@ def test_a_queue_is_not_hydrated_into_itself(tool, queue):
     assert "is the queue to send to" in tool("hydrate", "--from-queue", queue.url, "--send", code=1).err
 
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/99998888-7777-6666-5555-444433332222"
 STACK_OUTPUTS = {
-    "FailedBatchTopicArn": "arn:aws:sns:us-east-1:123456789012:failed-batches",
+    "FailedBatchTopicArn": "arn:aws:sns:us-east-1:123456789012:failed-batches", "TopicKeyArn": KEY,
+    "HydrateFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:hydrate",
     "HydrateRoleArn": "arn:aws:iam::123456789012:role/hydrate"}
 
 
 @pytest.fixture
-def deployment(aws, queue, function, stream):
-    """A stack with one sound mapping and one that loses records, and a role that may not publish."""
+def retry_queue(aws):
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName=f"retry-{uuid.uuid4().hex[:12]}", Attributes={
+        "MessageRetentionPeriod": "1209600", "VisibilityTimeout": "1800", "KmsMasterKeyId": KEY.split("/")[-1]})["QueueUrl"]
+    return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+
+@pytest.fixture
+def failed_batches(aws, retry_queue):
+    """A bucket whose new objects a rule hands to the hydrate function, as in the templates; and the rule's name."""
+    bucket, events = FailedBatchBucket(aws), aws.client("events")
+    s3 = aws.client("s3")
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket.name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    s3.put_bucket_encryption(Bucket=bucket.name, ServerSideEncryptionConfiguration={"Rules": [
+        {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}}]})
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket.name, LifecycleConfiguration={"Rules": [
+        {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}]})
+    pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"],
+               "detail": {"bucket": {"name": [bucket.name]}, "object": {"key": [{"prefix": "aws/lambda/"}]}}}
+    events.put_rule(Name=bucket.name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=bucket.name, Targets=[
+        {"Id": "hydrate", "Arn": STACK_OUTPUTS["HydrateFunctionArn"], "DeadLetterConfig": {"Arn": retry_queue[1]}}])
+    return bucket.name
+
+
+@pytest.fixture
+def deployment(aws, queue, function, stream, retry_queue, failed_batches):
+    """A stack with a sound mapping to its topic, one to its bucket and one that loses records, and a role that may not
+    publish."""
     made, _ = stream([("k", b"x")])
+    sound = {"MaximumRetryAttempts": 3, "MaximumRecordAgeInSeconds": 3600, "BisectBatchOnFunctionError": True}
     function.mappings = [
-        mapping("sound", made.arn, MaximumRetryAttempts=3, MaximumRecordAgeInSeconds=3600,
-                BisectBatchOnFunctionError=True,
-                DestinationConfig={"OnFailure": {"Destination": STACK_OUTPUTS["FailedBatchTopicArn"]}}),
+        mapping("sound", made.arn, **sound, **reports_to(STACK_OUTPUTS["FailedBatchTopicArn"])),
         mapping("lossy", made.arn, MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1,
-                BisectBatchOnFunctionError=False, LastProcessingResult="PROBLEM: access denied")]
+                BisectBatchOnFunctionError=False, LastProcessingResult="PROBLEM: access denied"),
+        mapping("written", made.arn, **sound, **reports_to(f"arn:aws:s3:::{failed_batches}")),
+        mapping("hydrate", retry_queue[1])]
     denied = ["sns:Publish"]
 
     def other(path, body):
@@ -173,7 +206,9 @@ def deployment(aws, queue, function, stream):
             return 200, simulated(body.decode(), denied)
         return 404, {}
     function.other = other
-    outputs = {**STACK_OUTPUTS, "HydratedQueueUrl": queue.url, "OverflowBucketName": queue.bucket}
+    outputs = {**STACK_OUTPUTS, "HydratedQueueUrl": queue.url, "OverflowBucketName": queue.bucket,
+               "RetryQueueUrl": retry_queue[0], "FailedBatchBucketName": failed_batches,
+               "FailedBatchRuleName": failed_batches}
     template = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}},
                 "Outputs": {name: {"Value": value} for name, value in outputs.items()}}
     name = queue.name.replace("hydrated", "deployment")
@@ -186,15 +221,32 @@ def mapping(name, stream, **options):
             "FunctionArn": f"arn:aws:lambda:us-east-1:123456789012:function:{name}", **options}
 
 
+def reports_to(destination):
+    return {"DestinationConfig": {"OnFailure": {"Destination": destination}}}
+
+
 def simulated(body, denied):
-    actions = [part.split("=")[1].replace("%3A", ":") for part in body.split("&")
-               if part.startswith("ActionNames")]
+    """The answer of a role whose policies have the conditions of the templates: it depends on the context that is given."""
+    request = {key: values[0] for key, values in urllib.parse.parse_qs(body).items()}
+    actions = [value for key, value in request.items() if key.startswith("ActionNames")]
+    keys = {key.rpartition(".")[0]: value for key, value in request.items() if key.endswith("ContextKeyName")}
+    context = {name: request[f"{entry}.ContextKeyValues.member.1"] for entry, name in keys.items()}
+
+    def decision(action):
+        if action in ("s3:PutObject", "s3:ListBucket") and context.get("s3:ResourceAccount") != "123456789012":
+            return "implicitDeny"
+        if action.startswith("kms:") and context.get("kms:ViaService") not in VIA:
+            return "implicitDeny"
+        return "implicitDeny" if action in denied else "allowed"
     members = "".join(
-        f"<member><EvalActionName>{action}</EvalActionName><EvalDecision>"
-        f"{'implicitDeny' if action in denied else 'allowed'}</EvalDecision></member>" for action in actions)
+        f"<member><EvalActionName>{action}</EvalActionName><EvalDecision>{decision(action)}</EvalDecision></member>"
+        for action in actions)
     return ('<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
             f"<SimulatePrincipalPolicyResult><EvaluationResults>{members}</EvaluationResults>"
             "</SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>")
+
+
+VIA = {f"{service}.us-east-1.amazonaws.com" for service in ("sns", "s3", "sqs")}
 
 
 def test_doctor_says_what_is_wrong_and_what_to_change(tool, queue, deployment):
@@ -218,7 +270,7 @@ def test_doctor_says_what_is_wrong_and_what_to_change(tool, queue, deployment):
 def test_doctor_finds_nothing_wrong_with_a_sound_deployment(tool, queue, function, deployment):
     name, denied = deployment
     denied.clear()
-    function.mappings = function.mappings[:1]
+    del function.mappings[1]
     queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"MessageRetentionPeriod": "1209600"})
     lifecycle = {"Rules": [{"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "hydrated/"},
                             "Expiration": {"Days": 30}}]}
@@ -234,9 +286,56 @@ def test_doctor_tells_what_it_may_not_look_at(tool, queue, function, deployment)
     name, _ = deployment
     function.other = lambda path, body: (403, {"message": "no"})
     findings = tool("doctor", "--stack", name, code=3).lines
-    unchecked, = [finding for finding in findings if finding["grade"] == "unchecked"]
-    assert "lambda:ListEventSourceMappings" in unchecked["finding"]
-    assert unchecked["change"] == "allow lambda:ListEventSourceMappings to your credentials"
+    unchecked = {finding["subject"]: finding for finding in findings if finding["grade"] == "unchecked"}
+    assert unchecked.keys() == {"mappings", "role hydrate"}
+    for subject, action in (("mappings", "lambda:ListEventSourceMappings"),
+                            ("role hydrate", "iam:SimulatePrincipalPolicy")):
+        assert action in unchecked[subject]["finding"]
+        assert unchecked[subject]["change"] == f"allow {action} to your credentials"
+
+
+def test_doctor_checks_what_comes_to_the_hydrate_function_by_a_bucket(tool, aws, deployment, failed_batches):
+    name, denied = deployment
+    denied[:] = ["s3:GetObject", "s3:PutObject", "kms:GenerateDataKey"]
+    aws.client("s3").put_bucket_notification_configuration(Bucket=failed_batches, NotificationConfiguration={})
+    aws.client("events").disable_rule(Name=failed_batches)
+    findings = tool("doctor", "--stack", name, code=3).lines
+    problems = " | ".join(f"{found['subject']}: {found['finding']}" for found in findings if found["grade"] == "problem")
+    for expected in (f"bucket {failed_batches}: it does not send its events to EventBridge",
+                     f"event rule {failed_batches}: it is disabled",
+                     f"role hydrate: it may not s3:GetObject on arn:aws:s3:::{failed_batches}/aws/lambda/*",
+                     f"it may not s3:PutObject on arn:aws:s3:::{failed_batches}/*, nor kms:GenerateDataKey on {KEY}",
+                     f"role hydrate: it may not kms:GenerateDataKey on {KEY}"):
+        assert expected in problems
+
+
+def test_doctor_knows_a_bucket_and_a_queue_that_other_stacks_attach(tool, aws, queue, function, deployment, failed_batches):
+    name, denied = deployment
+    denied.clear()
+    del function.mappings[1]
+    queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"MessageRetentionPeriod": "1209600"})
+    # The stack has no bucket of its own now: the rule is found by its target.
+    outputs = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    kept = {output["OutputKey"]: {"Value": output["OutputValue"]} for output in outputs
+            if not output["OutputKey"].startswith(("FailedBatchBucket", "FailedBatchRule"))}
+    template = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": kept}
+    aws.client("cloudformation").create_stack(StackName=f"{name}-2", TemplateBody=json.dumps(template))
+    attached = dlq.Queue(aws)
+    arn = aws.client("sqs").get_queue_attributes(
+        QueueUrl=attached.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    function.mappings[0].update(reports_to(arn))
+    warnings = [found["finding"] for found in tool("doctor", "--stack", f"{name}-2").lines
+                if found["grade"] == "warning"]
+    assert f"its on-failure destination is {arn}, and nothing hands that to the hydrator" in warnings
+    function.mappings.append(mapping("hydrate", arn))
+    findings = tool("doctor", "--stack", f"{name}-2").lines
+    # The queue is as SQS makes one, and the overflow bucket too.
+    warnings = [(found["subject"], " ".join(found["finding"].split()[:4])) for found in findings
+                if found["grade"] == "warning"]
+    assert warnings == [(f"bucket {queue.bucket}", "no lifecycle rule deletes"),
+                        (f"attached queue {attached.name}", "its visibility timeout is"),
+                        (f"attached queue {attached.name}", "it has no redrive")]
+    assert f"hands the objects of {failed_batches} to the hydrate function" in [found["finding"] for found in findings]
 
 
 def test_discard_deletes_only_what_it_is_told_to(tool, queue):

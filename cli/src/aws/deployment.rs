@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_iam::types::PolicyEvaluationDecisionType;
+use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
 use aws_sdk_lambda::types::EventSourceMappingConfiguration;
 use hydration::error::Fault;
 use hydration_aws::fault::fault;
 
-use crate::ports::{Deployment, StreamMapping};
+use crate::aws::buckets::Buckets;
+use crate::aws::event_rules::EventRules;
+use crate::aws::sqs::Sqs;
+use crate::ports::{Deployment, EventRule, Mappings, Permission, Queue, QueueAttributes, QueueMapping, StreamMapping};
 
 pub struct AwsDeployment {
     config: SdkConfig,
@@ -23,13 +26,14 @@ impl AwsDeployment {
 }
 
 impl Deployment for AwsDeployment {
-    async fn mappings(&self) -> Result<Vec<StreamMapping>, Fault> {
-        let (mut mappings, mut marker) = (Vec::new(), None);
+    async fn mappings(&self) -> Result<Mappings, Fault> {
+        let (mut mappings, mut marker) = (Mappings::default(), None);
         loop {
             let request = self.lambda.list_event_source_mappings().set_marker(marker);
             let answer = request.send().await.map_err(|error| fault("lambda:ListEventSourceMappings", &error))?;
-            let found = answer.event_source_mappings.unwrap_or_default();
-            mappings.extend(found.into_iter().filter_map(stream_mapping));
+            for found in answer.event_source_mappings.unwrap_or_default() {
+                add_mapping(found, &mut mappings);
+            }
             marker = answer.next_marker.filter(|marker| !marker.is_empty());
             if marker.is_none() {
                 return Ok(mappings);
@@ -52,31 +56,44 @@ impl Deployment for AwsDeployment {
         Ok(hours.map(|hours| Duration::from_secs(hours * 3600)))
     }
 
-    async fn expiration_days(&self, bucket: &str) -> Result<Option<i32>, Fault> {
-        let client = aws_sdk_s3::Client::from_conf(hydration_aws::outbox::s3_config(&self.config).build());
-        let answer = match client.get_bucket_lifecycle_configuration().bucket(bucket).send().await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let fault = fault("s3:GetLifecycleConfiguration", &error);
-                let has_no_rules = fault.detail.starts_with("NoSuchLifecycleConfiguration");
-                return if has_no_rules { Ok(None) } else { Err(fault) };
-            }
-        };
-        let rules = answer.rules.unwrap_or_default().into_iter();
-        let applies = |rule: &aws_sdk_s3::types::LifecycleRule| {
-            let prefix = rule.filter.as_ref().and_then(|filter| filter.prefix.as_deref()).unwrap_or_default();
-            rule.status.as_str() == "Enabled" && (prefix.starts_with("hydrated/") || "hydrated/".starts_with(prefix))
-        };
-        Ok(rules.filter(applies).filter_map(|rule| rule.expiration?.days).min())
+    async fn expiration_days(&self, bucket: &str, prefix: &str) -> Result<Option<i32>, Fault> {
+        Buckets::new(&self.config).expiration_days(bucket, prefix).await
     }
 
-    async fn denied_actions(&self, role: &str, actions: &[&str], resource: &str) -> Result<Vec<String>, Fault> {
+    async fn bucket_key(&self, bucket: &str) -> Result<Option<String>, Fault> {
+        Buckets::new(&self.config).key(bucket).await
+    }
+
+    async fn sends_events(&self, bucket: &str) -> Result<bool, Fault> {
+        Buckets::new(&self.config).sends_events(bucket).await
+    }
+
+    async fn rules_with_target(&self, target_arn: &str) -> Result<Vec<String>, Fault> {
+        EventRules::new(&self.config).with_target(target_arn).await
+    }
+
+    async fn event_rule(&self, name: &str) -> Result<Option<EventRule>, Fault> {
+        EventRules::new(&self.config).get(name).await
+    }
+
+    async fn queue_attributes(&self, queue_arn: &str) -> Result<QueueAttributes, Fault> {
+        let name = queue_arn.rsplit(':').next().unwrap_or(queue_arn);
+        let url = Sqs::find(&self.config, name).await?;
+        Sqs::new(&self.config, url).attributes().await
+    }
+
+    async fn denied_actions(&self, role: &str, permission: &Permission) -> Result<Vec<String>, Fault> {
         let client = aws_sdk_iam::Client::new(&self.config);
+        let context = permission.context.iter().map(|(key, value)| {
+            let entry = ContextEntry::builder().context_key_name(*key).context_key_values(value);
+            entry.context_key_type(ContextKeyTypeEnum::String).build()
+        });
         let request = client
             .simulate_principal_policy()
             .policy_source_arn(role)
-            .set_action_names(Some(actions.iter().map(|action| (*action).to_owned()).collect()))
-            .resource_arns(resource);
+            .set_action_names(Some(permission.actions.iter().map(|action| (*action).to_owned()).collect()))
+            .resource_arns(&permission.resource)
+            .set_context_entries((!permission.context.is_empty()).then(|| context.collect()));
         let answer = request.send().await.map_err(|error| fault("iam:SimulatePrincipalPolicy", &error))?;
         let results = answer.evaluation_results.unwrap_or_default().into_iter();
         let denied = results.filter(|result| result.eval_decision != PolicyEvaluationDecisionType::Allowed);
@@ -84,20 +101,24 @@ impl Deployment for AwsDeployment {
     }
 }
 
-fn stream_mapping(found: EventSourceMappingConfiguration) -> Option<StreamMapping> {
-    let source = found.event_source_arn?;
-    if !source.contains(":kinesis:") && !source.contains(":dynamodb:") {
-        return None;
+fn add_mapping(found: EventSourceMappingConfiguration, mappings: &mut Mappings) {
+    let Some(source) = found.event_source_arn else { return };
+    let uuid = found.uuid.unwrap_or_default();
+    let function = found.function_arn.unwrap_or_default();
+    let state = found.state.unwrap_or_default();
+    if source.contains(":sqs:") {
+        mappings.queues.push(QueueMapping { uuid, function, queue_arn: source, state });
+    } else if source.contains(":kinesis:") || source.contains(":dynamodb:") {
+        mappings.streams.push(StreamMapping {
+            uuid,
+            function,
+            source,
+            state,
+            last_result: found.last_processing_result,
+            destination: found.destination_config.and_then(|config| config.on_failure?.destination),
+            max_retries: found.maximum_retry_attempts,
+            max_record_age_seconds: found.maximum_record_age_in_seconds,
+            bisects: found.bisect_batch_on_function_error.unwrap_or(false),
+        });
     }
-    Some(StreamMapping {
-        uuid: found.uuid.unwrap_or_default(),
-        function: found.function_arn.unwrap_or_default(),
-        source,
-        state: found.state.unwrap_or_default(),
-        last_result: found.last_processing_result,
-        destination: found.destination_config.and_then(|config| config.on_failure?.destination),
-        max_retries: found.maximum_retry_attempts,
-        max_record_age_seconds: found.maximum_record_age_in_seconds,
-        bisects: found.bisect_batch_on_function_error.unwrap_or(false),
-    })
 }

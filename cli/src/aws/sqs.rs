@@ -48,6 +48,7 @@ impl Queue for Sqs {
         let attributes = answer.attributes.unwrap_or_default();
         let text = |name| attributes.get(&name).map(String::as_str);
         let count = |name| text(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let duration = |name| text(name).and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let redrive = text(QueueAttributeName::RedrivePolicy).and_then(|policy| Object::from_str(policy).ok());
         // The API takes the count as a number and as a string, and gives back what it took.
         let max_receives =
@@ -57,10 +58,10 @@ impl Queue for Sqs {
             visible: count(QueueAttributeName::ApproximateNumberOfMessages),
             in_flight: count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
             delayed: count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
-            retention: text(QueueAttributeName::MessageRetentionPeriod)
-                .and_then(|seconds| seconds.parse().ok())
-                .map(Duration::from_secs),
+            retention: duration(QueueAttributeName::MessageRetentionPeriod),
+            visibility_timeout: duration(QueueAttributeName::VisibilityTimeout),
             max_receives,
+            kms_key: text(QueueAttributeName::KmsMasterKeyId).filter(|key| !key.is_empty()).map(str::to_owned),
             is_fifo: self.url.ends_with(".fifo"),
         })
     }

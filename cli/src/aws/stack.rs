@@ -63,6 +63,25 @@ impl Stack {
         self.output("FailedBatchTopicArn")
     }
 
+    /// The key that encrypts the topic.
+    pub fn topic_key_arn(&self) -> Option<&str> {
+        self.output("TopicKeyArn")
+    }
+
+    /// The bucket to which Lambda writes failed batches.
+    pub fn failed_batch_bucket(&self) -> Option<&str> {
+        self.output("FailedBatchBucketName")
+    }
+
+    /// The event rule that hands the objects of that bucket to the hydrate function.
+    pub fn failed_batch_rule(&self) -> Option<&str> {
+        self.output("FailedBatchRuleName")
+    }
+
+    pub fn hydrate_function_arn(&self) -> Option<&str> {
+        self.output("HydrateFunctionArn")
+    }
+
     pub fn hydrate_role_arn(&self) -> Option<&str> {
         self.output("HydrateRoleArn")
     }

@@ -82,6 +82,8 @@ struct ShownJson<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     history: &'a [HistoryJson],
     unrecognized: Option<&'a serde_json::value::RawValue>,
+    /// The object in a failed-batch bucket that the message was made from.
+    object: Option<&'a str>,
     /// The number of records by their relation to the failed batch, for a superset.
     narrowing: Option<NarrowingCounts>,
     /// The reason why that is not known.
@@ -173,6 +175,7 @@ async fn show<L: Logs, C: Clock>(
             message: MessageJson::from(message),
             history: history.map(|history| history.json.as_slice()).unwrap_or_default(),
             unrecognized: received.unrecognized.as_deref(),
+            object: received.head.hydration.object.as_deref(),
             narrowing: narrowed.map(Narrowing::counts),
             not_narrowed: narrowing.as_ref().and_then(|narrowing| narrowing.as_ref().err()).map(ToString::to_string),
             shown: records::first_in_batch_as_json(received, max_records, relations),

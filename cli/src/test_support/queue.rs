@@ -188,7 +188,10 @@ impl Queue for InMemoryQueue {
     async fn attributes(&self) -> Result<QueueAttributes, Fault> {
         self.check("sqs:GetQueueAttributes").await?;
         let Counts { visible, in_flight, delayed } = self.counts();
-        let arn = "arn:aws:sqs:us-east-1:123456789012:hydrated".to_owned();
+        let arn = match self.attributes.arn.as_str() {
+            "" => "arn:aws:sqs:us-east-1:123456789012:hydrated".to_owned(),
+            arn => arn.to_owned(),
+        };
         if let Some(hidden) = self.taken_after_look.take()
             && let Some(first) = self.messages.borrow_mut().first_mut()
         {

@@ -34,6 +34,18 @@ use crate::test_support::queue::InMemoryQueue;
 
 /// The topic of failed batches in the stack.
 pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:123456789012:failed-batches";
+/// The outputs of the stack that name what `dlq doctor` checks.
+const STACK_OUTPUTS: [(&str, &str); 7] = [
+    ("FailedBatchTopicArn", TOPIC_ARN),
+    ("TopicKeyArn", "arn:aws:kms:us-east-1:123456789012:key/topics"),
+    ("FailedBatchBucketName", "failed-batches"),
+    ("FailedBatchRuleName", "hydrator-failed-batches"),
+    ("HydrateFunctionArn", HYDRATE_ARN),
+    ("HydrateRoleArn", "arn:aws:iam::123456789012:role/hydrate"),
+    ("OverflowBucketName", "overflow"),
+];
+/// The hydrate function.
+pub const HYDRATE_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:hydrate";
 /// The width of tables in the tests.
 const WIDTH: u16 = 120;
 
@@ -218,14 +230,15 @@ impl Tool {
             }
             AwsCommand::Export(arguments) => commands::export::run(context, queue, bucket, arguments).await,
             AwsCommand::Doctor(arguments) => {
-                let outputs = [
-                    ("FailedBatchTopicArn", TOPIC_ARN),
-                    ("HydrateRoleArn", "arn:aws:iam::123456789012:role/hydrate"),
-                    ("OverflowBucketName", "overflow"),
-                ];
                 let hydrated = NamedQueue { name: "hydrated", url: "https://sqs.test/hydrated".to_owned(), queue };
-                let stack = Stack::with_outputs(&outputs);
-                commands::doctor::run(context, &[hydrated], &self.deployment, &stack, arguments).await
+                let others = self.retry_and_parked.iter().map(|NamedQueue { name, url, queue }| NamedQueue {
+                    name,
+                    url: url.clone(),
+                    queue,
+                });
+                let queues: Vec<_> = std::iter::once(hydrated).chain(others).collect();
+                let stack = Stack::with_outputs(&STACK_OUTPUTS);
+                commands::doctor::run(context, &queues, &self.deployment, &stack, arguments).await
             }
             AwsCommand::Hydrate(_) => panic!("it reads a stream: see the end-to-end tests"),
         }

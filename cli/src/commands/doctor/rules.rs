@@ -1,10 +1,13 @@
 //! Rules for a sound deployment.
 
+pub mod failed_batches;
+
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
+use crate::commands::doctor::destination::MappingDestination;
 use crate::ports::StreamMapping;
 use crate::print::time;
 
@@ -47,22 +50,37 @@ const MIN_STREAM_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// A long weekend, in which nobody may look at an alarm.
 const MIN_QUEUE_RETENTION: Duration = Duration::from_secs(4 * 24 * 60 * 60);
 
-pub fn mapping(mapping: &StreamMapping, retention: Option<Duration>, topic: Option<&str>) -> Vec<Finding> {
+/// `topic`: the hydrator's, to name in the change to make.
+pub fn mapping(
+    mapping: &StreamMapping,
+    retention: Option<Duration>,
+    destination: &MappingDestination,
+    topic: Option<&str>,
+) -> Vec<Finding> {
     let subject = format!("mapping {} of {}", mapping.uuid, mapping.function);
     let mut findings = Vec::new();
     let mut add = |grade, finding: String, change: &str| findings.push(Finding::new(grade, &subject, finding, change));
     let update = |options: &str| format!("aws lambda update-event-source-mapping --uuid {} {options}", mapping.uuid);
-    match (&mapping.destination, topic) {
-        (None, _) => add(
+    let report_to_topic =
+        || update(&format!("--destination-config OnFailure={{Destination={}}}", topic.unwrap_or("TOPIC")));
+    match destination {
+        MappingDestination::None => add(
             Grade::Problem,
             "it has no on-failure destination: what it gives up on is lost, without a report".to_owned(),
-            &update(&format!("--destination-config OnFailure={{Destination={}}}", topic.unwrap_or("TOPIC"))),
+            &report_to_topic(),
         ),
-        (Some(destination), Some(topic)) if destination != topic => add(
-            Grade::Warning,
-            format!("its on-failure destination is {destination}, not the hydrator's topic"),
-            &update(&format!("--destination-config OnFailure={{Destination={topic}}}")),
-        ),
+        MappingDestination::Other(destination) => {
+            let attach = match destination.split(':').nth(2) {
+                Some("s3") => "attach the bucket with infra/bucket-source.yaml, or ",
+                Some("sqs") => "attach the queue with infra/dead-letter-queue.yaml, or ",
+                _ => "",
+            };
+            add(
+                Grade::Warning,
+                format!("its on-failure destination is {destination}, and nothing hands that to the hydrator"),
+                &format!("{attach}{}", report_to_topic()),
+            );
+        }
         _ => {}
     }
     let is_unbounded = |value: Option<i32>| value.is_none_or(|value| value < 0);
@@ -162,12 +180,11 @@ pub fn bucket(name: &str, expires: Option<i32>, queue_retention: Option<Duration
     }
 }
 
-/// `denied`: the actions that the role needs on the resource and may not do.
-pub fn role(subject: String, denied: &[String], resource: &str) -> Finding {
-    if denied.is_empty() {
-        return Finding::fine(subject, "may do what it must");
+/// `lacks`: the actions that the role needs and may not do, each with its resource. `purpose`: what they are for.
+pub fn role(subject: String, lacks: &[String], purpose: &str) -> Finding {
+    if lacks.is_empty() {
+        return Finding::fine(subject, format!("may do what it must for {purpose}"));
     }
-    let lacks: Vec<String> = denied.iter().map(|action| format!("{action} on {resource}")).collect();
     let finding = format!("it may not {}", lacks.join(", nor "));
     Finding::new(
         Grade::Problem,
@@ -196,7 +213,12 @@ mod tests {
     }
 
     fn grades(mapping: &StreamMapping) -> Vec<Grade> {
-        super::mapping(mapping, None, Some("topic")).iter().map(|finding| finding.grade).collect()
+        let destination = match mapping.destination.as_deref() {
+            None => MappingDestination::None,
+            Some("topic") => MappingDestination::Topic("topic".to_owned()),
+            Some(other) => MappingDestination::Other(other.to_owned()),
+        };
+        super::mapping(mapping, None, &destination, Some("topic")).iter().map(|finding| finding.grade).collect()
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn facts(message: &HydratedMessage, received: &ParsedMessage, now: Timestamp) ->
     let hydration = &received.head.hydration;
     let origin = hydration.origin.map(|origin| format!(", from the {}", origin.as_str())).unwrap_or_default();
     fact("hydrated", Some(format!("{}{origin}", hydration.hydrated_at)));
+    fact("object", hydration.object.clone());
     let place =
         message.pointer().map(|pointer| format!(" in s3://{}/{}", pointer.bucket, pointer.key)).unwrap_or_default();
     fact("size", Some(format!("{}{place}", bytes::size(message.bytes))));

@@ -24,6 +24,21 @@ async fn show_reads_the_overflow() {
 }
 
 #[tokio::test]
+async fn show_names_the_object_that_a_batch_was_read_from() {
+    let tool = Tool::default();
+    let object = "s3://failed-batches/aws/lambda/0b1d/shardId-000000000000/2026/11/21/one";
+    let mut message = batch("ab").message();
+    let origin = r#""origin":"stream""#;
+    assert!(message.body.contains(origin), "{}", message.body);
+    message.body = message.body.replace(origin, &format!(r#""origin":"payload","object":"{object}""#));
+    tool.queue.send(message);
+    let run = tool.run("show ab").await;
+    assert!(run.answers.contains(&format!("\n  object     {object}\n")), "{}", run.text());
+    assert_eq!(tool.run("show ab -o json").await.json()[0]["object"], object);
+    assert!(!shop().run("show 5e").await.answers.contains("object"), "it was read from its stream");
+}
+
+#[tokio::test]
 async fn show_raw_is_the_body_as_it_is() {
     let run = shop().run("show 5e --raw").await;
     assert_eq!(run.answers, batch("5e").body() + "\n");

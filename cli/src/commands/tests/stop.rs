@@ -60,7 +60,7 @@ async fn messages_that_cannot_be_released_are_counted() {
 #[tokio::test]
 async fn a_check_of_the_doctor_that_hangs_is_left() {
     let mut tool = shop();
-    tool.deployment.mappings.push(StreamMapping::default());
+    tool.deployment.mappings.streams.push(StreamMapping::default());
     tool.deployment.is_hanging = true;
     let (run, stopped) = tool.run_and_interrupt("doctor", AFTER).await;
     assert!(run.code == 130 && stopped < MAX_STOP, "{} after {stopped:?}", run.code);
