@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::arn::StreamArn;
 use crate::filter::Filters;
 use crate::timestamp::Timestamp;
+use crate::walk::POSITION_TOLERANCE;
 
 pub use batch::RescuedBatch;
 pub use lineage::{Lineage, ShardEnd};
@@ -51,6 +52,11 @@ pub struct RescuePlan {
 }
 
 impl RescuePlan {
+    /// The time from which shards may hold records of the range. Arrival times are approximate.
+    pub fn shards_since(&self) -> Timestamp {
+        self.range.since.plus_millis(-(POSITION_TOLERANCE.as_millis() as i64))
+    }
+
     /// Returns true if records of that age may have been trimmed.
     pub fn may_be_trimmed(&self, arrival: Timestamp, now: Timestamp) -> bool {
         now.millis_since(arrival) >= i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX)

@@ -75,13 +75,15 @@ mod tests {
     #[test]
     fn parents_come_first() {
         // `a` was split into `b` and `c`, and they were merged to `d`. The parent of `e` has expired.
-        let shards = [shard("d", &["b", "c"]), shard("c", &["a"]), shard("e", &["z"]), shard("b", &["a"]), shard("a", &[])];
+        let shards =
+            [shard("d", &["b", "c"]), shard("c", &["a"]), shard("e", &["z"]), shard("b", &["a"]), shard("a", &[])];
         assert_eq!(order(&shards, &[]), "eacbd");
     }
 
     #[test]
     fn children_of_a_shard_that_ended_after_the_range_are_not_read() {
-        let shards = [shard("a", &[]), shard("b", &["a"]), shard("c", &["b"]), shard("d", &["x", "b"]), shard("x", &[])];
+        let shards =
+            [shard("a", &[]), shard("b", &["a"]), shard("c", &["b"]), shard("d", &["x", "b"]), shard("x", &[])];
         assert_eq!(order(&shards, &[("b", ShardEnd::AfterRange)]), "abx");
         assert_eq!(order(&shards, &[("a", ShardEnd::AfterRange)]), "ax");
         assert_eq!(order(&shards, &[("a", ShardEnd::Gone)]), "abcxd");

@@ -13,8 +13,8 @@ use hydration::filter::Filters;
 use hydration::ports::{Shard, StreamReader};
 use hydration::rescue::{Lineage, RescuePlan, RescuedBatch, ResumePoint, ShardEnd, ShardRescue, TimeRange};
 use hydration::test_support::{
-    DYNAMODB_STREAM_ARN, KINESIS_STREAM_ARN, SimulatedAws, START_MILLIS, count_history, histories_to_run, kinesis_record,
-    now_or_never, sequence_numbers, settings,
+    DYNAMODB_STREAM_ARN, KINESIS_STREAM_ARN, START_MILLIS, SimulatedAws, count_history, histories_to_run,
+    kinesis_record, now_or_never, sequence_numbers, settings,
 };
 use hydration::timestamp::Timestamp;
 use model::{CallFault, Step, Stream};
@@ -210,8 +210,9 @@ fn a_rescued_batch_is_hydrated_from_its_payload_and_reads_nothing() {
     let mut kept = Kept::default();
     run(&stream, &plan(Source::Kinesis, START_MILLIS, START_MILLIS + 3_000, 100), &mut kept, None);
     let [batch] = kept.delivered.as_slice() else { panic!("{} batches", kept.delivered.len()) };
-    let fields: serde_json::Value = serde_json::to_value(
-        batch.record.fields.iter().map(|(key, raw)| (key, raw)).collect::<HashMap<_, _>>()).unwrap();
+    let fields: serde_json::Value =
+        serde_json::to_value(batch.record.fields.iter().map(|(key, raw)| (key, raw)).collect::<HashMap<_, _>>())
+            .unwrap();
     assert_eq!(
         fields,
         serde_json::json!({
@@ -317,5 +318,8 @@ fn shards_after_the_range_are_not_read() {
     run(&stream, &plan(Source::Kinesis, START_MILLIS, START_MILLIS + 2_000, 3), &mut kept, None);
     assert_eq!(kept.records().len(), 1);
     let reads = stream.reads.borrow();
-    assert!(reads.iter().all(|id| ["shardId-000000000000", "shardId-000000000001"].contains(&id.as_str())), "{reads:?}");
+    assert!(
+        reads.iter().all(|id| ["shardId-000000000000", "shardId-000000000001"].contains(&id.as_str())),
+        "{reads:?}"
+    );
 }

@@ -17,9 +17,18 @@ use hydration::timestamp::Timestamp;
 pub enum Step {
     /// A record for one of the open shards, milliseconds after the step before. The second number is the error of its
     /// arrival time.
-    Put { shard: usize, millis: i64, error: i64 },
-    Split { shard: usize },
-    Merge { one: usize, other: usize },
+    Put {
+        shard: usize,
+        millis: i64,
+        error: i64,
+    },
+    Split {
+        shard: usize,
+    },
+    Merge {
+        one: usize,
+        other: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
