@@ -36,7 +36,9 @@ class Resharded:
         self.since = now() - timedelta(minutes=1)
         self.stream, _ = make([("a", b'{"n":0}'), ("b", b'{"n":1}')], shards=2)
         self.arn, self.sent = self.stream.arn, 2
-        self.stream.split()
+        self.kinesis.split_shard(
+            StreamARN=self.arn, ShardToSplit=self.stream.shard_id, NewStartingHashKey=str(2 ** 126))
+        dlq.until(self.is_active)
         self.put(20)
         one, other = [shard["ShardId"] for shard in self.shards() if shard.get("ParentShardId")]
         self.kinesis.merge_shards(StreamARN=self.arn, ShardToMerge=one, AdjacentShardToMerge=other)
