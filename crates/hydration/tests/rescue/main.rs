@@ -48,6 +48,7 @@ struct Kept {
     points: HashMap<String, ResumePoint>,
     /// Every batch that was delivered, in order.
     delivered: Vec<RescuedBatch>,
+    may_have_gap: bool,
 }
 
 /// A point at which a run is killed: before a delivery, or after it and before it is written down.
@@ -78,7 +79,7 @@ fn run(stream: &Stream, plan: &RescuePlan, kept: &mut Kept, kill: Option<Kill>) 
             kept.points.insert(id.clone(), ResumePoint { end: batch.end, arrival: batch.last_arrival });
             batches += 1;
         }
-        assert!(!rescue.may_have_gap());
+        kept.may_have_gap |= rescue.may_have_gap();
         let end = rescue.end().unwrap();
         kept.ends.insert(id.clone(), end);
         lineage.ended(&id, end);
@@ -128,6 +129,7 @@ fn faults() -> impl Strategy<Value = Vec<Option<CallFault>>> {
         1 => Just(Some(CallFault::EmptyPage)),
         1 => Just(Some(CallFault::ExpiredIterator)),
         1 => Just(Some(CallFault::Throttled)),
+        1 => Just(Some(CallFault::RefusedPosition)),
     ];
     // No more than four in a row, which any reader has to survive.
     prop::collection::vec(fault, 0..40).prop_map(|mut faults| {
@@ -153,6 +155,7 @@ proptest! {
         kills in prop::collection::vec((any::<bool>(), 0_usize..6), 0..4),
     ) {
         let stream = Stream { page_cap, ..Stream::new(source, START_MILLIS, &steps) };
+        let is_refused = faults.contains(&Some(CallFault::RefusedPosition));
         *stream.faults.borrow_mut() = faults.into();
         let length = usize::try_from(stream.clock.now_millis() - START_MILLIS).unwrap();
         let (one, other) = (ends.0.index(length) as i64, ends.1.index(length) as i64);
@@ -178,6 +181,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&rescued, &expected);
+        prop_assert!(is_refused || !kept.may_have_gap);
 
         // A parent's batches come before its children's, and no batch is too long.
         let order: Vec<&str> = kept.batches().iter().map(|batch| batch.record.batch.shard_id.as_str()).collect();

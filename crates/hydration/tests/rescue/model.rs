@@ -45,6 +45,8 @@ pub enum CallFault {
     EmptyPage,
     ExpiredIterator,
     Throttled,
+    /// The service refuses the sequence number, as if its record had been trimmed.
+    RefusedPosition,
 }
 
 pub struct Stream {
@@ -151,7 +153,13 @@ fn value(number: &SequenceNumber) -> u64 {
 
 impl ShardReader for &Stream {
     async fn iterator(&self, _: &StreamArn, id: &str, position: &Position) -> Result<ShardIterator, ReadError> {
-        self.call()?;
+        let fault = self.call()?;
+        let is_by_number = matches!(position, Position::At(_) | Position::After(_));
+        if fault == Some(CallFault::RefusedPosition) && is_by_number {
+            let is_kinesis = self.source == Source::Kinesis;
+            let rejection = if is_kinesis { Rejection::InvalidArgument } else { Rejection::Trimmed };
+            return Err(ReadError::Rejected(rejection));
+        }
         let Some(shard) = self.shard(id) else { return Err(ReadError::Rejected(Rejection::NotFound)) };
         let index = match position {
             Position::At(number) => shard.records.partition_point(|(other, _)| *other < value(number)),
