@@ -90,6 +90,8 @@ HYDRATE = {
     "GetRecords": {"dynamodb:GetRecords", "kinesis:GetRecords"},
     "SendMessage": {"sqs:SendMessage"},
     "PutObject": {"s3:PutObject"},
+    # What a notification names.
+    "GetObject": {"s3:GetObject"},
     "ListShards": {"kinesis:ListShards"},
     "DescribeStreamSummary": {"kinesis:DescribeStreamSummary"},
     "DescribeStream": {"dynamodb:DescribeStream"},
