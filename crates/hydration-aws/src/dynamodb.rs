@@ -5,7 +5,7 @@ use aws_sdk_dynamodbstreams::operation::get_shard_iterator::builders::GetShardIt
 use aws_sdk_dynamodbstreams::types::{AttributeValue as SdkValue, Record, ShardIteratorType};
 use hydration::arn::StreamArn;
 use hydration::error::Fault;
-use hydration::ports::{Page, Position, ReadError, Shard, ShardIterator};
+use hydration::ports::{Page, Position, ReadError, ShardIterator, StreamShard};
 use hydration::record::{AttributeValue, DynamoDbRecord, Item, StreamRecord, UserIdentity};
 use hydration::sequence_number::SequenceNumber;
 
@@ -47,13 +47,13 @@ pub(crate) async fn page(client: &Client, iterator: &ShardIterator, limit: u32) 
 }
 
 /// All shards of the stream. DynamoDB does not say when their records were written.
-pub(crate) async fn shards(client: &Client, stream: &StreamArn) -> Result<Vec<Shard>, Fault> {
+pub(crate) async fn shards(client: &Client, stream: &StreamArn) -> Result<Vec<StreamShard>, Fault> {
     let (mut shards, mut after) = (Vec::new(), None);
     loop {
         let request = client.describe_stream().stream_arn(stream.stream()).set_exclusive_start_shard_id(after);
         let answer = request.send().await.map_err(|error| fault(DESCRIBE_STREAM, &error))?;
         let Some(description) = answer.stream_description else { return Ok(shards) };
-        shards.extend(description.shards.unwrap_or_default().into_iter().map(|shard| Shard {
+        shards.extend(description.shards.unwrap_or_default().into_iter().map(|shard| StreamShard {
             id: shard.shard_id.unwrap_or_default(),
             parents: shard.parent_shard_id.into_iter().collect(),
         }));

@@ -8,7 +8,7 @@ use aws_sdk_kinesis::types::{Record, ShardFilter, ShardFilterType, ShardIterator
 use aws_smithy_types::DateTime;
 use hydration::arn::StreamArn;
 use hydration::error::{Fault, FaultKind};
-use hydration::ports::{Page, Position, ReadError, Shard, ShardIterator};
+use hydration::ports::{Page, Position, ReadError, ShardIterator, StreamShard};
 use hydration::record::{KinesisRecord, StreamRecord};
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
@@ -64,7 +64,7 @@ pub(crate) async fn page(
 
 /// The shards that may hold records that arrived at that time or later
 /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ShardFilter.html>).
-pub(crate) async fn shards(client: &Client, stream: &StreamArn, since: Timestamp) -> Result<Vec<Shard>, Fault> {
+pub(crate) async fn shards(client: &Client, stream: &StreamArn, since: Timestamp) -> Result<Vec<StreamShard>, Fault> {
     let from = DateTime::from_millis(since.millis());
     let filter = ShardFilter::builder().r#type(ShardFilterType::FromTimestamp).timestamp(from).build();
     let filter = filter.map_err(|_| cannot_build(LIST_SHARDS))?;
@@ -72,7 +72,7 @@ pub(crate) async fn shards(client: &Client, stream: &StreamArn, since: Timestamp
     let mut shards = Vec::new();
     loop {
         let answer = request.send().await.map_err(|error| fault(LIST_SHARDS, &error))?;
-        shards.extend(answer.shards.unwrap_or_default().into_iter().map(|shard| Shard {
+        shards.extend(answer.shards.unwrap_or_default().into_iter().map(|shard| StreamShard {
             id: shard.shard_id,
             parents: shard.parent_shard_id.into_iter().chain(shard.adjacent_parent_shard_id).collect(),
         }));

@@ -11,7 +11,7 @@ use hydration::arn::{Source, StreamArn};
 use hydration::error::Fault;
 use hydration::object_notification::ObjectLocation;
 use hydration::ports::{
-    ObjectReader, Page, Position, ReadError, ReadObjectError, Shard, ShardIterator, ShardReader, StreamReader,
+    ObjectReader, Page, Position, ReadError, ReadObjectError, ShardIterator, ShardReader, StreamReader, StreamShard,
 };
 use hydration::timestamp::Timestamp;
 use hydration::walk::MIN_RETENTION;
@@ -79,7 +79,7 @@ impl ShardReader for AwsReader {
 }
 
 impl StreamReader for AwsReader {
-    async fn shards(&self, stream: &StreamArn, since: Timestamp) -> Result<Vec<Shard>, Fault> {
+    async fn shards(&self, stream: &StreamArn, since: Timestamp) -> Result<Vec<StreamShard>, Fault> {
         match stream.source() {
             Source::Kinesis => kinesis::shards(&self.kinesis(stream), stream, since).await,
             Source::DynamoDb => dynamodb::shards(&self.dynamodb(stream), stream).await,

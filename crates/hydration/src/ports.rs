@@ -79,7 +79,7 @@ pub trait ShardReader {
 
 /// A shard of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shard {
+pub struct StreamShard {
     pub id: String,
     /// The shards that it came from: one after a split, two after a merge. They may be gone.
     pub parents: Vec<String>,
@@ -89,7 +89,7 @@ pub struct Shard {
 #[allow(async_fn_in_trait, reason = "the function is single-threaded: no future has to be Send")]
 pub trait StreamReader {
     /// The shards that may hold records that arrived at that time or later, closed ones included.
-    async fn shards(&self, stream: &StreamArn, since: Timestamp) -> Result<Vec<Shard>, Fault>;
+    async fn shards(&self, stream: &StreamArn, since: Timestamp) -> Result<Vec<StreamShard>, Fault>;
 
     /// The time for which the stream keeps its records.
     async fn retention(&self, stream: &StreamArn) -> Result<Duration, Fault>;

@@ -9,9 +9,9 @@ use hydration::incoming::IncomingMessage;
 use hydration::ports::{Clock, ObjectReader, Outbox, ShardReader, StreamReader};
 use hydration::rescue::{Lineage, RescuedBatch, ShardEnd, ShardRescue};
 
-use self::args::{Wanted, time_flags};
-use self::plan::Planned;
-use self::progress_file::{Header, ProgressFile, ShardProgress};
+use self::args::{WantedRecords, time_flags};
+use self::plan::PlannedRescue;
+use self::progress_file::{ProgressFile, RescueHeader, ShardProgress};
 use super::HydrateRun;
 use crate::exit::Exit;
 use crate::ports::Function;
@@ -20,7 +20,7 @@ use crate::print::progress::Progress;
 
 /// What a rescue has done.
 #[derive(Debug, Default)]
-struct Totals {
+struct RescueTotals {
     batches: u64,
     records: u64,
     filtered: u64,
@@ -31,10 +31,10 @@ struct Totals {
 }
 
 impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
-    pub(super) async fn rescue<F: Function>(&self, function: &F, wanted: Wanted) -> Result<Exit> {
+    pub(super) async fn rescue<F: Function>(&self, function: &F, wanted: WantedRecords) -> Result<Exit> {
         let arguments = &self.arguments.rescue;
         let output = &self.context.output;
-        let planned = Planned::make(self.context, &self.hydrator.reader, function, arguments, wanted).await?;
+        let planned = PlannedRescue::make(self.context, &self.hydrator.reader, function, arguments, wanted).await?;
         let now = self.context.now();
         if !self.arguments.send && !arguments.print {
             planned.print(output, now)?;
@@ -56,8 +56,8 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
         Ok(if is_whole { Exit::Done } else { Exit::Attention })
     }
 
-    fn open_progress(&self, queue: &str, planned: &Planned) -> Result<ProgressFile> {
-        let header = Header::new(queue, &planned.plan, planned.patterns.as_deref());
+    fn open_progress(&self, queue: &str, planned: &PlannedRescue) -> Result<ProgressFile> {
+        let header = RescueHeader::new(queue, &planned.plan, planned.patterns.as_deref());
         let path = match &self.arguments.rescue.progress {
             Some(path) => path.clone(),
             None => header.path(|name| std::env::var_os(name))?,
@@ -77,8 +77,12 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
         Ok(progress)
     }
 
-    async fn rescue_shards(&self, planned: &Planned, mut progress: Option<&mut ProgressFile>) -> Result<Totals> {
-        let mut totals = Totals::default();
+    async fn rescue_shards(
+        &self,
+        planned: &PlannedRescue,
+        mut progress: Option<&mut ProgressFile>,
+    ) -> Result<RescueTotals> {
+        let mut totals = RescueTotals::default();
         let mut lineage = Lineage::new(planned.shards.clone());
         let bar = Progress::new("rescuing shards");
         bar.expect(planned.shards.len() as u64);
@@ -97,11 +101,11 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
 
     async fn rescue_shard(
         &self,
-        planned: &Planned,
+        planned: &PlannedRescue,
         shard_id: &str,
         before: ShardProgress,
         mut progress: Option<&mut ProgressFile>,
-        totals: &mut Totals,
+        totals: &mut RescueTotals,
     ) -> Result<ShardEnd> {
         let (reader, clock) = (&self.hydrator.reader, &self.context.clock);
         let mut rescue = ShardRescue::new(&planned.plan, shard_id, before.point);
@@ -147,7 +151,7 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
     }
 
     /// The error of a rescue that stopped, with what to do next.
-    fn stopped(&self, totals: &Totals, error: &dyn std::fmt::Display) -> anyhow::Error {
+    fn stopped(&self, totals: &RescueTotals, error: &dyn std::fmt::Display) -> anyhow::Error {
         let done = count(totals.batches, "batch", "batches");
         let next = match self.arguments.send {
             true => "run the same command again: it goes on behind them",
@@ -156,8 +160,8 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
         anyhow!("{error}\n  {done} done before that\n  → {next}")
     }
 
-    fn print_totals(&self, totals: &Totals) {
-        let Totals { batches, records, filtered, gone, gaps } = totals;
+    fn print_totals(&self, totals: &RescueTotals) {
+        let RescueTotals { batches, records, filtered, gone, gaps } = totals;
         let output = &self.context.output;
         let verb = if self.arguments.send { "sent" } else { "printed" };
         let (batches, records) = (count(*batches, "batch", "batches"), count(*records, "record", "records"));

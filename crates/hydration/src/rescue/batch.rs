@@ -26,7 +26,7 @@ pub struct RescuedBatch {
 
 /// The records of the batch that is being filled.
 #[derive(Debug, Default)]
-struct Batch {
+struct UnfinishedBatch {
     /// The elements of `Records`, separated by commas.
     events: String,
     count: u64,
@@ -40,14 +40,14 @@ struct Batch {
 pub(super) struct BatchCutter<'a> {
     plan: &'a RescuePlan,
     shard_id: String,
-    batch: Batch,
+    batch: UnfinishedBatch,
     /// Event records that the filters left out.
     pub(super) filtered: u64,
 }
 
 impl<'a> BatchCutter<'a> {
     pub(super) fn new(plan: &'a RescuePlan, shard_id: &str) -> Self {
-        Self { plan, shard_id: shard_id.to_owned(), batch: Batch::default(), filtered: 0 }
+        Self { plan, shard_id: shard_id.to_owned(), batch: UnfinishedBatch::default(), filtered: 0 }
     }
 
     /// Adds a record, and returns the batches that are full: the one before it, if the record does not fit, and the one
@@ -123,11 +123,17 @@ fn event_records(plan: &RescuePlan, shard_id: &str, record: &StreamRecord) -> Ve
     }
 }
 
-type End = (SequenceNumber, Option<Timestamp>);
+type BatchEnd = (SequenceNumber, Option<Timestamp>);
 
 /// The document that Lambda would have sent. There is no `requestId` and no `approximateInvokeCount`: nothing says
 /// whether the function was invoked with these records.
-fn invocation_record(plan: &RescuePlan, shard_id: &str, ends: (&End, &End), count: u64, now: Timestamp) -> String {
+fn invocation_record(
+    plan: &RescuePlan,
+    shard_id: &str,
+    ends: (&BatchEnd, &BatchEnd),
+    count: u64,
+    now: Timestamp,
+) -> String {
     let mut out = r#"{"requestContext":{"functionArn":"#.to_owned();
     write_string(&plan.function_arn, &mut out);
     out.push_str(&format!(r#","condition":"{CONDITION}"}},"version":"1.0","timestamp":"{}","#, now.rfc3339()));

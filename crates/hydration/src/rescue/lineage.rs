@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ports::Shard;
+use crate::ports::StreamShard;
 
 /// The reason why nothing more of a shard is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,21 +20,21 @@ pub enum ShardEnd {
 /// The shards of a stream that are still to be read, and the ends of the others.
 #[derive(Debug, Default)]
 pub struct Lineage {
-    waiting: Vec<Shard>,
+    waiting: Vec<StreamShard>,
     ends: HashMap<String, ShardEnd>,
 }
 
 impl Lineage {
-    pub fn new(shards: Vec<Shard>) -> Self {
+    pub fn new(shards: Vec<StreamShard>) -> Self {
         Self { waiting: shards, ends: HashMap::new() }
     }
 
     /// The next shard to read: one whose parents were read, or are not among the shards. Children of a shard that ended
     /// after the range are left out.
-    pub fn next_shard(&mut self) -> Option<Shard> {
+    pub fn next_shard(&mut self) -> Option<StreamShard> {
         loop {
             let waiting: HashSet<&str> = self.waiting.iter().map(|shard| shard.id.as_str()).collect();
-            let is_ready = |shard: &Shard| !shard.parents.iter().any(|parent| waiting.contains(parent.as_str()));
+            let is_ready = |shard: &StreamShard| !shard.parents.iter().any(|parent| waiting.contains(parent.as_str()));
             // Shards that name each other as parents do not exist. If they did, any order would be as good.
             let index = self.waiting.iter().position(is_ready).unwrap_or(0);
             if self.waiting.is_empty() {
@@ -58,11 +58,11 @@ impl Lineage {
 mod tests {
     use super::*;
 
-    fn shard(id: &str, parents: &[&str]) -> Shard {
-        Shard { id: id.to_owned(), parents: parents.iter().map(|&parent| parent.to_owned()).collect() }
+    fn shard(id: &str, parents: &[&str]) -> StreamShard {
+        StreamShard { id: id.to_owned(), parents: parents.iter().map(|&parent| parent.to_owned()).collect() }
     }
 
-    fn order(shards: &[Shard], ends: &[(&str, ShardEnd)]) -> String {
+    fn order(shards: &[StreamShard], ends: &[(&str, ShardEnd)]) -> String {
         let (mut lineage, mut order) = (Lineage::new(shards.to_vec()), String::new());
         while let Some(shard) = lineage.next_shard() {
             order.push_str(&shard.id);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hydration::arn::{Source, StreamArn};
 use hydration::filter::Filters;
-use hydration::ports::{Shard, StreamReader};
+use hydration::ports::{StreamReader, StreamShard};
 use hydration::rescue::{Lineage, RescuePlan, RescuedBatch, ResumePoint, ShardEnd, ShardRescue, TimeRange};
 use hydration::test_support::{
     DYNAMODB_STREAM_ARN, KINESIS_STREAM_ARN, START_MILLIS, SimulatedAws, count_history, histories_to_run,
@@ -62,7 +62,7 @@ enum Kill {
 fn run(stream: &Stream, plan: &RescuePlan, kept: &mut Kept, kill: Option<Kill>) -> bool {
     let shards = now_or_never(stream.shards(&plan.stream, plan.range.since)).unwrap();
     let (mut lineage, mut batches) = (Lineage::new(shards), 0);
-    while let Some(Shard { id, .. }) = lineage.next_shard() {
+    while let Some(StreamShard { id, .. }) = lineage.next_shard() {
         if let Some(end) = kept.ends.get(&id) {
             lineage.ended(&id, *end);
             continue;
@@ -215,8 +215,7 @@ fn a_rescued_batch_is_hydrated_from_its_payload_and_reads_nothing() {
     run(&stream, &plan(Source::Kinesis, START_MILLIS, START_MILLIS + 3_000, 100), &mut kept, None);
     let [batch] = kept.delivered.as_slice() else { panic!("{} batches", kept.delivered.len()) };
     let fields: serde_json::Value =
-        serde_json::to_value(batch.record.fields.iter().map(|(key, raw)| (key, raw)).collect::<HashMap<_, _>>())
-            .unwrap();
+        serde_json::to_value(batch.record.fields.iter().collect::<HashMap<_, _>>()).unwrap();
     assert_eq!(
         fields,
         serde_json::json!({

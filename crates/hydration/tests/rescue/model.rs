@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hydration::arn::{Source, StreamArn};
 use hydration::error::{Fault, FaultKind};
-use hydration::ports::{Page, Position, ReadError, Rejection, Shard, ShardIterator, ShardReader, StreamReader};
+use hydration::ports::{Page, Position, ReadError, Rejection, ShardIterator, ShardReader, StreamReader, StreamShard};
 use hydration::record::StreamRecord;
 use hydration::sequence_number::SequenceNumber;
 use hydration::test_support::{ManualClock, dynamodb_record, kinesis_record};
@@ -33,7 +33,7 @@ pub enum Step {
 
 #[derive(Debug, Clone)]
 pub struct ModelShard {
-    pub shard: Shard,
+    pub shard: StreamShard,
     /// Sequence number and arrival.
     pub records: Vec<(u64, i64)>,
     pub closed: bool,
@@ -144,7 +144,7 @@ impl Stream {
 
 fn new_shard(index: usize, parents: Vec<String>) -> ModelShard {
     let id = format!("shardId-{index:012}");
-    ModelShard { shard: Shard { id, parents }, records: vec![], closed: false }
+    ModelShard { shard: StreamShard { id, parents }, records: vec![], closed: false }
 }
 
 fn value(number: &SequenceNumber) -> u64 {
@@ -199,7 +199,7 @@ impl ShardReader for &Stream {
 }
 
 impl StreamReader for &Stream {
-    async fn shards(&self, _: &StreamArn, _: Timestamp) -> Result<Vec<Shard>, Fault> {
+    async fn shards(&self, _: &StreamArn, _: Timestamp) -> Result<Vec<StreamShard>, Fault> {
         // The newest first: the caller must find the order.
         Ok(self.shards.iter().rev().map(|shard| shard.shard.clone()).collect())
     }

@@ -54,7 +54,7 @@ fn parse_stream(text: &str) -> Result<StreamArn, String> {
 
 /// The records that were asked for.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct WantedRecords {
     pub stream: StreamArn,
     pub function: String,
     pub range: TimeRange,
@@ -63,7 +63,7 @@ pub struct Wanted {
 impl RescueArgs {
     /// `None` without `--stream`. The batches of a rescue begin at `--since`: a time that depends on the clock would
     /// give other batches with other ids to the next run, so such a time is refused where messages are sent.
-    pub fn wanted(&self, sends: bool, now: Timestamp) -> Result<Option<Wanted>, UsageError> {
+    pub fn wanted(&self, sends: bool, now: Timestamp) -> Result<Option<WantedRecords>, UsageError> {
         let (Some(stream), Some(function)) = (self.stream.clone(), self.function.clone()) else { return Ok(None) };
         let (Some(since), Some(until)) = (self.since, self.until) else { return Ok(None) };
         let range = TimeRange { since: since.resolve(now), until: until.resolve(now) };
@@ -80,7 +80,7 @@ impl RescueArgs {
                 time_flags(range)
             )));
         }
-        Ok(Some(Wanted { stream, function, range }))
+        Ok(Some(WantedRecords { stream, function, range }))
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
             format!("--stream {STREAM}"),
             format!("--stream {STREAM} --since 2h --until 1h"),
             format!("--stream {STREAM} --function orders --since 2h"),
-            format!("--stream orders --function orders --since 2h --until 1h"),
+            "--stream orders --function orders --since 2h --until 1h".to_owned(),
             format!("--stream {STREAM} --function orders --since 2h --until 1h file.json"),
             format!("--stream {STREAM} --function orders --since 2h --until 1h --from-queue old"),
             format!("--stream {STREAM} --function orders --since 2h --until 1h --print --send"),

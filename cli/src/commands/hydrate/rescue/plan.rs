@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use hydration::arn::{Source, StreamArn};
 use hydration::filter::Filters;
-use hydration::ports::{Clock, Shard, StreamReader};
+use hydration::ports::{Clock, StreamReader, StreamShard};
 use hydration::rescue::{RescuePlan, TimeRange};
 use hydration::timestamp::Timestamp;
 use hydration::walk::{MIN_READ_PAUSE, MIN_RETENTION};
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::args::{RescueArgs, Wanted, length};
+use super::args::{RescueArgs, WantedRecords, length};
 use crate::context::Context;
 use crate::exit::{UsageError, explain};
 use crate::ports::{BatchMapping, Function};
@@ -26,25 +26,25 @@ const DEFAULT_BATCH_SIZE: u64 = 100;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A plan, and the shards that it is for.
-pub struct Planned {
+pub struct PlannedRescue {
     pub plan: RescuePlan,
-    pub shards: Vec<Shard>,
+    pub shards: Vec<StreamShard>,
     /// The patterns of the mapping whose filters are applied.
     pub patterns: Option<Vec<String>>,
     batch_size_from: String,
     filters: Option<String>,
 }
 
-impl Planned {
+impl PlannedRescue {
     /// Asks for the function, the mapping and the shards. No record is read.
     pub async fn make<R: StreamReader, F: Function, C: Clock>(
         context: &Context<C>,
         reader: &R,
         function: &F,
         arguments: &RescueArgs,
-        wanted: Wanted,
+        wanted: WantedRecords,
     ) -> Result<Self> {
-        let Wanted { stream, function: name, range } = wanted;
+        let WantedRecords { stream, function: name, range } = wanted;
         let interrupt = &context.interrupt;
         let resolved = interrupt.race(during("looking for the function", function.resolve(&name))).await?;
         let function_arn = resolved.map_err(|fault| explain(&fault))?;
@@ -59,7 +59,7 @@ impl Planned {
             ));
             MIN_RETENTION
         });
-        let Settings { batch_size, batch_size_from, filters, patterns, filters_of } = settings;
+        let CutSettings { batch_size, batch_size_from, filters, patterns, filters_of } = settings;
         let plan = RescuePlan { stream, function_arn, range, batch_size, filters, retention };
         let listing = reader.shards(&plan.stream, plan.shards_since());
         let shards = interrupt.race(during("listing the shards", listing)).await?;
@@ -193,7 +193,7 @@ pub struct PlanSummary {
 }
 
 /// The settings that decide how the records are cut into batches.
-struct Settings {
+struct CutSettings {
     batch_size: u64,
     batch_size_from: String,
     filters: Filters,
@@ -208,7 +208,7 @@ async fn find_settings<F: Function, C: Clock>(
     arguments: &RescueArgs,
     stream: &StreamArn,
     function_arn: &str,
-) -> Result<Settings> {
+) -> Result<CutSettings> {
     let mapping = match &arguments.filter_mapping {
         None => None,
         Some(uuid) => {
@@ -242,7 +242,7 @@ async fn find_settings<F: Function, C: Clock>(
             (Filters::new(stream, patterns.iter().map(String::as_str)), Some(patterns.clone()))
         }
     };
-    Ok(Settings { batch_size, batch_size_from, filters, patterns, filters_of: mapping.map(|mapping| mapping.uuid) })
+    Ok(CutSettings { batch_size, batch_size_from, filters, patterns, filters_of: mapping.map(|mapping| mapping.uuid) })
 }
 
 /// The mapping must be one of the stream, or of a consumer of it.

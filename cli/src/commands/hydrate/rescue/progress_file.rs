@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// What a rescue is: its first line. With another plan, the batches would be cut elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Header {
+pub struct RescueHeader {
     pub queue: String,
     pub stream: String,
     pub function: String,
@@ -31,7 +31,7 @@ pub struct Header {
     pub filters: String,
 }
 
-impl Header {
+impl RescueHeader {
     pub fn new(queue: &str, plan: &RescuePlan, patterns: Option<&[String]>) -> Self {
         Self {
             queue: queue.to_owned(),
@@ -61,14 +61,14 @@ impl Header {
 /// A line after the first.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
-enum Entry {
+enum ProgressLine {
     Sent { shard: String, end: String, arrival: Option<i64>, records: u64 },
-    Ended { shard: String, ended: Ended },
+    Ended { shard: String, ended: SavedEnd },
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Ended {
+enum SavedEnd {
     AfterRange,
     Closed,
     Tip,
@@ -93,7 +93,7 @@ pub struct ProgressFile {
 
 impl ProgressFile {
     /// Opens the file, or creates it, and reads what earlier runs have done. No other process may have it open.
-    pub fn open(path: &Path, header: &Header) -> Result<Self> {
+    pub fn open(path: &Path, header: &RescueHeader) -> Result<Self> {
         let name = || format!("the progress file {}", path.display());
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(name)?;
@@ -121,12 +121,12 @@ impl ProgressFile {
         Ok(progress)
     }
 
-    fn check(&self, first: &str, header: &Header) -> Result<()> {
+    fn check(&self, first: &str, header: &RescueHeader) -> Result<()> {
         let path = self.path.display();
-        let Ok(found) = serde_json::from_str::<Header>(first) else {
+        let Ok(found) = serde_json::from_str::<RescueHeader>(first) else {
             bail!("{path} is not the progress file of a rescue\n  → give another with --progress");
         };
-        let same_cut = Header { batch_size: found.batch_size, filters: found.filters.clone(), ..header.clone() };
+        let same_cut = RescueHeader { batch_size: found.batch_size, filters: found.filters.clone(), ..header.clone() };
         if found != same_cut {
             bail!("{path} is the progress file of another rescue\n  → give another with --progress");
         }
@@ -147,21 +147,21 @@ impl ProgressFile {
         Ok(())
     }
 
-    fn apply(&mut self, entry: Entry) -> Option<()> {
+    fn apply(&mut self, entry: ProgressLine) -> Option<()> {
         match entry {
-            Entry::Sent { shard, end, arrival, records } => {
+            ProgressLine::Sent { shard, end, arrival, records } => {
                 let end = SequenceNumber::parse(&end).ok()?;
                 let shard = self.shards.entry(shard).or_default();
                 shard.point = Some(ResumePoint { end, arrival: arrival.map(Timestamp::from_millis) });
                 shard.batches += 1;
                 shard.records += records;
             }
-            Entry::Ended { shard, ended } => {
+            ProgressLine::Ended { shard, ended } => {
                 self.shards.entry(shard).or_default().end = Some(match ended {
-                    Ended::AfterRange => ShardEnd::AfterRange,
-                    Ended::Closed => ShardEnd::Closed,
-                    Ended::Tip => ShardEnd::Tip,
-                    Ended::Gone => ShardEnd::Gone,
+                    SavedEnd::AfterRange => ShardEnd::AfterRange,
+                    SavedEnd::Closed => ShardEnd::Closed,
+                    SavedEnd::Tip => ShardEnd::Tip,
+                    SavedEnd::Gone => ShardEnd::Gone,
                 });
             }
         }
@@ -186,17 +186,17 @@ impl ProgressFile {
     pub fn sent(&mut self, shard_id: &str, batch: &RescuedBatch) -> Result<()> {
         let arrival = batch.last_arrival.map(Timestamp::millis);
         let (shard, end) = (shard_id.to_owned(), batch.end.as_str().to_owned());
-        self.write(&Entry::Sent { shard, end, arrival, records: batch.records })
+        self.write(&ProgressLine::Sent { shard, end, arrival, records: batch.records })
     }
 
     pub fn ended(&mut self, shard_id: &str, end: ShardEnd) -> Result<()> {
         let ended = match end {
-            ShardEnd::AfterRange => Ended::AfterRange,
-            ShardEnd::Closed => Ended::Closed,
-            ShardEnd::Tip => Ended::Tip,
-            ShardEnd::Gone => Ended::Gone,
+            ShardEnd::AfterRange => SavedEnd::AfterRange,
+            ShardEnd::Closed => SavedEnd::Closed,
+            ShardEnd::Tip => SavedEnd::Tip,
+            ShardEnd::Gone => SavedEnd::Gone,
         };
-        self.write(&Entry::Ended { shard: shard_id.to_owned(), ended })
+        self.write(&ProgressLine::Ended { shard: shard_id.to_owned(), ended })
     }
 
     fn write(&mut self, line: &impl Serialize) -> Result<()> {
@@ -210,8 +210,8 @@ impl ProgressFile {
 mod tests {
     use super::*;
 
-    fn header() -> Header {
-        Header {
+    fn header() -> RescueHeader {
+        RescueHeader {
             queue: "q".into(),
             stream: "s".into(),
             function: "f".into(),
@@ -222,8 +222,8 @@ mod tests {
         }
     }
 
-    fn sent(end: &str) -> Entry {
-        Entry::Sent { shard: "shard".into(), end: end.into(), arrival: Some(5), records: 3 }
+    fn sent(end: &str) -> ProgressLine {
+        ProgressLine::Sent { shard: "shard".into(), end: end.into(), arrival: Some(5), records: 3 }
     }
 
     #[test]
@@ -253,10 +253,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("progress.jsonl");
         drop(ProgressFile::open(&path, &header()).unwrap());
-        let refused = |header: Header| ProgressFile::open(&path, &header).unwrap_err().to_string();
-        assert!(refused(Header { batch_size: 10, ..header() }).contains("--batch-size 100"));
-        assert!(refused(Header { filters: "x".into(), ..header() }).contains("--filter-mapping"));
-        assert!(refused(Header { queue: "other".into(), ..header() }).contains("another rescue"));
+        let refused = |header: RescueHeader| ProgressFile::open(&path, &header).unwrap_err().to_string();
+        assert!(refused(RescueHeader { batch_size: 10, ..header() }).contains("--batch-size 100"));
+        assert!(refused(RescueHeader { filters: "x".into(), ..header() }).contains("--filter-mapping"));
+        assert!(refused(RescueHeader { queue: "other".into(), ..header() }).contains("another rescue"));
         fs::write(&path, "{}\n").unwrap();
         assert!(refused(header()).contains("not the progress file"));
         let text = serde_json::to_string(&header()).unwrap() + "\n{}\n";
@@ -269,8 +269,8 @@ mod tests {
         let home = |name: &str| (name == "HOME").then(|| OsString::from("/home/ana"));
         let path = header().path(home).unwrap();
         assert!(path.starts_with("/home/ana/.local/state/dlq/rescue"));
-        assert_eq!(Header { batch_size: 5, filters: "x".into(), ..header() }.path(home).unwrap(), path);
-        assert_ne!(Header { since: "c".into(), ..header() }.path(home).unwrap(), path);
+        assert_eq!(RescueHeader { batch_size: 5, filters: "x".into(), ..header() }.path(home).unwrap(), path);
+        assert_ne!(RescueHeader { since: "c".into(), ..header() }.path(home).unwrap(), path);
         assert!(header().path(|_| None).unwrap_err().to_string().contains("--progress"));
     }
 }
