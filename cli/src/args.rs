@@ -131,7 +131,8 @@ impl AwsCommand {
                 let destination = Destination::open(aws, &arguments, &targets, environment("OVERFLOW_BUCKET"));
                 let from_queue = targets.from_queue_url.map(|url| aws.queue_at(url));
                 let reader = AwsReader::new(&aws.config);
-                commands::hydrate::run(context, reader, from_queue.as_ref(), destination?, arguments).await
+                let from_queue = from_queue.as_ref();
+                commands::hydrate::run(context, reader, &function, from_queue, destination?, arguments).await
             }
             Self::Doctor(arguments) => {
                 let queues = aws.all_queues(targets.queue_url);

@@ -134,6 +134,9 @@ pub trait Function {
 
     /// The event source mappings that give the function the records of a stream, or of a consumer of one.
     async fn mappings(&self, function: &str, source: &str) -> Result<Vec<BatchMapping>, Fault>;
+
+    /// An event source mapping by its UUID, in the region of that function.
+    async fn mapping(&self, function: &str, uuid: &str) -> Result<BatchMapping, Fault>;
 }
 
 /// The settings of an event source mapping that decide which records a batch holds.
@@ -144,6 +147,10 @@ pub struct BatchMapping {
     pub patterns: Option<Vec<String>>,
     pub parallelization_factor: Option<i32>,
     pub last_modified: Option<Timestamp>,
+    /// The stream, or the consumer of one, by its ARN.
+    pub source_arn: Option<String>,
+    /// The most records in a batch.
+    pub batch_size: Option<i32>,
 }
 
 /// A search in a log group.

@@ -43,7 +43,10 @@ CALLS = {
         "GetAccountSettings": ("lambda:GetAccountSettings", ["*"]),
         "Invoke": ("lambda:InvokeFunction", [FUNCTION]),
     },
-    "aws/mappings.rs": {"ListEventSourceMappings": ("lambda:ListEventSourceMappings", ["*"])},
+    "aws/mappings.rs": {
+        "ListEventSourceMappings": ("lambda:ListEventSourceMappings", ["*"]),
+        "GetEventSourceMapping": ("lambda:GetEventSourceMapping", ["*"]),
+    },
     "aws/logs.rs": {
         "GetFunctionConfiguration": ("lambda:GetFunctionConfiguration", [FUNCTION]),
         "FilterLogEvents": (
@@ -104,6 +107,14 @@ HYDRATE = {
     # The object that a notification names, perhaps with its version. S3 answers 403 for one that is gone where it may
     # not be listed.
     "GetObject": {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"},
+    "ListShards": {"kinesis:ListShards"},
+    "DescribeStreamSummary": {"kinesis:DescribeStreamSummary"},
+    "DescribeStream": {"dynamodb:DescribeStream"},
+}
+# What a rescue calls beside them.
+RESCUE = {
+    "aws/lambda.rs": ["GetFunctionConfiguration"],
+    "aws/mappings.rs": ["ListEventSourceMappings", "GetEventSourceMapping"],
 }
 
 
@@ -155,8 +166,8 @@ def test_the_documented_policy_is_what_hydrating_calls():
     assert set().union(*called.values()) == HYDRATE.keys()
     through_adapters = set().union(*HYDRATE.values())
     # It reads --from-queue as the other commands read theirs, and finds the stack as they do.
-    own = {action for file, operations in DELETE.items() for operation in operations
-           for action in [CALLS[file][operation][0]]} | {CALLS["aws/stack.rs"]["DescribeStacks"][0]}
+    own = {CALLS[file][operation][0] for calls in (DELETE, RESCUE) for file, operations in calls.items()
+           for operation in operations} | {CALLS["aws/stack.rs"]["DescribeStacks"][0]}
     documented = {action for statement in statements(hydrate_policy()) for action in listed(statement["Action"])}
     assert documented == through_adapters | own
 
@@ -173,7 +184,7 @@ def test_every_command_is_in_the_table():
 
 
 def test_every_call_belongs_to_a_command():
-    used = {(file, operation) for calls in [*READING.values(), *REPLAYING.values()]
+    used = {(file, operation) for calls in [*READING.values(), *REPLAYING.values(), RESCUE]
             for file, operations in calls.items() for operation in operations}
     assert used == {(file, operation) for file, operations in CALLS.items() for operation in operations}
 

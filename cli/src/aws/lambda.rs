@@ -110,6 +110,10 @@ impl Function for Lambda {
     async fn mappings(&self, function: &str, source: &str) -> Result<Vec<BatchMapping>, Fault> {
         mappings::find(&self.client(function), function, source).await
     }
+
+    async fn mapping(&self, function: &str, uuid: &str) -> Result<BatchMapping, Fault> {
+        mappings::get(&self.client(function), uuid).await
+    }
 }
 
 /// The outcome by an answer. Only Lambda answers with the version that it has executed: what a proxy or a captive

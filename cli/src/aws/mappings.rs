@@ -22,6 +22,24 @@ pub async fn find(client: &Client, function: &str, source: &str) -> Result<Vec<B
     }
 }
 
+/// A single mapping. Unlike a listing, it tells filters that a customer's key encrypts, if the caller may use the key.
+pub async fn get(client: &Client, uuid: &str) -> Result<BatchMapping, Fault> {
+    let found = client.get_event_source_mapping().uuid(uuid).send().await;
+    let found = found.map_err(|error| fault("lambda:GetEventSourceMapping", &error))?;
+    Ok(batch_mapping(
+        EventSourceMappingConfiguration::builder()
+            .set_uuid(found.uuid)
+            .set_event_source_arn(found.event_source_arn)
+            .set_batch_size(found.batch_size)
+            .set_kms_key_arn(found.kms_key_arn)
+            .set_filter_criteria(found.filter_criteria)
+            .set_filter_criteria_error(found.filter_criteria_error)
+            .set_parallelization_factor(found.parallelization_factor)
+            .set_last_modified(found.last_modified)
+            .build(),
+    ))
+}
+
 fn batch_mapping(found: EventSourceMappingConfiguration) -> BatchMapping {
     // Filters that are encrypted with a customer's key are left out of a listing
     // (<https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html>).
@@ -34,6 +52,8 @@ fn batch_mapping(found: EventSourceMappingConfiguration) -> BatchMapping {
         uuid: found.uuid.unwrap_or_default(),
         patterns: (!is_hidden).then_some(patterns),
         parallelization_factor: found.parallelization_factor,
+        source_arn: found.event_source_arn,
+        batch_size: found.batch_size,
         last_modified: found.last_modified.map(|at| Timestamp::from_secs_and_nanos(at.secs(), at.subsec_nanos())),
     }
 }

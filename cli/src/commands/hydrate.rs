@@ -1,5 +1,7 @@
 //! `dlq hydrate`: bare invocation records, hydrated with the caller's own credentials.
 
+mod rescue;
+
 use std::cell::{Cell, RefCell};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,16 +16,17 @@ use hydration::incoming::{self, IncomingMessage};
 use hydration::json::Object;
 use hydration::message::OutgoingMessage;
 use hydration::message::part::MAX_PART_BYTES;
-use hydration::ports::{Clock, ObjectReader, Outbox, PutOutcome, SendError, ShardReader};
+use hydration::ports::{Clock, ObjectReader, Outbox, PutOutcome, SendError, ShardReader, StreamReader};
 use hydration::retry::CallStats;
 use hydration_aws::AwsOutbox;
 use serde_json::value::RawValue;
 
+use self::rescue::args::RescueArgs;
 use crate::args::Targets;
 use crate::aws::connection::Connection;
 use crate::context::Context;
 use crate::exit::{Exit, explain};
-use crate::ports::Queue;
+use crate::ports::{Function, Queue};
 use crate::print::progress::{Progress, during};
 use crate::print::{Output, count, short_id};
 use crate::queue::lease::{Lease, with_lease};
@@ -37,7 +40,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
 const MAX_MESSAGE_BYTES: usize = 1_048_576;
 
-/// Hydrate bare invocation records: from a file, standard input, or a queue that holds them
+/// Hydrate bare invocation records, or the records of a stream that nobody reported
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,21 +48,32 @@ Examples:
   aws sqs receive-message … | dlq hydrate -          from standard input, one JSON document or one a line
   dlq hydrate --from-queue old-stream-dlq            an old dead-letter queue, printed; nothing leaves it
   dlq hydrate --from-queue old-stream-dlq --send --delete --stack hydrator
+  dlq hydrate --stream ARN --since 3h --until 1h --function orders        a rescue: only the plan; no record is read
+  dlq hydrate --stream ARN --since 2026-11-21T09:00:00Z --until 2026-11-21T11:00:00Z --function orders --send
 
 An SNS notification, an SNS event or a failure document may be around a record. With --send the messages go to the
 queue that --stack or --queue names, as the function would have sent them, and the overflow to the stack's bucket.
 --delete takes a message off --from-queue once all that it held has been sent.
 
-It needs kinesis:GetShardIterator and kinesis:GetRecords, or the same of dynamodb:, on the stream, which the policies of
-infra/operator.yaml do not give; docs/DEPLOY.md has a policy for it.
+A rescue is for records that Lambda dropped with no destination, or is about to lose behind a batch that blocks its
+shard. It reads the shards of the time range, split and merged ones in their order, and cuts their records into batches
+as a mapping would, each with the invocation record that Lambda did not send (`condition` is `Rescued`). The same
+rescue has the same batches with the same ids: interrupted, it goes on where it stopped.
+
+It needs kinesis:GetShardIterator and kinesis:GetRecords, or the same of dynamodb:, on the stream, and for a rescue
+kinesis:ListShards and kinesis:DescribeStreamSummary, or dynamodb:DescribeStream, too. The policies of
+infra/operator.yaml do not give all of these; docs/DEPLOY.md has a policy for it.
 
 Exit code 3 means that some could not be hydrated; which, and why, is listed.")]
 pub struct Arguments {
     /// A file with invocation records; - for standard input
-    #[arg(value_name = "FILE", required_unless_present = "from_queue", conflicts_with = "from_queue")]
+    #[arg(
+        value_name = "FILE", required_unless_present_any = ["from_queue", "stream"],
+        conflicts_with_all = ["from_queue", "stream"]
+    )]
     file: Option<PathBuf>,
     /// A queue that holds invocation records, by URL or name
-    #[arg(long, value_name = "URL|NAME")]
+    #[arg(long, value_name = "URL|NAME", conflicts_with = "stream")]
     from_queue: Option<String>,
     /// Send to the hydrated queue instead of printing
     #[arg(long)]
@@ -70,12 +84,14 @@ pub struct Arguments {
     /// The overflow bucket, where no --stack names it [env: OVERFLOW_BUCKET]
     #[arg(long, value_name = "BUCKET", requires = "send")]
     overflow_bucket: Option<String>,
+    #[command(flatten)]
+    pub rescue: RescueArgs,
 }
 
 /// The place where hydrated messages go.
 pub enum Destination<O> {
     Print,
-    Send { outbox: O, overflow_bucket: Option<String>, is_fifo: bool },
+    Send { outbox: O, queue_url: String, overflow_bucket: Option<String> },
 }
 
 impl Destination<AwsOutbox> {
@@ -95,7 +111,7 @@ impl Destination<AwsOutbox> {
         }
         let overflow_bucket = arguments.overflow_bucket.as_deref().or_else(|| aws.stack().overflow_bucket());
         let overflow_bucket = overflow_bucket.map(str::to_owned).or(default_bucket);
-        Ok(Self::Send { is_fifo: url.ends_with(".fifo"), overflow_bucket, outbox: AwsOutbox::new(&aws.config, url) })
+        Ok(Self::Send { outbox: AwsOutbox::new(&aws.config, url.clone()), queue_url: url, overflow_bucket })
     }
 }
 
@@ -131,23 +147,26 @@ impl Outbox for Printer<'_> {
     }
 }
 
-pub async fn run<R: ShardReader + ObjectReader, Q: Queue, O: Outbox, C: Clock + Clone>(
+pub async fn run<R: ShardReader + ObjectReader + StreamReader, F: Function, Q: Queue, O: Outbox, C: Clock + Clone>(
     context: &Context<C>,
     reader: R,
+    function: &F,
     from_queue: Option<&Q>,
     destination: Destination<O>,
     arguments: Arguments,
 ) -> Result<Exit> {
-    let clock = context.clock.clone();
+    let (clock, totals) = (context.clock.clone(), HydrateTotals::default());
     match destination {
         Destination::Print => {
             let settings = Settings { max_message_bytes: usize::MAX, ..settings(None, false) };
             let hydrator = Hydrator::new(reader, Printer(&context.output), clock, settings);
-            HydrateRun { context, arguments, hydrator, totals: HydrateTotals::default() }.run(from_queue).await
+            HydrateRun { context, arguments, hydrator, totals, queue_url: None }.run(function, from_queue).await
         }
-        Destination::Send { outbox, overflow_bucket, is_fifo } => {
-            let hydrator = Hydrator::new(reader, outbox, clock, settings(overflow_bucket, is_fifo));
-            HydrateRun { context, arguments, hydrator, totals: HydrateTotals::default() }.run(from_queue).await
+        Destination::Send { outbox, queue_url, overflow_bucket } => {
+            let hydrator =
+                Hydrator::new(reader, outbox, clock, settings(overflow_bucket, queue_url.ends_with(".fifo")));
+            let queue_url = Some(queue_url);
+            HydrateRun { context, arguments, hydrator, totals, queue_url }.run(function, from_queue).await
         }
     }
 }
@@ -184,10 +203,16 @@ struct HydrateRun<'a, R, O, C> {
     arguments: Arguments,
     hydrator: Hydrator<R, O, C>,
     totals: HydrateTotals,
+    /// The queue that messages are sent to.
+    queue_url: Option<String>,
 }
 
-impl<R: ShardReader + ObjectReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
-    async fn run<Q: Queue>(self, from_queue: Option<&Q>) -> Result<Exit> {
+impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
+    async fn run<F: Function, Q: Queue>(self, function: &F, from_queue: Option<&Q>) -> Result<Exit> {
+        let sends = self.arguments.send;
+        if let Some(wanted) = self.arguments.rescue.wanted(sends, self.context.now())? {
+            return self.rescue(function, wanted).await;
+        }
         let mut unseen = ReadSummary::default();
         if let Some(path) = &self.arguments.file {
             self.hydrate_file(path).await?;

@@ -61,7 +61,7 @@ impl PointInTime {
     }
 }
 
-fn parse_time(text: &str) -> Result<PointInTime, String> {
+pub fn parse_time(text: &str) -> Result<PointInTime, String> {
     let ago = parse_duration(text).map(PointInTime::MillisAgo);
     let time = ago.or_else(|| Timestamp::parse(text).map(PointInTime::At));
     let date = || Timestamp::parse(&format!("{text}T00:00:00Z")).map(PointInTime::At);
@@ -123,7 +123,7 @@ pub struct ShardFilter {
 }
 
 impl ShardFilter {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (stream, shard) = match text.split_once('/') {
             None => (None, text),
             Some((stream, shard)) => (Some(stream), shard),
@@ -135,8 +135,12 @@ impl ShardFilter {
     }
 
     pub fn takes(&self, message: &HydratedMessage) -> bool {
-        let is_shard = message.shard.as_deref().is_some_and(|id| id == self.shard || self.is_number_of(id));
-        is_shard && self.stream.as_deref().is_none_or(|stream| message.stream_name() == stream)
+        message.shard.as_deref().is_some_and(|id| self.takes_shard(message.stream_name(), id))
+    }
+
+    pub fn takes_shard(&self, stream_name: &str, id: &str) -> bool {
+        let is_shard = id == self.shard || self.is_number_of(id);
+        is_shard && self.stream.as_deref().is_none_or(|stream| stream_name == stream)
     }
 
     /// Compares with what stands after `shardId-`, where leading zeros do not count.

@@ -100,4 +100,14 @@ impl Function for ScriptedFunction {
     async fn mappings(&self, _: &str, _: &str) -> Result<Vec<BatchMapping>, Fault> {
         self.mappings.borrow().clone().unwrap_or_else(|| Ok(Vec::new()))
     }
+
+    async fn mapping(&self, function: &str, uuid: &str) -> Result<BatchMapping, Fault> {
+        let missing = || Fault {
+            kind: FaultKind::Refused,
+            action: "lambda:GetEventSourceMapping",
+            detail: "ResourceNotFoundException".to_owned(),
+        };
+        let known = self.mappings(function, "").await?;
+        known.into_iter().find(|mapping| mapping.uuid == uuid).ok_or_else(missing)
+    }
 }

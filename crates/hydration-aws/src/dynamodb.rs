@@ -3,14 +3,17 @@
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::operation::get_shard_iterator::builders::GetShardIteratorFluentBuilder as Request;
 use aws_sdk_dynamodbstreams::types::{AttributeValue as SdkValue, Record, ShardIteratorType};
-use hydration::ports::{Page, Position, ReadError, ShardIterator};
+use hydration::arn::StreamArn;
+use hydration::error::Fault;
+use hydration::ports::{Page, Position, ReadError, ShardIterator, StreamShard};
 use hydration::record::{AttributeValue, DynamoDbRecord, Item, StreamRecord, UserIdentity};
 use hydration::sequence_number::SequenceNumber;
 
-use crate::fault::{read_error, unreadable};
+use crate::fault::{fault, read_error, unreadable};
 
 const GET_SHARD_ITERATOR: &str = "dynamodb:GetShardIterator";
 const GET_RECORDS: &str = "dynamodb:GetRecords";
+const DESCRIBE_STREAM: &str = "dynamodb:DescribeStream";
 
 /// The iterator at a position of the shard that the request names.
 pub(crate) async fn iterator(request: Request, position: &Position) -> Result<ShardIterator, ReadError> {
@@ -41,6 +44,24 @@ pub(crate) async fn page(client: &Client, iterator: &ShardIterator, limit: u32) 
         answer.records.unwrap_or_default().into_iter().map(stream_record).collect::<Result<_, _>>()?;
     let bytes = records.iter().map(size).sum();
     Ok(Page { records, next: answer.next_shard_iterator.map(ShardIterator), millis_behind_latest: None, bytes })
+}
+
+/// All shards of the stream. DynamoDB does not say when their records were written.
+pub(crate) async fn shards(client: &Client, stream: &StreamArn) -> Result<Vec<StreamShard>, Fault> {
+    let (mut shards, mut after) = (Vec::new(), None);
+    loop {
+        let request = client.describe_stream().stream_arn(stream.stream()).set_exclusive_start_shard_id(after);
+        let answer = request.send().await.map_err(|error| fault(DESCRIBE_STREAM, &error))?;
+        let Some(description) = answer.stream_description else { return Ok(shards) };
+        shards.extend(description.shards.unwrap_or_default().into_iter().map(|shard| StreamShard {
+            id: shard.shard_id.unwrap_or_default(),
+            parents: shard.parent_shard_id.into_iter().collect(),
+        }));
+        after = description.last_evaluated_shard_id;
+        if after.is_none() {
+            return Ok(shards);
+        }
+    }
 }
 
 fn size(record: &StreamRecord) -> u64 {

@@ -2,13 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_dynamodbstreams::Client as DynamoDbClient;
 use aws_sdk_kinesis::Client as KinesisClient;
 use hydration::arn::{Source, StreamArn};
+use hydration::error::Fault;
 use hydration::object_notification::ObjectLocation;
-use hydration::ports::{ObjectReader, Page, Position, ReadError, ReadObjectError, ShardIterator, ShardReader};
+use hydration::ports::{
+    ObjectReader, Page, Position, ReadError, ReadObjectError, ShardIterator, ShardReader, StreamReader, StreamShard,
+};
+use hydration::timestamp::Timestamp;
+use hydration::walk::MIN_RETENTION;
 
 use crate::objects::AwsObjectReader;
 use crate::{dynamodb, kinesis};
@@ -68,6 +74,22 @@ impl ShardReader for AwsReader {
         match stream.source() {
             Source::Kinesis => kinesis::page(&self.kinesis(stream), stream, iterator, limit).await,
             Source::DynamoDb => dynamodb::page(&self.dynamodb(stream), iterator, limit).await,
+        }
+    }
+}
+
+impl StreamReader for AwsReader {
+    async fn shards(&self, stream: &StreamArn, since: Timestamp) -> Result<Vec<StreamShard>, Fault> {
+        match stream.source() {
+            Source::Kinesis => kinesis::shards(&self.kinesis(stream), stream, since).await,
+            Source::DynamoDb => dynamodb::shards(&self.dynamodb(stream), stream).await,
+        }
+    }
+
+    async fn retention(&self, stream: &StreamArn) -> Result<Duration, Fault> {
+        match stream.source() {
+            Source::Kinesis => kinesis::retention(&self.kinesis(stream), stream).await,
+            Source::DynamoDb => Ok(MIN_RETENTION),
         }
     }
 }

@@ -142,7 +142,8 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
         let hydrator = self.hydrator;
         let batch = &self.record.batch;
         let deadline = self.deadline.read;
-        let reader = RetryingReader { reader: &hydrator.reader, clock: &hydrator.clock, batch, deadline };
+        let (stream, shard_id) = (&batch.stream, batch.shard_id.as_str());
+        let reader = RetryingReader { reader: &hydrator.reader, clock: &hydrator.clock, stream, shard_id, deadline };
         let mut walk = Walk::new(batch, range, self.record.continuation.clone());
         let mut iterator = None;
         let stopped = loop {
@@ -271,12 +272,7 @@ impl<'a, R: ShardReader, O: Outbox, C: Clock> BatchRun<'a, R, O, C> {
     ) -> Result<(), HydrateError> {
         let (stream, shard_id) = (&self.record.batch.stream, &self.record.batch.shard_id);
         for user_record in user_records {
-            let event = KinesisRecord {
-                sequence_number: aggregate.sequence_number.clone(),
-                partition_key: user_record.partition_key.to_owned(),
-                data: user_record.data.to_vec(),
-                approximate_arrival: aggregate.approximate_arrival,
-            };
+            let event = aggregate.opened(user_record);
             self.add_event(Origin::Stream, &aggregate.sequence_number, |records, view| {
                 event.write_event(stream, shard_id, records);
                 if let Some(view) = view {

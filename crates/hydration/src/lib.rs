@@ -20,6 +20,7 @@ mod payload;
 pub mod ports;
 mod read;
 pub mod record;
+pub mod rescue;
 pub mod retry;
 mod sender;
 pub mod sequence_number;

@@ -77,6 +77,24 @@ pub trait ShardReader {
     async fn page(&self, stream: &StreamArn, iterator: &ShardIterator, limit: u32) -> Result<Page, ReadError>;
 }
 
+/// A shard of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamShard {
+    pub id: String,
+    /// The shards that it came from: one after a split, two after a merge. They may be gone.
+    pub parents: Vec<String>,
+}
+
+/// What is known of a whole stream.
+#[allow(async_fn_in_trait, reason = "the function is single-threaded: no future has to be Send")]
+pub trait StreamReader {
+    /// The shards that may hold records that arrived at that time or later, closed ones included.
+    async fn shards(&self, stream: &StreamArn, since: Timestamp) -> Result<Vec<StreamShard>, Fault>;
+
+    /// The time for which the stream keeps its records.
+    async fn retention(&self, stream: &StreamArn) -> Result<Duration, Fault>;
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadObjectError {
     /// The object has more bytes than the caller takes. Not all of them were read.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::arn::StreamArn;
 use crate::error::HydrateError;
 use crate::invocation_record::FailedBatch;
 use crate::ports::{Clock, Page, Position, ReadError, Rejection, ShardIterator, ShardReader};
@@ -41,11 +42,12 @@ impl ReadPacer {
     }
 }
 
-/// A reader of a failed batch's shard that retries transient faults until the deadline.
+/// A reader of a shard that retries transient faults until the deadline.
 pub(crate) struct RetryingReader<'a, R, C> {
     pub reader: &'a R,
     pub clock: &'a C,
-    pub batch: &'a FailedBatch,
+    pub stream: &'a StreamArn,
+    pub shard_id: &'a str,
     pub deadline: Instant,
 }
 
@@ -64,7 +66,7 @@ impl<R: ShardReader, C: Clock> RetryingReader<'_, R, C> {
         let mut backoff = RetryBackoff::new(self.clock, self.deadline);
         loop {
             stats.iterators += 1;
-            match self.reader.iterator(&self.batch.stream, &self.batch.shard_id, position).await {
+            match self.reader.iterator(self.stream, self.shard_id, position).await {
                 Ok(iterator) => return Ok(ReadReply::Answer(iterator)),
                 Err(ReadError::Rejected(rejection)) => return Ok(ReadReply::Rejected(rejection)),
                 Err(ReadError::Fault(fault)) => backoff.wait_after(fault, stats).await?,
@@ -81,7 +83,7 @@ impl<R: ShardReader, C: Clock> RetryingReader<'_, R, C> {
         let mut backoff = RetryBackoff::new(self.clock, self.deadline);
         loop {
             stats.read_calls += 1;
-            match self.reader.page(&self.batch.stream, iterator, limit).await {
+            match self.reader.page(self.stream, iterator, limit).await {
                 Ok(page) => return Ok(ReadReply::Answer(page)),
                 Err(ReadError::Rejected(rejection)) => return Ok(ReadReply::Rejected(rejection)),
                 Err(ReadError::Fault(fault)) => backoff.wait_after(fault, stats).await?,

@@ -8,6 +8,7 @@ pub use dynamodb::{AttributeValue, DynamoDbRecord, Item, UserIdentity};
 pub use kinesis::KinesisRecord;
 
 use crate::sequence_number::SequenceNumber;
+use crate::timestamp::Timestamp;
 
 /// A record as the stream's API returns it.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,14 @@ pub enum StreamRecord {
 }
 
 impl StreamRecord {
+    /// The time at which the record arrived in the stream. DynamoDB has whole seconds.
+    pub fn arrival(&self) -> Option<Timestamp> {
+        match self {
+            Self::Kinesis(record) => record.approximate_arrival,
+            Self::DynamoDb(record) => record.approximate_creation.map(|secs| Timestamp::from_secs_and_nanos(secs, 0)),
+        }
+    }
+
     pub fn sequence_number(&self) -> &SequenceNumber {
         match self {
             Self::Kinesis(record) => &record.sequence_number,

@@ -24,23 +24,23 @@ use crate::timestamp::Timestamp;
 pub const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `MillisBehindLatest`, the arrival times and the clock are approximate. Their errors are far below a minute.
-const POSITION_TOLERANCE: Duration = Duration::from_secs(60);
+pub(crate) const POSITION_TOLERANCE: Duration = Duration::from_secs(60);
 /// Empty pages in a row at the tip, before the walk believes that no record is left: one more read is cheaper than a
 /// wrong verdict.
-const MIN_EMPTY_PAGES_AT_TIP: u32 = 2;
+pub(crate) const MIN_EMPTY_PAGES_AT_TIP: u32 = 2;
 /// Empty pages that do not come closer to the tip, before a Kinesis iterator counts as stuck.
-const MAX_EMPTY_PAGES_WITHOUT_PROGRESS: u32 = 5;
+pub(crate) const MAX_EMPTY_PAGES_WITHOUT_PROGRESS: u32 = 5;
 /// Empty pages of a DynamoDB shard, which reports no distance to the tip, before the walk ends.
-const MAX_EMPTY_PAGES_WITHOUT_POSITION: u32 = 20;
+pub(crate) const MAX_EMPTY_PAGES_WITHOUT_POSITION: u32 = 20;
 /// Iterators in a row that expire or are rejected before they return a page.
-const MAX_ITERATORS_WITHOUT_PAGE: u32 = 5;
+pub(crate) const MAX_ITERATORS_WITHOUT_PAGE: u32 = 5;
 
 /// Two of the five reads a second that all consumers of a Kinesis shard share
 /// (<https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html>). It also leaves a DynamoDB shard
 /// to the mapping's own reader.
-const MIN_READ_PAUSE: Duration = Duration::from_millis(500);
+pub const MIN_READ_PAUSE: Duration = Duration::from_millis(500);
 /// Half of the 2 MiB a second that all consumers of a Kinesis shard share.
-const MAX_READ_BYTES_PER_SECOND: u64 = 1024 * 1024;
+pub const MAX_READ_BYTES_PER_SECOND: u64 = 1024 * 1024;
 
 /// The largest `Limit` that a `GetRecords` call accepts.
 pub fn max_page_records(source: Source) -> u32 {
@@ -48,6 +48,12 @@ pub fn max_page_records(source: Source) -> u32 {
         Source::Kinesis => 10_000,
         Source::DynamoDb => 1_000,
     }
+}
+
+/// The pause after a page with these bytes of data. The shard's other readers need their share of its quota.
+pub(crate) fn pause_after(bytes: u64) -> Duration {
+    let millis_for_bytes = bytes.saturating_mul(1000) / MAX_READ_BYTES_PER_SECOND;
+    MIN_READ_PAUSE.max(Duration::from_millis(millis_for_bytes))
 }
 
 /// The next call that the walk needs, or its end.
@@ -189,8 +195,7 @@ impl Walk {
     pub fn handle_page(&mut self, page: Page, now: Timestamp) -> Vec<StreamRecord> {
         self.iterators_without_page = 0;
         self.not_found_once = false;
-        let millis_for_bytes = page.bytes.saturating_mul(1000) / MAX_READ_BYTES_PER_SECOND;
-        self.pause = MIN_READ_PAUSE.max(Duration::from_millis(millis_for_bytes));
+        self.pause = pause_after(page.bytes);
         let is_closed = page.next.is_none();
         if page.records.is_empty() && !is_closed {
             self.handle_empty_page(page.millis_behind_latest, now);

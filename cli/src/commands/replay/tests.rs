@@ -209,6 +209,10 @@ impl Function for ReplayMachine {
     async fn mappings(&self, _: &str, _: &str) -> Result<Vec<BatchMapping>, Fault> {
         Ok(Vec::new())
     }
+
+    async fn mapping(&self, _: &str, _: &str) -> Result<BatchMapping, Fault> {
+        Ok(BatchMapping::default())
+    }
 }
 
 /// One run of the whole command, which may die on the way. `true`: it has come to its end.

@@ -27,6 +27,7 @@ fn mapping(patterns: &[&str], factor: i32) -> BatchMapping {
         patterns: Some(patterns.iter().map(|pattern| (*pattern).to_owned()).collect()),
         parallelization_factor: Some(factor),
         last_modified: Timestamp::parse("2026-11-20T00:00:00Z"),
+        ..BatchMapping::default()
     }
 }
 

@@ -8,6 +8,7 @@ mod answers;
 mod faults;
 mod objects;
 mod requests;
+mod streams;
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::arn::StreamArn;
 use crate::json::write_string;
+use crate::kpl::UserRecord;
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
@@ -18,6 +19,16 @@ pub struct KinesisRecord {
 }
 
 impl KinesisRecord {
+    /// One of the user records of this aggregate, as a record of its own. It has the aggregate's sequence number.
+    pub(crate) fn opened(&self, user_record: &UserRecord<'_>) -> Self {
+        Self {
+            sequence_number: self.sequence_number.clone(),
+            partition_key: user_record.partition_key.to_owned(),
+            data: user_record.data.to_vec(),
+            approximate_arrival: self.approximate_arrival,
+        }
+    }
+
     /// Appends the record as Lambda delivered it to the function
     /// (<https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html>).
     ///
