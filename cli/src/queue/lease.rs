@@ -222,8 +222,9 @@ impl<T> Leased<T> {
         if let Some(fault) = &self.release_error {
             let messages = count(self.hidden as u64, "message", "messages");
             let error = explain(fault);
-            output
-                .attention(format!("{messages} could not be made visible again, and will be visible within a minute: {error:#}"));
+            output.attention(format!(
+                "{messages} could not be made visible again, and will be visible within a minute: {error:#}"
+            ));
         }
     }
 }
