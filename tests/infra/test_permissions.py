@@ -19,6 +19,8 @@ CALLS = {
     "sqs": {"SendMessage": "sqs:SendMessage"},
     "s3": {"PutObject": "s3:PutObject", "GetObject": "s3:GetObject"},
 }
+# The operations of the port StreamReader. A rescue by dlq uses it, with the caller's permissions, and the function does not.
+OF_THE_TOOL = {"kinesis": {"ListShards", "DescribeStreamSummary"}, "dynamodbstreams": {"DescribeStream"}}
 ADAPTERS = ROOT / "crates" / "hydration-aws" / "src"
 CORE = core()
 ROLE = CORE.outputs["HydrateRoleName"]
@@ -69,7 +71,13 @@ def test_the_table_of_calls_is_what_the_adapters_call():
             for crate in crates:
                 if method in operations[crate]:
                     called[crate].add(operations[crate][method])
-    assert called == {crate: set(actions) for crate, actions in CALLS.items()}
+    assert called == {crate: set(actions) | OF_THE_TOOL.get(crate, set()) for crate, actions in CALLS.items()}
+
+
+def test_the_function_does_not_look_at_streams():
+    hydrating = [*(ROOT / "functions/hydrate/src").rglob("*.rs"), ROOT / "crates/hydration/src/hydrator.rs",
+                 ROOT / "crates/hydration/src/batch_run.rs", ROOT / "crates/hydration/src/read.rs"]
+    assert not [file for file in hydrating if "StreamReader" in file.read_text()]
 
 
 def test_no_adapter_is_for_a_service_outside_the_table():
