@@ -90,16 +90,22 @@ def null(ledger, name):
 SPOILED = [cut, empty, later, of_another_batch, of_another_function, not_utf8, too_large, a_reversed_range, null]
 
 
-@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__)
-def test_a_spoiled_record_is_said_and_never_taken_for_not_run(tool, queue, function, ledger, spoil, tmp_path):
+def tried(tool, queue, function, ledger, error):
+    """A batch that was run once and met this error, the flags for its ledger, and the name of its record there."""
     batch, = queue.send(dlq.kinesis())
 
-    def fail(_):
-        raise dlq.Fails()
-    function.answer = fail
+    def answer(_):
+        raise error()
+    function.answer = answer
     flags = ledger.flags()
     tool("replay", "--all", "--execute", *flags, code=3)
     name, = ledger.names()
+    return batch, flags, name
+
+
+@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__)
+def test_a_spoiled_record_is_said_and_never_taken_for_not_run(tool, queue, function, ledger, spoil, tmp_path):
+    batch, flags, name = tried(tool, queue, function, ledger, dlq.Fails)
     spoil(ledger, name)
     function.invocations.clear()
     short = name.rsplit("/", 1)[1]
@@ -147,14 +153,7 @@ def test_a_time_in_the_lock_that_is_none_is_not_taken_for_one_that_has_passed(to
 
 
 def test_names_in_the_ledger_do_not_reach_the_terminal_as_they_are(tool, queue, function, ledger):
-    batch, = queue.send(dlq.kinesis())
-
-    def hang_up(_):
-        raise dlq.HangsUp()
-    function.answer = hang_up
-    flags = ledger.flags()
-    tool("replay", "--all", "--execute", *flags, code=3)
-    name, = ledger.names()
+    batch, flags, name = tried(tool, queue, function, ledger, dlq.HangsUp)
 
     def change(record):
         record["claim"]["by"] = {"user": HOSTILE, "host": HOSTILE, "run": HOSTILE}

@@ -85,7 +85,7 @@ pub struct StreamShard {
     pub parents: Vec<String>,
 }
 
-/// What is known of a whole stream.
+/// A reader of facts about a whole stream.
 #[allow(async_fn_in_trait, reason = "the function is single-threaded: no future has to be Send")]
 pub trait StreamReader {
     /// The shards that may hold records that arrived at that time or later, closed ones included.

@@ -130,7 +130,7 @@ impl<D: Deployment> Checks<'_, D> {
         self.check_role_of(&mapping.function, &permissions).await;
     }
 
-    /// What Lambda asks of a role for a bucket as destination.
+    /// Actions that Lambda asks of a role for a bucket as destination.
     async fn writing(&mut self, bucket: &str, home: &Home) -> Vec<Permission> {
         let arn = home.bucket_arn(bucket);
         let mut permissions =

@@ -9,7 +9,7 @@ use crate::ports::{Deployment, Permission};
 
 const READ_KINESIS: &[&str] = &["kinesis:GetShardIterator", "kinesis:GetRecords"];
 const READ_DYNAMODB: &[&str] = &["dynamodb:GetShardIterator", "dynamodb:GetRecords"];
-/// What sending to an encrypted topic or queue takes
+/// Actions that sending to an encrypted topic or queue takes
 /// (<https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>).
 pub const SEND_ENCRYPTED: &[&str] = &["kms:GenerateDataKey", "kms:Decrypt"];
 pub const WRITE_ENCRYPTED: &[&str] = &["kms:GenerateDataKey"];

@@ -6,7 +6,7 @@ use crate::commands::doctor::permissions::{READ_ENCRYPTED, SEND_ENCRYPTED, on};
 use crate::commands::doctor::rules::failed_batches;
 use crate::ports::{Deployment, Permission, QueueAttributes, QueueMapping};
 
-/// What a mapping of a queue calls with the function's role
+/// Actions that a mapping of a queue calls with the function's role
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>).
 const RECEIVE: &[&str] = &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
 
@@ -52,7 +52,7 @@ impl<D: Deployment> Checks<'_, D> {
         Some(attributes)
     }
 
-    /// What sending to a queue takes, with its key where it is a customer's.
+    /// Actions that sending to a queue takes, with its key where it is a customer's.
     pub fn sending(&mut self, queue_arn: &str, attributes: &QueueAttributes, home: &Home) -> Vec<Permission> {
         let name = queue_arn.rsplit(':').next().unwrap_or(queue_arn);
         let key = home.key(attributes.kms_key.as_deref());

@@ -18,7 +18,7 @@ use crate::ports::Function;
 use crate::print::count;
 use crate::print::progress::Progress;
 
-/// What a rescue has done.
+/// Counts of what a rescue has done.
 #[derive(Debug, Default)]
 struct RescueTotals {
     batches: u64,

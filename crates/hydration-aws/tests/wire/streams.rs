@@ -1,4 +1,4 @@
-//! What a rescue asks of a whole stream: its shards, and how long it keeps its records.
+//! Requests of a rescue about a whole stream: its shards, and the time for which it keeps its records.
 
 use std::time::Duration;
 

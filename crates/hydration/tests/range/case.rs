@@ -138,7 +138,7 @@ impl Case {
 
     /// Checks what was delivered, and the status, against the records that the shard had.
     ///
-    /// What is trimmed while the walk is under way may be read before or be missing. Nothing else may be missing, and a
+    /// Records that are trimmed while the walk is under way may be read before or be missing. No other may be, and a
     /// range with a missing record is never called whole.
     pub fn check(&self, run: &Run, hydrated: &Hydrated) -> Result<(), TestCaseError> {
         let (before, after) = (self.left(), self.left_after(run.aws.trimmed.get()));

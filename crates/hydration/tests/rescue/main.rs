@@ -41,7 +41,7 @@ fn plan(source: Source, since: i64, until: i64, batch_size: u64) -> RescuePlan {
     }
 }
 
-/// What is kept between two runs.
+/// State that is kept between two runs.
 #[derive(Default)]
 struct Kept {
     ends: HashMap<String, ShardEnd>,

@@ -17,7 +17,7 @@ use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a rescue is: its first line. With another plan, the batches would be cut elsewhere.
+/// The plan of a rescue, in the first line. With another plan, the batches would be cut elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RescueHeader {
@@ -75,7 +75,7 @@ enum SavedEnd {
     Gone,
 }
 
-/// What earlier runs have done with a shard.
+/// Progress of earlier runs in a shard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShardProgress {
     pub point: Option<ResumePoint>,
