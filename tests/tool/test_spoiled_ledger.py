@@ -123,14 +123,20 @@ def test_a_spoiled_record_is_said_and_never_taken_for_not_run(tool, queue, funct
     assert short in tool("show", batch.id, *flags, code=1).err
 
 
-@pytest.mark.parametrize("spoil", [cut, empty, later, null], ids=lambda spoil: spoil.__name__)
-def test_a_spoiled_lock_is_not_taken_for_free(tool, queue, function, ledger, spoil):
+def locked(tool, queue, function, ledger):
+    """A batch that was run and kept, with another behind it: the flags for its ledger, and the name of the lock there."""
     batch, = queue.send(dlq.kinesis())
     flags = ledger.flags()
     tool("replay", batch.id, "--execute", "--keep", *flags)
     queue.send(dlq.kinesis(at=10))
     function.invocations.clear()
     name, = [name for name in ledger.names("") if name.endswith("lock.json")]
+    return batch, flags, name
+
+
+@pytest.mark.parametrize("spoil", [cut, empty, later, null], ids=lambda spoil: spoil.__name__)
+def test_a_spoiled_lock_is_not_taken_for_free(tool, queue, function, ledger, spoil):
+    batch, flags, name = locked(tool, queue, function, ledger)
     spoil(ledger, name)
     for words in (("replay", "--all"), ("replay", "--all", "--execute"), ("isolate", batch.id, "--execute")):
         assert "lock.json" in tool(*words, *flags, code=1).err
@@ -140,12 +146,7 @@ def test_a_spoiled_lock_is_not_taken_for_free(tool, queue, function, ledger, spo
 
 @pytest.mark.parametrize("text", ["soon", "", "2026-11-21", "\x1b[2J"])
 def test_a_time_in_the_lock_that_is_none_is_not_taken_for_one_that_has_passed(tool, queue, function, ledger, text):
-    batch, = queue.send(dlq.kinesis())
-    flags = ledger.flags()
-    tool("replay", batch.id, "--execute", "--keep", *flags)
-    queue.send(dlq.kinesis(at=10))
-    function.invocations.clear()
-    name, = [name for name in ledger.names("") if name.endswith("lock.json")]
+    _, flags, name = locked(tool, queue, function, ledger)
     ledger.change(name, lambda record: record.update(hiddenUntil=text))
     result = tool("replay", "--all", "--execute", *flags, code=1)
     assert "lock.json" in result.err and "\x1b" not in result.err
