@@ -7,8 +7,11 @@ mod narrowed;
 pub mod options;
 mod outcome;
 mod pace;
+mod pass;
 mod plan;
+mod refusal;
 mod report;
+mod run_state;
 mod selection;
 pub mod session;
 
@@ -16,39 +19,34 @@ pub mod session;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result, bail};
-use hydration::message::parsed::ParsedMessage;
-use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 
-use crate::commands::replay::execute::{ReplayExecutor, RunState};
-use crate::commands::replay::held_by_others::{HeldByOthers, WaitForOthers};
-use crate::commands::replay::narrowed::LeftOutByMessage;
+use crate::commands::replay::execute::ReplayExecutor;
+use crate::commands::replay::held_by_others::WaitForOthers;
 use crate::commands::replay::options::InDoubtChoice;
 pub use crate::commands::replay::options::{Arguments, parse_rate};
 use crate::commands::replay::outcome::ReplayOutcome;
 use crate::commands::replay::pace::Pace;
-use crate::commands::replay::plan::{Facts, LeftBehind, OtherMessage, Plan, RefusalReason, ReplayItem, plan, run_key};
+use crate::commands::replay::pass::PassPlan;
+use crate::commands::replay::plan::{LeftBehind, OtherMessage, Plan, ReplayItem};
+use crate::commands::replay::run_state::RunState;
 use crate::commands::replay::session::{LedgerPlace, PlacedLedger, say_hidden, take_lock};
 use crate::context::Context;
 use crate::exit::{Exit, UsageError, explain, is_broken_pipe};
 use crate::ledger::Ledger;
-use crate::ledger::claim::Known;
 use crate::ledger::function::FunctionArn;
-use crate::ledger::key::RunKey;
 use crate::ledger::lock::Lock;
 use crate::ledger::store::Store;
 use crate::narrowing::Narrower;
 use crate::ports::{Bucket, Function, Queue};
 use crate::print::progress::Progress;
 use crate::queue::filter::Filter;
-use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::{Lease, VISIBILITY_TIMEOUT, with_lease, with_lease_counted};
-use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
 
 /// The resources of a command that may look at all of them.
@@ -130,18 +128,6 @@ struct Replay<'a, Q, B, F, S, C> {
     left_behind: RefCell<LeftBehind>,
     /// Facts about the latest pass over the queue.
     read: Cell<ReadSummary>,
-}
-
-/// The plan for one pass over the queue.
-struct PassPlan {
-    plan: Plan,
-    /// The queue has more messages than it shows.
-    has_more: bool,
-    /// The first messages of each shard are shown first.
-    is_in_order: bool,
-    held_by_others: HeldByOthers,
-    /// Nothing is invoked, because others hold messages.
-    is_refused: bool,
 }
 
 /// The end of one pass.
@@ -321,84 +307,6 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         Ok(())
     }
 
-    /// Reads the queue and the ledger, and plans what to run. Messages that are not run are released.
-    async fn plan_pass(&self, lease: &Lease<'_, Q>) -> Result<PassPlan> {
-        let filter = self.filter.after(&self.taken.borrow());
-        let mut contents = read_queue(lease, self.resources.bucket, KeepBodies::Of(&filter)).await?;
-        let held_by_others = HeldByOthers::after_read(lease, &contents.received).await?;
-        let not_hydrated: Vec<OtherMessage> = contents.foreign.iter().filter_map(OtherMessage::not_hydrated).collect();
-        let all: Vec<(String, OtherMessage)> = contents
-            .messages
-            .iter()
-            .map(|message| (message.id.clone(), OtherMessage::new(message, self.on.as_ref())))
-            .collect();
-        let chosen = contents.choose(&filter, lease).await?;
-        self.taken.borrow_mut().extend(chosen.iter().map(|message| message.batch_id().to_owned()));
-        contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
-        let ids: BTreeSet<&str> = chosen.iter().map(|message| message.id.as_str()).collect();
-        let not_chosen = all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other);
-        let left_behind = self.left_behind.borrow().not_among(&ids);
-        let others: Vec<OtherMessage> = not_chosen.chain(not_hydrated).chain(left_behind).collect();
-        let read = contents.summary();
-        self.read.set(ReadSummary { in_flight: read.in_flight.max(held_by_others.in_flight), ..read });
-        self.check_function(&chosen)?;
-        let (known, event_bytes) = self.context.interrupt.race(self.known(&chosen, &others)).await??;
-        let left_out = match &self.narrower {
-            None => LeftOutByMessage::new(),
-            Some(narrower) => {
-                let (bucket, options) = (self.resources.bucket, &self.arguments.options);
-                let asked = narrowed::left_out(narrower, bucket, &chosen, &known, self.on.as_ref(), options);
-                self.context.interrupt.race(asked).await??
-            }
-        };
-        let failed_before = self.state.failed.borrow().clone();
-        let facts = Facts {
-            options: &self.arguments.options,
-            on: self.on.as_ref(),
-            known: &known,
-            event_bytes: &event_bytes,
-            failed_before: &failed_before,
-            is_held_by_others: self.waits_for_others() && !held_by_others.is_none(),
-            left_out: &left_out,
-        };
-        let plan = plan(chosen, &others, &facts);
-        others
-            .into_iter()
-            .filter(|other| other.waits(&known))
-            .for_each(|other| self.left_behind.borrow_mut().add(other));
-        let is_kept =
-            |item: &&ReplayItem| matches!(item.action, plan::Action::Refuse(_) | plan::Action::HoldBack { .. });
-        lease.release(plan.items().filter(is_kept).flat_map(|item| item.message.message_ids())).await;
-        let is_in_order = contents.received.attributes.is_fifo;
-        let is_refused = plan.items().any(|item| item.action == plan::Action::Refuse(RefusalReason::InFlight));
-        let has_more = contents.received.not_looked_at() > 0;
-        Ok(PassPlan { plan, has_more, is_in_order, held_by_others, is_refused })
-    }
-
-    async fn known(
-        &self,
-        chosen: &[HydratedMessage],
-        others: &[OtherMessage],
-    ) -> Result<(BTreeMap<RunKey, Known>, HashMap<String, usize>)> {
-        let own = chosen.iter().filter_map(|message| run_key(message, self.on.as_ref()));
-        let keys: BTreeSet<RunKey> = own.chain(others.iter().filter_map(|other| other.key.clone())).collect();
-        Ok((self.ledger.known(&keys).await?, self.large_event_bytes(chosen).await?))
-    }
-
-    /// The exact size of those events that may be too large to invoke, by message id.
-    async fn large_event_bytes(&self, messages: &[HydratedMessage]) -> Result<HashMap<String, usize>> {
-        let mut event_bytes = HashMap::new();
-        let is_large =
-            |message: &&HydratedMessage| message.bytes > MAX_EVENT_BYTES as u64 && message.read_error.is_none();
-        for message in messages.iter().filter(is_large) {
-            if let Ok(received) = ParsedMessage::parse(&body_of(message, self.resources.bucket).await?) {
-                let event = ParsedMessage::event(received.records.iter().map(AsRef::as_ref));
-                event_bytes.insert(message.id.clone(), event.len());
-            }
-        }
-        Ok(event_bytes)
-    }
-
     /// The speed of the run. A later pass may meet functions that an earlier one has not, with less concurrency.
     async fn pace(&self, plan: &Plan) -> Result<Rc<Pace>> {
         if let Some(pace) = self.pace.borrow().as_ref().filter(|pace| pace.is_for(plan)) {
@@ -408,22 +316,5 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let pace = Rc::new(self.context.interrupt.race(pace).await??);
         self.pace.replace(Some(Rc::clone(&pace)));
         Ok(pace)
-    }
-
-    /// Refuses to run the batches of several functions on one function by mistake.
-    fn check_function(&self, chosen: &[HydratedMessage]) -> Result<()> {
-        let failed: BTreeSet<&str> = chosen.iter().filter_map(|message| message.function_arn.as_deref()).collect();
-        if let Some(function) = &self.on
-            && self.arguments.all
-            && failed.len() > 1
-        {
-            let failed: Vec<&str> = failed.into_iter().collect();
-            bail!(
-                "--on {function} would run the batches of {} functions: {}\n  → --function chooses those of one",
-                failed.len(),
-                failed.join(", ")
-            );
-        }
-        Ok(())
     }
 }

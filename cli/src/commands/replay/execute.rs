@@ -1,6 +1,5 @@
 //! Execution of a plan: shards run side by side, each in its order, and every step is in the ledger before the next.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -11,13 +10,14 @@ use hydration::message::parsed::ParsedMessage;
 use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 use hydration::sequence_number::SequenceNumber;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::commands::replay::batch::{Batch, NumberedRecord, numbered_records};
 use crate::commands::replay::narrowed::places_left_out;
 use crate::commands::replay::options::ReplayOptions;
 use crate::commands::replay::outcome::{ReplayOutcome, not_claimed, outcome_of, refused, unreadable};
-use crate::commands::replay::plan::{Action, Behind, RefusalReason, ReplayItem, ShardQueue, Target};
+use crate::commands::replay::plan::{Action, Behind, ReplayItem, ShardQueue, Target};
+use crate::commands::replay::refusal::RefusalReason;
+use crate::commands::replay::run_state::RunState;
 use crate::exit::explain;
 use crate::ledger::Ledger;
 use crate::ledger::claim::{Claim, Claiming, Invocation, Known, Outcome};
@@ -36,56 +36,6 @@ use crate::rate_limiter::RateLimiter;
 /// Attempts of an invocation that Lambda throttles, the first included.
 pub const MAX_ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
-
-/// Bytes of the messages that are run at the same time. Each is in memory up to three times: its text, its records, and
-/// the event that is sent.
-const MAX_CONCURRENT_BYTES: u32 = 20_000_000;
-
-/// State of a run, in all its passes over the queue.
-#[derive(Debug, Default)]
-pub struct RunState {
-    failures: Cell<u32>,
-    /// Ids of messages that have failed or been refused by the ledger: each is tried once in a run.
-    pub failed: RefCell<BTreeSet<String>>,
-    /// The fault that ended the run.
-    stop: RefCell<Option<String>>,
-    /// Ids of batches whose invocation is under way.
-    pub under_way: RefCell<BTreeSet<String>>,
-    /// A permit for each byte of the messages in memory.
-    bytes: ByteBudget,
-}
-
-#[derive(Debug)]
-struct ByteBudget(Semaphore);
-
-impl Default for ByteBudget {
-    fn default() -> Self {
-        Self(Semaphore::new(MAX_CONCURRENT_BYTES as usize))
-    }
-}
-
-impl ByteBudget {
-    /// Waits until there is room for a message. One that is larger than the whole budget has it for itself.
-    async fn reserve(&self, message: &HydratedMessage) -> Option<SemaphorePermit<'_>> {
-        let bytes = u32::try_from(message.bytes).unwrap_or(u32::MAX).min(MAX_CONCURRENT_BYTES);
-        self.0.acquire_many(bytes).await.ok()
-    }
-}
-
-impl RunState {
-    /// Ends the run before the next step. The first reason stays.
-    fn stop(&self, reason: String) {
-        self.stop.borrow_mut().get_or_insert(reason);
-    }
-
-    pub fn stop_reason(&self) -> Option<String> {
-        self.stop.borrow().clone()
-    }
-
-    pub fn has_too_many_failures(&self, options: &ReplayOptions) -> bool {
-        self.failures.get() >= options.max_failures
-    }
-}
 
 pub struct ReplayExecutor<'a, Q, B, F, S, C> {
     pub lease: &'a Lease<'a, Q>,
@@ -168,7 +118,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> ReplayExecutor<'_, Q,
         }
         self.lease.interrupt.is_requested()
             || self.state.has_too_many_failures(self.options)
-            || self.state.stop.borrow().is_some()
+            || self.state.stop_reason().is_some()
     }
 
     async fn run_item(&self, item: &ReplayItem) -> Result<ReplayOutcome> {

@@ -4,7 +4,8 @@ use hydration::sequence_number::SequenceNumber;
 
 use crate::batch_item_failures::succeeded_count;
 use crate::commands::replay::batch::{Batch, NumberedRecord};
-use crate::commands::replay::plan::{Behind, RefusalReason};
+use crate::commands::replay::plan::Behind;
+use crate::commands::replay::refusal::RefusalReason;
 use crate::exit::explain;
 use crate::ledger::claim::{Outcome, Refused};
 use crate::ports::{InvokeOutcome, Invoked};
