@@ -59,7 +59,7 @@ bench: ## Criterion for the pure parts, whole-process figures of the release bin
 	$(VENV) -m scripts.bench $(ZIP)
 	$(VENV) -m scripts.bench_tool
 
-soak: ## Property tests on all cores: HISTORIES=1000000 histories of each in tests/range, FUZZ=3600 seconds of tests/fuzz
+soak: ## Property tests on all cores: HISTORIES=1000000 histories of each property, FUZZ=3600 seconds of tests/fuzz
 	cd "$(ROOT)" && $(PYTHON) -m scripts.soak $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(FUZZ),--fuzz $(FUZZ))
 
 package: ## target/lambda/hydrate/bootstrap.zip for arm64, or ARCH=x86_64

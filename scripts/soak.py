@@ -1,6 +1,6 @@
 """Runs the property tests of crates/hydration very often, on all cores, and counts the random histories that were run.
 
-    make soak HISTORIES=1000000     every property of tests/range, a million histories each
+    make soak HISTORIES=1000000     every property of tests/range and tests/rescue, a million histories each
     make soak FUZZ=3600             every property of tests/fuzz, for an hour
 
 Each run of a property has a seed of its own. If a history fails, its seed and the command that repeats it are printed.
@@ -21,6 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = "soak"
+# The files of tests whose properties are run a number of times.
+WITH_HISTORIES = ["range", "rescue"]
 # Histories of one run: some seconds of work, so that the cores share the load to the end.
 HISTORIES_PER_RUN = 20_000
 FUZZ_HISTORIES_PER_RUN = 5_000
@@ -32,7 +34,8 @@ class Failed(Exception):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--histories", type=positive, metavar="COUNT", help="histories of each property of tests/range")
+    parser.add_argument("--histories", type=positive, metavar="COUNT",
+                        help="histories of each property of tests/range and tests/rescue")
     parser.add_argument("--fuzz", type=positive, metavar="SECONDS", help="how long to run the properties of tests/fuzz")
     options = parser.parse_args()
     if not (options.histories or options.fuzz):
@@ -40,7 +43,8 @@ def main():
     binaries = build()
     try:
         if options.histories:
-            report("range", *run_histories(binaries["range"], options.histories))
+            for tests in WITH_HISTORIES:
+                report(tests, *run_histories(binaries[tests], options.histories))
         if options.fuzz:
             report("fuzz", *run_fuzz(binaries["fuzz"], options.fuzz))
     except Failed as failure:
@@ -56,8 +60,9 @@ def positive(text):
 
 def build():
     """The compiled tests by name."""
-    command = ["cargo", "test", "--locked", "--profile", PROFILE, "-p", "hydration", "--test", "range", "--test", "fuzz",
-               "--no-run", "--message-format", "json-render-diagnostics"]
+    tests = [argument for name in (*WITH_HISTORIES, "fuzz") for argument in ("--test", name)]
+    command = ["cargo", "test", "--locked", "--profile", PROFILE, "-p", "hydration", *tests, "--no-run",
+               "--message-format", "json-render-diagnostics"]
     lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     artifacts = [json.loads(line) for line in lines]
     return {artifact["target"]["name"]: artifact["executable"] for artifact in artifacts
@@ -70,7 +75,8 @@ def tests_of(binary):
 
 
 def run_histories(binary, histories):
-    properties = tests_of(binary)
+    # A test that counts no history is no property, and `cargo test` has run it.
+    properties = [name for name in tests_of(binary) if run_once(binary, name, 1)]
     full, rest = divmod(histories, HISTORIES_PER_RUN)
     sizes = [HISTORIES_PER_RUN] * full + ([rest] if rest else [])
     # Every property in turn, so that the counts grow together.
