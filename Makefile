@@ -41,7 +41,7 @@ test-e2e: ## The compiled binaries on emulators, and the templates; TESTS="tests
 	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked -p dlq
 	$(INSTALL) venv kinesis sam checkov
 	cd "$(ROOT)" && HYDRATE_BINARY="$(TARGET)/debug/hydrate" DLQ_BINARY="$(TARGET)/debug/dlq" \
-		.tools/venv/bin/python -m pytest -q -n $(JOBS) --dist worksteal $(TESTS)
+		.tools/venv/bin/python -m pytest -q -n $(JOBS) --dist load --maxschedchunk 1 $(TESTS)
 
 lint: ## Format and clippy, warnings denied
 	cd "$(ROOT)" && cargo fmt --all --check

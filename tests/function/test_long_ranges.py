@@ -102,6 +102,7 @@ def crash_after_a_part(hydrator, fakes, body):
     assert len(fakes.calls("SendMessage")) > sent
 
 
+@pytest.mark.long_wait
 def test_equal_user_records_of_an_aggregate_are_all_there(aws, deploy, fakes, retry_queue):
     """Parts of the same text would have the same id, and a FIFO queue would keep one of them."""
     hydrator = deploy(fakes=fakes, mailbox=Mailbox(aws, fifo=True), timeout=60, **retry_queue.environment())

@@ -52,6 +52,7 @@ def assert_ids_name_their_records(record, messages):
         assert message.hydration["id"] == f"{hydration_id(record)}-{records_digest(message.text)}"
 
 
+@pytest.mark.long_wait
 @pytest.mark.parametrize("trimmed", [1, 130, 399])
 def test_parts_that_were_saved_outlast_a_try_after_trimming(deploy, fakes, trimmed):
     hydrator = deploy(fakes=fakes)
@@ -69,6 +70,7 @@ def test_parts_that_were_saved_outlast_a_try_after_trimming(deploy, fakes, trimm
         assert_ids_name_their_records(record, messages)
 
 
+@pytest.mark.long_wait
 def test_tries_that_run_out_of_time_replace_nothing(deploy, fakes):
     """Three tries, each cut short, with records trimmed in between."""
     hydrator = deploy(fakes=fakes)
@@ -120,6 +122,7 @@ def test_on_a_fifo_queue_the_message_and_its_object_agree(aws, deploy, fakes):
     assert message.attributes["recordCount"] == str(len(message.records)) == "20"
 
 
+@pytest.mark.long_wait
 def test_on_a_fifo_queue_no_part_is_taken_for_another(aws, deploy, fakes):
     hydrator = deploy(fakes=fakes, mailbox=Mailbox(aws, fifo=True))
     shard, record = wide_shard(fakes)

@@ -167,6 +167,7 @@ def in_parts(hydrator, shard, batch_size):
     return record, messages
 
 
+@pytest.mark.long_wait
 def test_a_superset_is_cut_so_that_each_part_can_be_invoked(faked, fakes):
     shard = fakes.add(KinesisShard("wide", noise(400, 25_000)))
     record, messages = in_parts(faked, shard, batch_size=100)

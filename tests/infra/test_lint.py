@@ -60,12 +60,14 @@ def test_cfn_lint_finds_nothing(tools):
     assert cfn_lint(tools, *TEMPLATES) == set()
 
 
+@pytest.mark.long_wait
 def test_checkov_finds_nothing(tools):
     results = checkov(tools, *TEMPLATES)
     assert [f"{check['check_id']} {check['resource']}" for check in results["failed_checks"]] == []
     assert results["passed_checks"], "checkov looked at nothing"
 
 
+@pytest.mark.long_wait
 def test_every_hidden_finding_is_a_real_one(tools, tmp_path):
     """The hidden findings are exactly those that the tools report when nothing is hidden."""
     hidden = set()

@@ -23,6 +23,7 @@ def read_until(process, text, seconds=60):
     return seen
 
 
+@pytest.mark.long_wait
 def test_the_demo_shows_what_it_says(binary, tool_binary):
     demo = start("sandbox.demo", HYDRATE_BINARY=binary, DLQ_BINARY=tool_binary)
     output, _ = demo.communicate(timeout=110)
@@ -42,6 +43,7 @@ def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, tool_binary, nu
     assert_all_gone(started)
 
 
+@pytest.mark.long_wait
 def test_the_sandbox_s_events_hydrate(binary, tmp_path):
     folder = tmp_path / "sandbox"
     sandbox = start("sandbox", folder)

@@ -236,7 +236,9 @@ def test_an_interrupted_discard_leaves_what_it_has_not_printed(tool, queue):
     running = tool.start("discard", "--all", "--execute")
     lines = [running.stdout.readline() for _ in range(52)]
     running.send_signal(signal.SIGINT)
-    rest, error = running.communicate(timeout=20)
+    # `communicate` would miss the lines that Python has read ahead.
+    rest, error = running.stdout.read(), running.stderr.read()
+    running.wait(timeout=20)
     deleted = len(lines) - 1 + len(rest.splitlines())
     assert running.returncode == 130
     assert f"{deleted} messages deleted" in error
@@ -310,6 +312,7 @@ def test_no_control_character_of_a_message_reaches_a_terminal(tool, queue, funct
 
 # Long queues.
 
+@pytest.mark.long_wait
 def test_large_messages_are_exported_in_little_memory(tool, queue, tmp_path):
     for n in range(300):
         queue.send(dlq.kinesis([os.urandom(500_000)], at=10 * n))

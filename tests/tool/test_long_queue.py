@@ -13,6 +13,7 @@ def tool_on(tool_binary, tmp_path):
     return lambda queue: dlq.Dlq(tool_binary, queue.environment(), tmp_path)
 
 
+@pytest.mark.long_wait
 @pytest.mark.parametrize("at_limit", ["empty", "error"])
 def test_a_queue_longer_than_the_limit_in_flight_is_counted_and_replayed_to_its_end(tool_on, at_limit):
     with long_queue.running(messages=250, max_in_flight=100, at_limit=at_limit) as queue:

@@ -282,6 +282,7 @@ def test_killed_between_the_outcome_and_the_deletion_only_the_deletion_is_left(
     assert (line["action"], len(function.invocations), queue.counts()) == ("deleted", 1, (0, 0))
 
 
+@pytest.mark.long_wait
 def test_a_message_that_cannot_be_kept_from_others_ends_the_run(tool, queue, function, refused_extensions):
     queue.send(dlq.kinesis(), dlq.kinesis(at=10), dlq.kinesis(at=20))
     proxy, until_refused = refused_extensions
