@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hydration::error::{Fault, FaultKind};
+use hydration::invocation_record::function_name;
 use hydration::timestamp::Timestamp;
 
 use crate::ports::{Deployment, EncryptedFilters, EventRule, Mappings, MetricPoint, Permission, QueueAttributes};
@@ -79,7 +80,7 @@ impl Deployment for InMemoryDeployment {
     }
 
     async fn iterator_ages(&self, function: &str, from: Timestamp, to: Timestamp) -> Result<Vec<MetricPoint>, Fault> {
-        let name = function.rsplit(':').next().unwrap();
+        let name = function_name(function).unwrap();
         self.answer("cloudwatch:GetMetricData", within(self.iterator_ages.get(name), from, to)).await
     }
 

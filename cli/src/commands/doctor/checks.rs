@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use hydration::arn::{Source, StreamArn};
 use hydration::error::{Fault, FaultKind};
+use hydration::invocation_record::function_name;
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
 
@@ -131,7 +132,9 @@ impl<'a, D: Deployment> Checks<'a, D> {
         queue_mappings: &[QueueMapping],
         function: Option<&FunctionFilter>,
     ) -> Result<()> {
-        let all_functions: Vec<_> = mappings.iter().map(|mapping| mapping.function.clone()).collect();
+        // A metric of Lambda names the function, without a version or an alias.
+        let name = |function: &str| function_name(function).unwrap_or(function).to_owned();
+        let all_functions: Vec<_> = mappings.iter().map(|mapping| name(&mapping.function)).collect();
         if let Some(function) = function {
             mappings.retain(|mapping| function.takes_function(&mapping.function, None));
             if mappings.is_empty() {
@@ -145,7 +148,7 @@ impl<'a, D: Deployment> Checks<'a, D> {
         }
         for mapping in &mappings {
             self.progress.add(1);
-            let of_function = all_functions.iter().filter(|function| **function == mapping.function);
+            let of_function = all_functions.iter().filter(|function| **function == name(&mapping.function));
             self.check_mapping(mapping, queue_mappings, of_function.count() > 1).await;
         }
         Ok(())

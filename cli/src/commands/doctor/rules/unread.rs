@@ -86,7 +86,7 @@ pub struct UnreadRecords {
     /// The time at which the oldest of them arrived, as far as it is known.
     oldest_arrival: Option<String>,
     retention_seconds: Option<u64>,
-    /// The most that the oldest has to live; zero where it has expired.
+    /// The time that the oldest has to live if it arrived then; zero where it has expired.
     seconds_left: Option<u64>,
     since: String,
     until: String,
@@ -101,7 +101,7 @@ pub fn unread(watched: &WatchedMapping<'_>, location_flags: &str) -> Option<Find
     let (known_from, oldest) = watched.oldest(trouble);
     let left = watched.millis_left(oldest);
     let mapping = watched.mapping;
-    let text = format!("{}; {}", watched.reason(trouble), watched.life(known_from, oldest, left));
+    let text = format!("{}; {}", watched.reason(trouble), watched.life(trouble, known_from, oldest, left));
     let records = watched.records(trouble, known_from, oldest, left, location_flags);
     let is_half_over = left.zip(watched.retention).is_none_or(|(left, retention)| left < millis(retention) / 2);
     let is_endless = trouble == Trouble::Stuck && mapping.retries_for_ever();
@@ -170,7 +170,7 @@ impl WatchedMapping<'_> {
         }
     }
 
-    /// The most that the oldest unread record has to live, in milliseconds.
+    /// The time that the oldest unread record has to live if it arrived then, in milliseconds.
     fn millis_left(&self, oldest: Option<Timestamp>) -> Option<i64> {
         let (oldest, retention) = oldest.zip(self.retention)?;
         Some((millis(retention) - self.now.millis_since(oldest)).max(0))
@@ -204,11 +204,14 @@ impl WatchedMapping<'_> {
         }
     }
 
-    fn life(&self, known_from: KnownFrom, oldest: Option<Timestamp>, left: Option<i64>) -> String {
+    fn life(&self, trouble: Trouble, known_from: KnownFrom, oldest: Option<Timestamp>, left: Option<i64>) -> String {
+        let is_stopped = matches!(trouble, Trouble::Disabled | Trouble::Silent);
         let known = oldest.map(|oldest| format!("{} ({} ago)", oldest.rfc3339(), age(self.now.millis_since(oldest))));
         let known = match (known_from, known) {
             (KnownFrom::IteratorAge, Some(known)) => {
-                format!("the metric IteratorAge says that its oldest unread record arrived about {known}")
+                // The last record that was tried. Where the mapping has stopped, that one may have succeeded.
+                let side = if is_stopped { "or later" } else { "or a little before" };
+                format!("the metric IteratorAge says that its oldest unread record arrived at {known} {side}")
             }
             (KnownFrom::LastModified, Some(known)) => format!(
                 "no metric says how old its oldest unread record is; the mapping was changed last at {known}, and it \
@@ -221,8 +224,17 @@ impl WatchedMapping<'_> {
         };
         let kept = format!("the stream keeps records for {}", duration(retention));
         match left {
+            Some(0) if is_stopped && known_from == KnownFrom::IteratorAge => {
+                format!("{known}; {kept}: the oldest may be lost already, and more may be with every minute")
+            }
             Some(0) => format!("{known}; {kept}: the oldest are lost, and more are with every minute"),
-            Some(left) => format!("{known}; {kept}: it has {} to live at most", age(left)),
+            Some(left) => {
+                let bound = match known_from {
+                    KnownFrom::IteratorAge if is_stopped => "or more",
+                    _ => "at most",
+                };
+                format!("{known}; {kept}: it has {} to live {bound}", age(left))
+            }
             None => format!("{known}; {kept}"),
         }
     }

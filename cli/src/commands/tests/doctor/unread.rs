@@ -116,10 +116,11 @@ async fn a_mapping_that_is_disabled_has_a_rescue_from_the_last_record_that_its_f
 async fn a_mapping_that_is_disabled_without_a_metric_has_a_rescue_from_its_last_change() {
     let mut tool = with(disabled("orders", 3));
     assert_snapshot!(tool.run("doctor").await.text());
-    // Another mapping of the function has ages of its own.
+    // Another mapping of the function, by an alias, has ages of its own.
     tool.deployment.mappings.streams.push(StreamMapping {
         uuid: "other".to_owned(),
         source: TABLE.to_owned(),
+        function: format!("{}:live", mapping("orders").function),
         ..mapping("orders")
     });
     tool.deployment.iterator_ages.insert("orders", points(&[(5, 900)]));
