@@ -233,7 +233,7 @@ async fn the_key_of_the_filters_is_checked() {
     let subject = "filter key of mapping orders";
     let expected =
         format!("{subject}: its filters cannot be decrypted with {KEY}: DisabledException: the key is disabled");
-    assert_eq!(problems(&tool).await, [expected.clone()]);
+    assert_eq!(problems(&tool).await, std::slice::from_ref(&expected));
     // What a listing says needs no second call.
     let mut tool = with(StreamMapping { filter_error: error, ..encrypted.clone() });
     tool.deployment.refused.insert("lambda:GetEventSourceMapping");
