@@ -7,6 +7,7 @@ mod event_rules;
 mod lambda;
 mod logs;
 mod mappings;
+mod metrics;
 mod profile;
 mod s3;
 pub mod sqs;

@@ -12,7 +12,8 @@ use hydration::message::parsed::Pointer;
 use hydration::timestamp::Timestamp;
 
 pub use crate::ports::deployment::{
-    Deployment, EventRule, EventTarget, Mappings, Permission, QueueMapping, StreamMapping,
+    Deployment, EncryptedFilters, EventRule, EventTarget, Mappings, MetricPoint, Permission, QueueMapping,
+    StreamMapping,
 };
 
 /// A message as SQS returned it.

@@ -45,7 +45,8 @@ CALLS = {
     },
     "aws/mappings.rs": {
         "ListEventSourceMappings": ("lambda:ListEventSourceMappings", ["*"]),
-        "GetEventSourceMapping": ("lambda:GetEventSourceMapping", ["*"]),
+        "GetEventSourceMapping": (
+            "lambda:GetEventSourceMapping", [f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:*"]),
     },
     "aws/logs.rs": {
         "GetFunctionConfiguration": ("lambda:GetFunctionConfiguration", [FUNCTION]),
@@ -58,6 +59,7 @@ CALLS = {
         "DescribeStreamSummary": ("kinesis:DescribeStreamSummary", [f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/*"]),
         "SimulatePrincipalPolicy": ("iam:SimulatePrincipalPolicy", [f"arn:aws:iam::{ACCOUNT}:role/*"]),
     },
+    "aws/metrics.rs": {"GetMetricData": ("cloudwatch:GetMetricData", ["*"])},
     "aws/buckets.rs": {
         "GetBucketLifecycleConfiguration": ("s3:GetLifecycleConfiguration", [BUCKETS]),
         "GetBucketEncryption": ("s3:GetEncryptionConfiguration", [BUCKETS]),
@@ -92,7 +94,8 @@ READING = {
         "aws/logs.rs": ["GetFunctionConfiguration", "FilterLogEvents"]},
     "export": LOOK,
     "doctor": {**COUNT, **{file: list(CALLS[file]) for file in (
-        "aws/deployment.rs", "aws/buckets.rs", "aws/event_rules.rs")}},
+        "aws/deployment.rs", "aws/metrics.rs", "aws/buckets.rs", "aws/event_rules.rs")},
+        "aws/mappings.rs": ["GetEventSourceMapping"]},
     "replay": {**PLAN, "aws/mappings.rs": ["ListEventSourceMappings"]}, "isolate": PLAN, "discard": LOOK,
 }
 REPLAYING = {"replay --execute": EXECUTE, "isolate --execute": EXECUTE, "discard --execute": {**LOOK, **DELETE}}

@@ -13,11 +13,12 @@ import urllib.parse
 from dataclasses import dataclass
 
 from sandbox import local_http
+from tests.kit import cbor
 
 OPERATIONS = {"ChangeMessageVisibilityBatch": "ChangeMessageVisibility", "SendMessageBatch": "SendMessage"}
 SERVICES = {
     "sqs": "sqs", "s3": "s3", "lambda": "lambda", "cloudwatch_logs": "logs", "iam": "iam", "kinesis": "kinesis",
-    "cloudformation": "cloudformation"}
+    "cloudformation": "cloudformation", "cloudwatch": "cloudwatch"}
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class _Handler(local_http.Handler):
             operation, about = _s3(self.command, url)
         elif service == "lambda":
             operation, about = _lambda(self.command, url)
+        elif service == "cloudwatch":
+            operation, about = url.path.split("/")[-1], body.decode(errors="replace")
         elif target := self.headers.get("X-Amz-Target"):
             operation, about = target.split(".")[-1], body.decode()
         else:
@@ -119,7 +122,7 @@ class _Handler(local_http.Handler):
         text = answer.read()
         connection.close()
         kept = {name.title(): value for name, value in answer.headers.items()
-                if name.lower().startswith("x-amz") or name.lower() in ("content-type", "etag")}
+                if name.lower().startswith(("x-amz", "smithy")) or name.lower() in ("content-type", "etag")}
         self.answer(answer.status, text, kept)
 
     def _deny(self):
@@ -128,6 +131,8 @@ class _Handler(local_http.Handler):
             error = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
             text = error if self.server.service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
             return self.answer(403, text.encode(), {"Content-Type": "text/xml"})
+        if self.server.service == "cloudwatch":
+            return self.answer(400, cbor.encoded({"__type": "AccessDeniedException", "message": "no"}), cbor.HEADERS)
         if self.server.service == "lambda":
             return self.answer(403, b'{"Message":"no"}', {"X-Amzn-ErrorType": "AccessDeniedException"})
         text = json.dumps({"__type": "com.amazonaws#AccessDeniedException", "message": "no"})

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from sandbox import as_lambda, local_http, processes
+from tests.kit import cbor
 
 FIRST_NUMBER = 49647238774018758449143791361301066723689190929215782914
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
@@ -262,14 +263,16 @@ class Invocation:
 
 
 class Lambda:
-    """Lambda's Invoke and CloudWatch Logs' FilterLogEvents.
+    """Lambda's Invoke, CloudWatch Logs' FilterLogEvents and CloudWatch's GetMetricData.
 
     `answer` is called with each invocation, and returns what the function
-    answers; or raises `Fails`, `Refuses` or `HangsUp`.
+    answers; or raises `Fails`, `Refuses` or `HangsUp`. `metrics` has pairs of
+    a time and a value, by the metric's name.
     """
 
     def __init__(self):
         self.invocations, self.log_events, self.searches = [], [], []
+        self.metrics = {}
         self.answer = lambda invocation: None
         # The version that answers name as executed; None where something else than Lambda answers.
         self.version = "$LATEST"
@@ -283,7 +286,7 @@ class Lambda:
 
     def environment(self):
         return {f"AWS_ENDPOINT_URL_{service}": self.url
-                for service in ("LAMBDA", "CLOUDWATCH_LOGS", "IAM")}
+                for service in ("LAMBDA", "CLOUDWATCH", "CLOUDWATCH_LOGS", "IAM")}
 
 
 class Fails(Exception):
@@ -318,7 +321,16 @@ class _LambdaHandler(local_http.Handler):
             return self._invoke(stand_in, path.split("/")[-2], body)
         if self.headers.get("X-Amz-Target", "").endswith("FilterLogEvents"):
             return self._filter(stand_in, json.loads(body))
+        if path.endswith("/GetMetricData"):
+            return self._metric(stand_in, body)
         self._other(body)
+
+    def _metric(self, stand_in, body):
+        """The request names one metric. The emulator does not speak the tool's protocol for CloudWatch."""
+        points = [point for name, points in stand_in.metrics.items() if name.encode() in body for point in points]
+        result = {"Id": "m", "StatusCode": "Complete", "Timestamps": [at for at, _ in points],
+                  "Values": [value for _, value in points]}
+        self.answer(200, cbor.encoded({"MetricDataResults": [result]}), cbor.HEADERS)
 
     def _other(self, body):
         status, answer = self.server.stand_in.other(urllib.parse.unquote(self.path), body)

@@ -45,7 +45,7 @@ COMMANDS = {
     "doctor": (["doctor"], [
         *FIND, ("sqs:GetQueueAttributes", ""), ("lambda:ListEventSourceMappings", ""),
         ("lambda:GetFunctionConfiguration", ""), ("kinesis:DescribeStreamSummary", ""),
-        ("s3:GetLifecycleConfiguration", ""), ("iam:SimulatePrincipalPolicy", "")]),
+        ("cloudwatch:GetMetricData", ""), ("s3:GetLifecycleConfiguration", ""), ("iam:SimulatePrincipalPolicy", "")]),
     "hydrate": (["hydrate", "RECORD"], [("kinesis:GetShardIterator", ""), ("kinesis:GetRecords", "")]),
     "hydrate --send": (
         ["hydrate", "--from-queue", "OLD", "--send", "--delete"],
@@ -105,7 +105,7 @@ class Shop:
         function.invocations.clear()
         self.proxy = AwsProxy({
             "SQS": aws.aws_url, "S3": aws.aws_url, "CLOUDFORMATION": aws.aws_url, "LAMBDA": function.url,
-            "CLOUDWATCH_LOGS": function.url, "IAM": function.url, "KINESIS": aws.kinesis_url})
+            "CLOUDWATCH": function.url, "CLOUDWATCH_LOGS": function.url, "IAM": function.url, "KINESIS": aws.kinesis_url})
 
     def fail(self, _):
         raise dlq.Fails()

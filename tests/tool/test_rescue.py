@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 import signal
 import time
 from datetime import datetime, timedelta, timezone
@@ -189,6 +190,36 @@ def test_records_that_fail_a_mapping_s_filters_are_left_out(tool, function, resh
     assert max(len(message["Records"]) for message in result.lines) <= 5
     assert f"{32 - len(kept)} records left out by the filters" in result.err
     tool(*resharded.arguments("--filter-mapping", "other"), code=1)
+
+
+@pytest.mark.parametrize("trouble", ["disabled", "stuck"])
+def test_the_rescue_that_doctor_prints_is_run_as_printed(tool, queue, function, stream, trouble):
+    made, records = stream([("k", b'{"kind":"%s"}' % kind) for kind in (b"order", b"test", b"order", b"order")])
+    mapping = {
+        "UUID": UUID, "EventSourceArn": made.arn, "FunctionArn": as_lambda.FUNCTIONS + "orders", "BatchSize": 2,
+        "State": "Disabled" if trouble == "disabled" else "Enabled", "StateTransitionReason": "USER_INITIATED",
+        "LastModified": time.time(), "LastProcessingResult": "OK", "MaximumRetryAttempts": -1,
+        "MaximumRecordAgeInSeconds": -1, "BisectBatchOnFunctionError": True,
+        "FilterCriteria": {"Filters": [{"Pattern": json.dumps({"data": {"kind": ["order"]}})}]}}
+
+    def other(path, _):
+        path = path.partition("?")[0].rstrip("/")
+        if path.endswith("/event-source-mappings"):
+            return 200, {"EventSourceMappings": [mapping]}
+        return (200, mapping) if path.endswith(UUID) else (404, {})
+    function.other = other
+    if trouble == "stuck":
+        blocked_since = now() - timedelta(minutes=40)
+        times = [now() - timedelta(minutes=minutes) for minutes in (25, 20, 15, 10, 5)]
+        function.metrics["IteratorAge"] = [(at, (at - blocked_since).total_seconds() * 1000) for at in times]
+    time.sleep(0.05)
+    found, = [line for line in tool("doctor", "--queue", queue.url, code=3).lines if "unread" in line]
+    assert found["unread"]["trouble"] == trouble
+    program, *words = shlex.split(found["change"])
+    assert program == "dlq" and words[-3:] == ["--queue", queue.url, "--send"]
+    assert len(tool(*words).lines) == 2
+    rescued = [event for body in receive_all(queue) for event in body["Records"]]
+    assert rescued == [made.delivered(records)[number] for number in (0, 2, 3)]
 
 
 def test_changes_of_a_table_are_rescued(tool, table):

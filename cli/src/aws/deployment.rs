@@ -6,12 +6,19 @@ use aws_config::SdkConfig;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
 use aws_sdk_lambda::types::EventSourceMappingConfiguration;
 use hydration::error::Fault;
+use hydration::invocation_record::function_name;
+use hydration::timestamp::Timestamp;
 use hydration_aws::fault::fault;
 
 use crate::aws::buckets::Buckets;
 use crate::aws::event_rules::EventRules;
+use crate::aws::mappings;
+use crate::aws::metrics::{self, MetricName};
 use crate::aws::sqs::Sqs;
-use crate::ports::{Deployment, EventRule, Mappings, Permission, Queue, QueueAttributes, QueueMapping, StreamMapping};
+use crate::ports::{
+    Deployment, EncryptedFilters, EventRule, Mappings, MetricPoint, Permission, Queue, QueueAttributes, QueueMapping,
+    StreamMapping,
+};
 
 pub struct AwsDeployment {
     config: SdkConfig,
@@ -54,6 +61,32 @@ impl Deployment for AwsDeployment {
         let summary = answer.stream_description_summary;
         let hours = summary.and_then(|summary| u64::try_from(summary.retention_period_hours).ok());
         Ok(hours.map(|hours| Duration::from_secs(hours * 3600)))
+    }
+
+    async fn iterator_ages(&self, function: &str, from: Timestamp, to: Timestamp) -> Result<Vec<MetricPoint>, Fault> {
+        // <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>
+        let metric = MetricName {
+            namespace: "AWS/Lambda",
+            name: "IteratorAge",
+            dimension: ("FunctionName", function_name(function).unwrap_or(function)),
+            statistic: "Maximum",
+        };
+        metrics::read(&self.config, &metric, from, to).await
+    }
+
+    async fn arrivals(&self, stream_name: &str, from: Timestamp, to: Timestamp) -> Result<Vec<MetricPoint>, Fault> {
+        // <https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-cloudwatch.html>
+        let metric = MetricName {
+            namespace: "AWS/Kinesis",
+            name: "IncomingRecords",
+            dimension: ("StreamName", stream_name),
+            statistic: "Sum",
+        };
+        metrics::read(&self.config, &metric, from, to).await
+    }
+
+    async fn encrypted_filters(&self, uuid: &str) -> Result<EncryptedFilters, Fault> {
+        mappings::encrypted_filters(&self.lambda, uuid).await
     }
 
     async fn expiration_days(&self, bucket: &str, prefix: &str) -> Result<Option<i32>, Fault> {
@@ -114,7 +147,17 @@ fn add_mapping(found: EventSourceMappingConfiguration, mappings: &mut Mappings) 
             function,
             source,
             state,
+            state_reason: found.state_transition_reason,
             last_result: found.last_processing_result,
+            last_modified: found.last_modified.as_ref().map(mappings::timestamp),
+            // Those that a customer's key encrypts are left out of a listing.
+            has_filters: found.kms_key_arn.is_some()
+                || found
+                    .filter_criteria
+                    .and_then(|criteria| criteria.filters)
+                    .is_some_and(|filters| !filters.is_empty()),
+            filter_key: found.kms_key_arn,
+            filter_error: found.filter_criteria_error.as_ref().map(mappings::filter_error),
             destination: found.destination_config.and_then(|config| config.on_failure?.destination),
             max_retries: found.maximum_retry_attempts,
             max_record_age_seconds: found.maximum_record_age_in_seconds,

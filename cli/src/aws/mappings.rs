@@ -1,12 +1,13 @@
 //! Event source mappings of a function and a stream.
 
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::types::EventSourceMappingConfiguration;
+use aws_sdk_lambda::primitives::DateTime;
+use aws_sdk_lambda::types::{EventSourceMappingConfiguration, FilterCriteriaError};
 use hydration::error::Fault;
 use hydration::timestamp::Timestamp;
 use hydration_aws::fault::fault;
 
-use crate::ports::BatchMapping;
+use crate::ports::{BatchMapping, EncryptedFilters};
 
 pub async fn find(client: &Client, function: &str, source: &str) -> Result<Vec<BatchMapping>, Fault> {
     let (mut mappings, mut marker) = (Vec::new(), None);
@@ -40,6 +41,23 @@ pub async fn get(client: &Client, uuid: &str) -> Result<BatchMapping, Fault> {
     ))
 }
 
+/// Filters that a customer's key encrypts. Lambda decrypts them here alone, in the caller's name
+/// (<https://docs.aws.amazon.com/lambda/latest/api/API_GetEventSourceMapping.html>).
+pub async fn encrypted_filters(client: &Client, uuid: &str) -> Result<EncryptedFilters, Fault> {
+    let found = client.get_event_source_mapping().uuid(uuid).send().await;
+    let found = found.map_err(|error| fault("lambda:GetEventSourceMapping", &error))?;
+    Ok(EncryptedFilters {
+        is_readable: found.filter_criteria.is_some(),
+        error: found.filter_criteria_error.as_ref().map(filter_error),
+    })
+}
+
+/// The code and the message of KMS, on one line.
+pub fn filter_error(error: &FilterCriteriaError) -> String {
+    let (code, message) = (error.error_code().unwrap_or("an error without a code"), error.message());
+    message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+}
+
 fn batch_mapping(found: EventSourceMappingConfiguration) -> BatchMapping {
     // Filters that are encrypted with a customer's key are left out of a listing
     // (<https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html>).
@@ -54,6 +72,10 @@ fn batch_mapping(found: EventSourceMappingConfiguration) -> BatchMapping {
         parallelization_factor: found.parallelization_factor,
         source_arn: found.event_source_arn,
         batch_size: found.batch_size,
-        last_modified: found.last_modified.map(|at| Timestamp::from_secs_and_nanos(at.secs(), at.subsec_nanos())),
+        last_modified: found.last_modified.as_ref().map(timestamp),
     }
+}
+
+pub fn timestamp(at: &DateTime) -> Timestamp {
+    Timestamp::from_secs_and_nanos(at.secs(), at.subsec_nanos())
 }

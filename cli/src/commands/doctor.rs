@@ -7,9 +7,11 @@ mod home;
 mod permissions;
 mod retries;
 mod rules;
+mod unread;
 
 use anyhow::Result;
 use clap::Args;
+use hydration::ports::Clock;
 
 use crate::aws::stack::Stack;
 use crate::commands::doctor::checks::Checks;
@@ -28,8 +30,11 @@ Examples:
   dlq doctor --stack hydrator
   dlq doctor --stack hydrator -o json | jq 'select(.grade == \"problem\")'
 
+Where a mapping is disabled, stuck behind a batch, far behind its stream or silent, it says how long the oldest unread
+record has to live, as far as that is known, and prints the `dlq hydrate` that brings the records to the queue.
+
 It reads and changes nothing. It needs lambda:ListEventSourceMappings, lambda:GetFunctionConfiguration,
-kinesis:DescribeStreamSummary, sqs:GetQueueAttributes and sqs:GetQueueUrl, s3:GetLifecycleConfiguration,
+lambda:GetEventSourceMapping, cloudwatch:GetMetricData, kinesis:DescribeStreamSummary, sqs:GetQueueAttributes and sqs:GetQueueUrl, s3:GetLifecycleConfiguration,
 s3:GetEncryptionConfiguration and s3:GetBucketNotification, events:ListRuleNamesByTarget, events:DescribeRule and
 events:ListTargetsByRule, and iam:SimulatePrincipalPolicy; what your credentials may not look at is listed as
 unchecked, with the permission that they lack.
@@ -44,7 +49,7 @@ pub struct Arguments {
     verbose: bool,
 }
 
-pub async fn run<Q: Queue, D: Deployment, C>(
+pub async fn run<Q: Queue, D: Deployment, C: Clock>(
     context: &Context<C>,
     queues: &[NamedQueue<Q>],
     deployment: &D,
@@ -52,7 +57,7 @@ pub async fn run<Q: Queue, D: Deployment, C>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let progress = Progress::new("checking");
-    let mut checks = Checks::new(deployment, stack, &progress);
+    let mut checks = Checks::new(context, deployment, stack, &progress);
     context.interrupt.race(checks.check_all(queues, arguments.function.as_ref())).await??;
     progress.finish();
     let mut findings = checks.findings;
@@ -83,6 +88,9 @@ fn print_text(output: &Output, findings: &[Finding], verbose: bool) -> Result<()
         output.line(format!("           {}", finding.finding.replace('\n', "\n         ")))?;
         if let Some(change) = &finding.change {
             output.line(output.paint(Paint::Cyan, format!("           → {change}")))?;
+        }
+        if let Some(unread) = &finding.unread {
+            output.line(format!("             {}", unread.order))?;
         }
     }
     let number = |grade| findings.iter().filter(|finding| finding.grade == grade).count() as u64;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hydration::error::Fault;
+use hydration::timestamp::Timestamp;
 
 use crate::ports::QueueAttributes;
 
@@ -13,13 +14,35 @@ pub struct StreamMapping {
     pub function: String,
     pub source: String,
     pub state: String,
+    /// The reason for the state, in Lambda's words.
+    pub state_reason: Option<String>,
     pub last_result: Option<String>,
+    /// The last change of its settings or of its state.
+    pub last_modified: Option<Timestamp>,
+    pub has_filters: bool,
+    /// The customer's key that encrypts its filters.
+    pub filter_key: Option<String>,
+    /// The error of KMS for that key, where Lambda names one.
+    pub filter_error: Option<String>,
     pub destination: Option<String>,
     /// Retries before Lambda gives up; -1 is for ever.
     pub max_retries: Option<i32>,
     /// Age in seconds at which Lambda gives up; -1 is never.
     pub max_record_age_seconds: Option<i32>,
     pub bisects: bool,
+}
+
+impl StreamMapping {
+    /// Returns true where Lambda does not poll the stream, or soon will not.
+    pub fn is_disabled(&self) -> bool {
+        self.state.starts_with("Disabl")
+    }
+
+    /// Neither the number of retries nor the age of records ends the retries of a batch.
+    pub fn retries_for_ever(&self) -> bool {
+        let is_unbounded = |value: Option<i32>| value.is_none_or(|value| value < 0);
+        is_unbounded(self.max_retries) && is_unbounded(self.max_record_age_seconds)
+    }
 }
 
 /// An event source mapping of an SQS queue.
@@ -43,6 +66,22 @@ impl QueueMapping {
 pub struct Mappings {
     pub streams: Vec<StreamMapping>,
     pub queues: Vec<QueueMapping>,
+}
+
+/// Filters that a customer's key encrypts, as far as the caller can read them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EncryptedFilters {
+    pub is_readable: bool,
+    /// The error of KMS.
+    pub error: Option<String>,
+}
+
+/// A value of a metric in a period of five minutes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MetricPoint {
+    /// The start of the period.
+    pub at: Timestamp,
+    pub value: f64,
 }
 
 /// A rule of EventBridge.
@@ -79,6 +118,16 @@ pub trait Deployment {
 
     /// The time that a Kinesis stream keeps its records.
     async fn stream_retention(&self, stream_arn: &str) -> Result<Option<Duration>, Fault>;
+
+    /// The greatest age in milliseconds of the records that the function got, in each period, oldest first. It does
+    /// not tell the function's mappings apart.
+    async fn iterator_ages(&self, function: &str, from: Timestamp, to: Timestamp) -> Result<Vec<MetricPoint>, Fault>;
+
+    /// The number of records that arrived in a Kinesis stream, in each period, oldest first.
+    async fn arrivals(&self, stream_name: &str, from: Timestamp, to: Timestamp) -> Result<Vec<MetricPoint>, Fault>;
+
+    /// The filters of a mapping that are encrypted with a customer's key.
+    async fn encrypted_filters(&self, uuid: &str) -> Result<EncryptedFilters, Fault>;
 
     /// The days after which the bucket deletes objects whose keys begin so; `None` where no rule does.
     async fn expiration_days(&self, bucket: &str, prefix: &str) -> Result<Option<i32>, Fault>;

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hydration::error::{Fault, FaultKind};
+use hydration::invocation_record::function_name;
+use hydration::timestamp::Timestamp;
 
-use crate::ports::{Deployment, EventRule, Mappings, Permission, QueueAttributes};
+use crate::ports::{Deployment, EncryptedFilters, EventRule, Mappings, MetricPoint, Permission, QueueAttributes};
 
 #[derive(Debug, Default)]
 pub struct InMemoryDeployment {
@@ -24,6 +26,11 @@ pub struct InMemoryDeployment {
     pub event_rules: Vec<EventRule>,
     /// Attributes of attached queues by their ARN.
     pub queues: BTreeMap<&'static str, QueueAttributes>,
+    /// Metrics by the function and by the stream.
+    pub iterator_ages: BTreeMap<&'static str, Vec<MetricPoint>>,
+    pub arrivals: BTreeMap<&'static str, Vec<MetricPoint>>,
+    /// Encrypted filters by the mapping.
+    pub filters: BTreeMap<&'static str, EncryptedFilters>,
     /// The answer to every call, where the credentials may read nothing.
     pub fault: Option<Fault>,
     /// Calls that the credentials may not make, by the name of the action.
@@ -72,6 +79,19 @@ impl Deployment for InMemoryDeployment {
         self.answer("kinesis:DescribeStreamSummary", Some(Duration::from_secs(24 * 3600))).await
     }
 
+    async fn iterator_ages(&self, function: &str, from: Timestamp, to: Timestamp) -> Result<Vec<MetricPoint>, Fault> {
+        let name = function_name(function).unwrap();
+        self.answer("cloudwatch:GetMetricData", within(self.iterator_ages.get(name), from, to)).await
+    }
+
+    async fn arrivals(&self, stream_name: &str, from: Timestamp, to: Timestamp) -> Result<Vec<MetricPoint>, Fault> {
+        self.answer("cloudwatch:GetMetricData", within(self.arrivals.get(stream_name), from, to)).await
+    }
+
+    async fn encrypted_filters(&self, uuid: &str) -> Result<EncryptedFilters, Fault> {
+        self.answer("lambda:GetEventSourceMapping", self.filters.get(uuid).cloned().unwrap_or_default()).await
+    }
+
     async fn expiration_days(&self, bucket: &str, _: &str) -> Result<Option<i32>, Fault> {
         self.answer("s3:GetLifecycleConfiguration", self.expirations.get(bucket).copied()).await
     }
@@ -104,4 +124,9 @@ impl Deployment for InMemoryDeployment {
         let denied = permission.actions.iter().filter(|action| self.is_denied(action, permission));
         self.answer("iam:SimulatePrincipalPolicy", denied.map(|action| (*action).to_owned()).collect()).await
     }
+}
+
+/// The points of a time range, as CloudWatch gives them.
+fn within(points: Option<&Vec<MetricPoint>>, from: Timestamp, to: Timestamp) -> Vec<MetricPoint> {
+    points.into_iter().flatten().filter(|point| from <= point.at && point.at < to).copied().collect()
 }

@@ -6,11 +6,15 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use hydration::arn::{Source, StreamArn};
 use hydration::error::{Fault, FaultKind};
+use hydration::invocation_record::function_name;
+use hydration::ports::Clock;
+use hydration::timestamp::Timestamp;
 
 use crate::aws::stack::Stack;
 use crate::commands::doctor::home::EncryptionKey;
 use crate::commands::doctor::permissions;
 use crate::commands::doctor::rules::{self, Finding, Grade};
+use crate::context::Context;
 use crate::exit::explain;
 use crate::ports::{Deployment, EventRule, NamedQueue, Queue, QueueAttributes, QueueMapping, StreamMapping};
 use crate::print::progress::Progress;
@@ -20,6 +24,9 @@ pub struct Checks<'a, D> {
     pub deployment: &'a D,
     pub stack: &'a Stack,
     pub findings: Vec<Finding>,
+    pub now: Timestamp,
+    /// The flags that were typed to say where things are.
+    pub location_flags: &'a str,
     /// Roles, with the resource that they were checked for.
     pub checked: BTreeSet<(String, String)>,
     /// The event rules that invoke the hydrate function, once they were read.
@@ -30,11 +37,13 @@ pub struct Checks<'a, D> {
 }
 
 impl<'a, D: Deployment> Checks<'a, D> {
-    pub fn new(deployment: &'a D, stack: &'a Stack, progress: &'a Progress) -> Self {
+    pub fn new<C: Clock>(context: &'a Context<C>, deployment: &'a D, stack: &'a Stack, progress: &'a Progress) -> Self {
         Self {
             deployment,
             stack,
             findings: Vec::new(),
+            now: context.now(),
+            location_flags: &context.location_flags,
             checked: BTreeSet::new(),
             attached_rules: None,
             bucket_keys: BTreeMap::new(),
@@ -123,6 +132,9 @@ impl<'a, D: Deployment> Checks<'a, D> {
         queue_mappings: &[QueueMapping],
         function: Option<&FunctionFilter>,
     ) -> Result<()> {
+        // A metric of Lambda names the function, without a version or an alias.
+        let name = |function: &str| function_name(function).unwrap_or(function).to_owned();
+        let all_functions: Vec<_> = mappings.iter().map(|mapping| name(&mapping.function)).collect();
         if let Some(function) = function {
             mappings.retain(|mapping| function.takes_function(&mapping.function, None));
             if mappings.is_empty() {
@@ -136,7 +148,8 @@ impl<'a, D: Deployment> Checks<'a, D> {
         }
         for mapping in &mappings {
             self.progress.add(1);
-            self.check_mapping(mapping, queue_mappings).await;
+            let of_function = all_functions.iter().filter(|function| **function == name(&mapping.function));
+            self.check_mapping(mapping, queue_mappings, of_function.count() > 1).await;
         }
         Ok(())
     }
@@ -158,10 +171,14 @@ impl<'a, D: Deployment> Checks<'a, D> {
         Ok(())
     }
 
-    async fn check_mapping(&mut self, mapping: &StreamMapping, queue_mappings: &[QueueMapping]) {
+    /// `is_shared`: its function has another stream mapping.
+    async fn check_mapping(&mut self, mapping: &StreamMapping, queue_mappings: &[QueueMapping], is_shared: bool) {
         let retention = self.stream_retention(&mapping.source).await;
+        // The rescue comes before the changes to make: it is to be done first.
+        self.check_unread(mapping, retention, is_shared).await;
         let destination = self.destination(mapping, queue_mappings).await;
         self.findings.extend(rules::mapping(mapping, retention, &destination, self.stack.topic_arn()));
+        self.check_filter_key(mapping).await;
         self.check_destination(mapping, &destination).await;
         if destination.is_hydrated()
             && let Some(role) = self.stack.hydrate_role_arn()

@@ -1,6 +1,8 @@
 //! Rules for a sound deployment.
 
 pub mod failed_batches;
+pub mod filter_key;
+pub mod unread;
 
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use crate::commands::doctor::destination::MappingDestination;
+use crate::commands::doctor::rules::unread::UnreadRecords;
 use crate::ports::StreamMapping;
 use crate::print::time;
 
@@ -32,12 +35,14 @@ pub struct Finding {
     pub finding: String,
     /// The change to make.
     pub change: Option<String>,
+    /// The records that a mapping does not read. The change is then their rescue.
+    pub unread: Option<Box<UnreadRecords>>,
 }
 
 impl Finding {
     pub fn new(grade: Grade, subject: impl Into<String>, finding: impl Into<String>, change: &str) -> Self {
         let change = (!change.is_empty()).then(|| change.to_owned());
-        Self { grade, subject: subject.into(), finding: finding.into(), change }
+        Self { grade, subject: subject.into(), finding: finding.into(), change, unread: None }
     }
 
     pub fn fine(subject: impl Into<String>, finding: impl Into<String>) -> Self {
@@ -83,9 +88,8 @@ pub fn mapping(
         }
         _ => {}
     }
-    let is_unbounded = |value: Option<i32>| value.is_none_or(|value| value < 0);
     let retention = retention.unwrap_or(MIN_STREAM_RETENTION);
-    if is_unbounded(mapping.max_retries) && is_unbounded(mapping.max_record_age_seconds) {
+    if mapping.retries_for_ever() {
         add(
             Grade::Problem,
             "it retries for ever: a poison record blocks its shard until the records behind it expire, unreported"
@@ -116,7 +120,7 @@ pub fn mapping(
     if let Some(problem) = mapping.last_result.as_ref().filter(|result| result.starts_with("PROBLEM")) {
         add(Grade::Problem, format!("Lambda says: {problem}"), "fix what it names; often the role's permissions");
     }
-    if mapping.state.starts_with("Disabl") {
+    if mapping.is_disabled() {
         add(Grade::Warning, "it is disabled: its records wait, and expire".to_owned(), &update("--enabled"));
     }
     if findings.is_empty() {
@@ -209,6 +213,7 @@ mod tests {
             max_retries: Some(3),
             max_record_age_seconds: Some(3600),
             bisects: true,
+            ..StreamMapping::default()
         }
     }
 

@@ -1,3 +1,5 @@
+mod unread;
+
 use std::time::Duration;
 
 use hydration::error::{Fault, FaultKind};
@@ -21,6 +23,7 @@ fn mapping(name: &str) -> StreamMapping {
         max_retries: Some(3),
         max_record_age_seconds: Some(3600),
         bisects: true,
+        ..StreamMapping::default()
     }
 }
 
