@@ -3,11 +3,13 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod faults;
 mod model;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use faults::faults;
 use hydration::arn::{Source, StreamArn};
 use hydration::filter::Filters;
 use hydration::ports::{StreamReader, StreamShard};
@@ -121,25 +123,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (any::<usize>(), any::<usize>()).prop_map(|(one, other)| Step::Merge { one, other }),
     ];
     prop::collection::vec(step, 0..120)
-}
-
-fn faults() -> impl Strategy<Value = Vec<Option<CallFault>>> {
-    let fault = prop_oneof![
-        6 => Just(None),
-        1 => Just(Some(CallFault::EmptyPage)),
-        1 => Just(Some(CallFault::ExpiredIterator)),
-        1 => Just(Some(CallFault::Throttled)),
-        1 => Just(Some(CallFault::RefusedPosition)),
-    ];
-    // No more than four in a row, which any reader has to survive.
-    prop::collection::vec(fault, 0..40).prop_map(|mut faults| {
-        for index in 4..faults.len() {
-            if faults[index - 4..index].iter().all(Option::is_some) {
-                faults[index] = None;
-            }
-        }
-        faults
-    })
 }
 
 proptest! {
