@@ -41,7 +41,6 @@ class ReleaseError(Exception):
 
 
 def main():
-    install.ensure("venv", "lambda")
     with tempfile.TemporaryDirectory() as folder:
         zips = packages(Path(folder))
         tool = build.binary("dlq", release=True)
