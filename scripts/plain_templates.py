@@ -94,11 +94,11 @@ def plain(path, version):
     if "Transform" in template or nested:
         for properties in nested:
             properties["TemplateURL"] = {"Fn::Sub": [
-                "https://s3.${AWS::Region}.${AWS::URLSuffix}/${Bucket}/${CodeKeyPrefix}templates/"
+                "https://s3.${AWS::Region}.${AWS::URLSuffix}/${Bucket}/${CodeKeyPrefix}" + version + "/templates/"
                 + properties["TemplateURL"], {"Bucket": BUCKET}]}
         template = transform(template, code_uri=lambda name: {
-            "Bucket": BUCKET, "Key": {"Fn::Sub": f"${{CodeKeyPrefix}}{name}-${{Architecture}}.zip"}})
-        _add_code_parameters(template, version)
+            "Bucket": BUCKET, "Key": {"Fn::Sub": f"${{CodeKeyPrefix}}{version}/{name}-${{Architecture}}.zip"}})
+        _add_code_parameters(template)
         for owner in (template, *template["Resources"].values()):
             for key in METADATA_OF_SAM:
                 owner.get("Metadata", {}).pop(key, None)
@@ -108,7 +108,9 @@ def plain(path, version):
     return text.replace("infra/", "templates/")
 
 
-def _add_code_parameters(template, version):
+def _add_code_parameters(template):
+    """Adds where the code is. The version is in the template and in none of its parameters, since a deployment keeps the
+    values that a stack has, and CloudFormation updates a function when the key of its code changes."""
     template["Parameters"].update({
         "CodeBucket": {
             "Type": "String",
@@ -126,12 +128,11 @@ def _add_code_parameters(template, version):
         },
         "CodeKeyPrefix": {
             "Type": "String",
-            "Default": f"failed-batch-hydrator/{version}/",
+            "Default": "failed-batch-hydrator/",
             "AllowedPattern": r"^([A-Za-z0-9!_.*'()-]+/)*$",
             "ConstraintDescription": "must end with a slash, or be empty.",
             "Description":
-                "First part of the keys of those files, with the version: a function is updated when the key of its "
-                "code changes.",
+                "First part of the keys of those files, before the folder that is called as the version.",
         },
     })
     template.setdefault("Conditions", {})["HasCodeBucketPerRegion"] = {
@@ -142,4 +143,4 @@ def _add_code_parameters(template, version):
     interface["ParameterLabels"].update({
         "CodeBucket": {"default": "Bucket of the release"},
         "CodeBucketPerRegion": {"default": "A bucket in each region"},
-        "CodeKeyPrefix": {"default": "Folder of the release in the bucket"}})
+        "CodeKeyPrefix": {"default": "Folder of the releases in the bucket"}})

@@ -55,7 +55,8 @@ fn every_command_has_a_manual_page_with_the_flags_of_its_help() {
     let folder = std::env::temp_dir().join(format!("dlq-manual-{}", std::process::id()));
     let written = dlq(&["man", "--to", folder.to_str().unwrap()]);
     assert_eq!((written.status.code(), text(&written.stdout).as_str()), (Some(0), ""));
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     files.sort();
     let mut expected: Vec<_> = COMMANDS.iter().map(|command| format!("dlq-{command}.1")).collect();
     expected.push("dlq.1".to_owned());

@@ -111,12 +111,12 @@ class Account:
 
     def _upload(self):
         """Copies the release as docs/DEPLOY.md does, to the keys that its templates have by default."""
-        prefix = f"failed-batch-hydrator/{release.workspace_version()}/"
         for bucket in (BUCKET, f"regional-{self.s3.meta.region_name}"):
             self.s3.create_bucket(Bucket=bucket)
             for file in release.files(self.dist):
-                for folder in (prefix, "elsewhere/"):
-                    self.s3.put_object(Bucket=bucket, Key=folder + file, Body=(self.dist / file).read_bytes())
+                for folder in ("failed-batch-hydrator", "elsewhere"):
+                    self.s3.put_object(Bucket=bucket, Key=f"{folder}/{release.workspace_version()}/{file}",
+                                       Body=(self.dist / file).read_bytes())
 
 
 @pytest.fixture(scope="module")
