@@ -28,7 +28,8 @@ from pathlib import Path
 from scripts import build, install, plain_templates
 
 DIST = install.ROOT / "dist"
-ARCHITECTURES = ("arm64", "x86_64")
+# Each with the number that ELF has for it, bytes 18 and 19 of a program.
+ARCHITECTURES = {"arm64": 183, "x86_64": 62}
 # By the names under which the shells look for them.
 COMPLETIONS = {"bash": "dlq.bash", "zsh": "_dlq", "fish": "dlq.fish"}
 DOCUMENTS = ("LICENSE", "CHANGELOG.md")
@@ -71,7 +72,7 @@ def assemble(dist, zips, tool, target):
         new = Path(parent) / "dist"
         (new / "templates").mkdir(parents=True)
         for (name, architecture), file in zips.items():
-            (new / f"{name}-{architecture}.zip").write_bytes(repacked(file))
+            (new / f"{name}-{architecture}.zip").write_bytes(repacked(file, architecture))
         for path in plain_templates.TEMPLATES:
             (new / "templates" / Path(path).name).write_text(plain_templates.plain(path, version))
         for document in DOCUMENTS:
@@ -89,12 +90,15 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def repacked(file):
+def repacked(file, architecture):
     """A function's zip with the one file that Lambda starts, and no times."""
     with zipfile.ZipFile(file) as given:
         if given.namelist() != ["bootstrap"]:
             raise ReleaseError(f"{file} must hold the file bootstrap and nothing else; it holds {given.namelist()}")
         content = given.read("bootstrap")
+    # Both architectures are built to the same path: two builds at once would mix them up.
+    if content[:4] != b"\x7fELF" or int.from_bytes(content[18:20], "little") != ARCHITECTURES[architecture]:
+        raise ReleaseError(f"{file} holds no program for {architecture}: run make release again, alone")
     info = zipfile.ZipInfo("bootstrap", ZIP_TIME)
     info.create_system, info.external_attr = 3, 0o100755 << 16
     out = io.BytesIO()
@@ -161,5 +165,7 @@ if __name__ == "__main__":
         sys.exit(f"release: {error}")
     except subprocess.CalledProcessError as error:
         sys.exit(f"release: {' '.join(error.cmd)} failed: see its output above")
+    except OSError as error:
+        sys.exit(f"release: {error}")
     except KeyboardInterrupt:
-        sys.exit("release: interrupted; dist/ is as it was")
+        sys.exit("release: interrupted; run it again")

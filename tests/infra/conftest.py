@@ -17,11 +17,16 @@ def stand_ins(folder, tool_binary):
             for name in names for architecture in release.ARCHITECTURES}
     for (name, architecture), file in zips.items():
         with zipfile.ZipFile(file, "w") as made:
-            made.writestr("bootstrap", f"{name} for {architecture}")
+            made.writestr("bootstrap", program(name, architecture))
     tool = folder / "dlq"
     tool.write_text(f'#!/bin/sh\nexec {shlex.quote(str(tool_binary))} "$@"\n')
     tool.chmod(0o755)
     return zips, tool, TARGET
+
+
+def program(name, architecture):
+    """What begins as a program for the architecture does, and is none."""
+    return b"\x7fELF".ljust(18, b"\0") + release.ARCHITECTURES[architecture].to_bytes(2, "little") + name.encode()
 
 
 @pytest.fixture(scope="session")
