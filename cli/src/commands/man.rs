@@ -78,7 +78,7 @@ fn page(command: &Command) -> Result<ManualPage> {
 /// by line. clap_mangen would put all of it into one paragraph, EXTRA.
 fn render_after_help(help: &str, to: &mut Vec<u8>) -> Result<()> {
     let mut roff = Roff::default();
-    if !help.lines().next().is_some_and(|line| heading(line).is_some()) {
+    if help.lines().next().is_none_or(|line| heading(line).is_none()) {
         roff.control("SH", ["NOTES"]);
     }
     let mut is_verbatim = false;
