@@ -45,8 +45,6 @@ def main():
     binary = build.binary("dlq", release=True)
     size, start = binary.stat().st_size, median_start(binary)
     print(f"\ndlq: {size / MB:.1f} MB; prints its version in {start * 1000:.1f} ms, median of {STARTS}", flush=True)
-    if size > MAX_BINARY_BYTES or start > MAX_START_SECONDS:
-        raise RuntimeError("the tool has become too large, or too slow to start")
     empty = run(binary, {"messages": 1}, "list").peak_bytes
     print("\n| queue | command | time | processor time: tool, stand-in | peak memory | memory a message |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -61,6 +59,8 @@ def main():
             once = (done.summary["done"], done.counts["invocations"], done.counts["batches"])
             expect(once == (LARGE["messages"],) * 3 and done.counts["visible"] == 0, done)
         row("2,000 messages of 700 kB", " ".join(words), done)
+    if size > MAX_BINARY_BYTES or start > MAX_START_SECONDS:
+        raise RuntimeError(f"the tool is too large, or too slow to start: {size} bytes, {start * 1000:.1f} ms")
 
 
 def median_start(binary):
