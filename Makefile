@@ -15,7 +15,7 @@ TESTS ?= tests
 JOBS ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox check test test-rust test-e2e lint audit bench soak package sam-local clean
+.PHONY: help demo sandbox check test test-rust test-e2e lint audit bench soak package release sam-local clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,9 +67,13 @@ package: ## target/lambda/hydrate/bootstrap.zip for arm64, or ARCH=x86_64
 	cd "$(ROOT)" && PATH="$(ROOT).tools/lambda/bin:$$PATH" \
 		cargo lambda build --locked --release -p hydrate --output-format zip --$(or $(subst x86_64,x86-64,$(ARCH)),arm64)
 
+release: ## dist/: the functions' zips for both architectures, plain templates, dlq with its manual, checksums
+	@$(INSTALL) venv
+	@$(VENV) -m scripts.release
+
 sam-local: ## sam local invoke, where Docker runs; EVENTS="FILE ..." sends your own events, KEEP=1 leaves the emulators running
 	@$(INSTALL) venv kinesis
 	@$(VENV) -m scripts.sam_local $(if $(KEEP),--keep) $(EVENTS)
 
 clean: ## Remove what was built and installed
-	cd "$(ROOT)" && rm -rf .tools .aws-sam && cargo clean
+	cd "$(ROOT)" && rm -rf .tools .aws-sam dist && cargo clean

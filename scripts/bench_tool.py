@@ -1,4 +1,4 @@
-"""Whole-process figures of the dlq tool's release binary on long queues, as a Markdown table.
+"""Size and start of the dlq tool's release binary, and its figures on long queues as a Markdown table.
 
     make bench
 
@@ -7,6 +7,7 @@ command's time is also the stand-in's: the processor time of each stands beside 
 """
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ LONG = {"messages": 100_000}
 LARGE = {"messages": 2_000, "bytes": 700_000}
 # The most memory for a queue of large messages, however many there are.
 MAX_BYTES = 150 * MB
+# What the tool may take on disk, and until it has printed its version.
+MAX_BINARY_BYTES, MAX_START_SECONDS, STARTS = 12 * MB, 0.020, 40
 # The default rate of five a second would be all that is measured.
 REPLAY = ("replay", "--all", "--rate", "1000")
 
@@ -40,6 +43,8 @@ class Run:
 def main():
     processes.exit_on_sigterm()
     binary = build.binary("dlq", release=True)
+    size, start = binary.stat().st_size, median_start(binary)
+    print(f"\ndlq: {size / MB:.1f} MB; prints its version in {start * 1000:.1f} ms, median of {STARTS}", flush=True)
     empty = run(binary, {"messages": 1}, "list").peak_bytes
     print("\n| queue | command | time | processor time: tool, stand-in | peak memory | memory a message |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -54,6 +59,17 @@ def main():
             once = (done.summary["done"], done.counts["invocations"], done.counts["batches"])
             expect(once == (LARGE["messages"],) * 3 and done.counts["visible"] == 0, done)
         row("2,000 messages of 700 kB", " ".join(words), done)
+    if size > MAX_BINARY_BYTES or start > MAX_START_SECONDS:
+        raise RuntimeError(f"the tool is too large, or too slow to start: {size} bytes, {start * 1000:.1f} ms")
+
+
+def median_start(binary):
+    times = []
+    for _ in range(STARTS):
+        started = time.perf_counter()
+        subprocess.run([binary, "--version"], stdout=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def row(queue, command, done, each=None):

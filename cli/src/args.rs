@@ -47,6 +47,7 @@ pub enum Command {
     #[command(flatten)]
     OnAws(AwsCommand),
     Completions(commands::completions::Arguments),
+    Man(commands::man::Arguments),
 }
 
 /// Commands that need credentials and a region.
@@ -67,6 +68,7 @@ impl Cli {
     pub async fn run(self) -> Result<Exit> {
         match self.command {
             Command::Completions(arguments) => commands::completions::run(&arguments, Self::command()),
+            Command::Man(arguments) => commands::man::run(&arguments, Self::command()),
             Command::OnAws(command) => command.run(&self.global).await,
         }
     }

@@ -8,6 +8,7 @@ pub mod histories;
 pub mod hydrate;
 pub mod isolate;
 pub mod list;
+pub mod man;
 pub mod replay;
 pub mod show;
 pub mod status;

@@ -10,67 +10,23 @@ ARNs of the right form. An attribute that this file does not know is an error, n
 import functools
 import json
 import re
-from pathlib import Path
-from unittest import mock
 
-import yaml
+from scripts import plain_templates
+from scripts.install import ROOT
+from scripts.plain_templates import TEMPLATES, load
 
-ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 STACK = "failed-batch-hydrator"
 NO_VALUE = object()
-PACKAGED = "s3://packages/hydrate.zip"
-TEMPLATES = [
-    "template.yaml", "infra/kinesis-source.yaml", "infra/dynamodb-source.yaml", "infra/bucket-source.yaml",
-    "infra/dead-letter-queue.yaml", "infra/operator.yaml", "infra/demo.yaml"]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, and dates left as the strings they are."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _short_form(loader, tag, node):
-    name = tag if tag in ("Ref", "Condition") else f"Fn::{tag}"
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-        return {name: value.split(".", 1) if tag == "GetAtt" else value}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    return {name: loader.construct_mapping(node, deep=True)}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
-def load(path):
-    """The template as written."""
-    return yaml.load((ROOT / path).read_text(), _Loader)  # a subclass of SafeLoader
 
 
 @functools.cache
 def _transformed_text(path):
-    from samtranslator.translator.transform import transform
-
-    template = load(path)
-    if "Transform" in template:
-        for resource in template["Resources"].values():
-            if "CodeUri" in resource["Properties"]:  # as sam package leaves it
-                resource["Properties"]["CodeUri"] = PACKAGED
-        # No credentials and no network: the managed policies SAM would look up are none that we use.
-        session = mock.Mock(region_name=REGION)
-        with mock.patch("boto3.session.Session", return_value=session):
-            template = transform(template, {}, mock.Mock(load=dict))
-    return json.dumps(template)
+    return json.dumps(plain_templates.transform(load(path), code_uri=lambda name: f"s3://packages/{name}.zip"))
 
 
 def transformed(path):
-    """The template after SAM's transform, still with its parameters and conditions."""
+    """The template after SAM's transform (as sam package leaves it), still with its parameters and conditions."""
     return json.loads(_transformed_text(path))
 
 

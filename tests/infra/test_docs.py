@@ -4,10 +4,12 @@ import json
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from scripts import install
+from scripts.plain_templates import parse, plain
 from tests.infra.known_metrics import METRICS
 from tests.infra.policies import decide, grants, listed, role_documents, statements
 from tests.infra.templates import (
@@ -53,11 +55,12 @@ def test_the_key_made_by_the_stack_lets_in_whom_the_documents_let_in():
 def test_parameters_and_outputs_are_called_by_their_names(file):
     known = set()
     for path in TEMPLATES:
-        template = load(path)
+        template = parse(plain(path, "1.2.3"))
         known |= template["Parameters"].keys() | template["Outputs"].keys()
     text = (ROOT / file).read_text()
     # Name=value, and out NAME: the two ways in which commands use them.
     named = set(re.findall(r"\b([A-Z][a-z]+[A-Z]\w+)=[\w…]", text)) | set(re.findall(r"\(out ([A-Z]\w+)\)", text))
+    named -= {"ParameterKey", "ParameterValue", "OrganizationalUnitIds", "RetainStacksOnAccountRemoval"}  # of StackSets
     assert len(named) >= 3 and named <= known, named - known
 
 
@@ -155,24 +158,44 @@ def option(words, name):
     return words[start:end]
 
 
+def declared_parameters(template):
+    """The parameters of a template of the source, or of a release's (templates/…)."""
+    if template in TEMPLATES:
+        return load(template)["Parameters"]
+    source = {f"templates/{Path(path).name}": path for path in TEMPLATES}
+    return parse(plain(source[template], "1.2.3"))["Parameters"]
+
+
 def test_every_printed_deployment_names_its_stack_and_parameters_that_exist():
     commands = deploy_commands()
-    assert len(commands) >= 9
+    assert len(commands) >= 11
     by_stack = {}
     for file, words in commands:
         (template,), (stack,) = option(words, "--template-file"), option(words, "--stack-name")
-        assert template in TEMPLATES, (file, template)
+        declared = declared_parameters(template)
+        assert declared, (file, template)
         assert option(words, "--capabilities") == ["CAPABILITY_IAM"], file
         overrides = option(words, "--parameter-overrides")
-        declared = load(template)["Parameters"]
         names = {override.split("=", 1)[0] for override in overrides}
         assert names <= declared.keys(), (file, names - declared.keys())
         needed = {name for name, parameter in declared.items() if "Default" not in parameter}
         # An update may name what changes alone.
         assert needed <= names or overrides == ["HydratorStackName=NEW_HYDRATOR"], (file, needed - names)
-        by_stack.setdefault(stack, set()).add(template)
+        by_stack.setdefault(stack, set()).add(Path(template).name)
     # A name that is used for two things would have one of them replace the other.
     assert {stack: templates for stack, templates in by_stack.items() if len(templates) > 1} == {}
+
+
+@pytest.mark.parametrize("block, template, written", [
+    ("hcl", "templates/template.yaml", r"^    (Code\w+|Alerts\w+) +="),
+    ("hcl", "templates/kinesis-source.yaml", r"^    (?!Code|Alerts)([A-Z]\w+) +="),
+    ("ts", "templates/template.yaml", r"[{,] ([A-Z]\w+): "),
+    ("sh", "templates/template.yaml", r"ParameterKey=(\w+)")])
+def test_other_tools_are_given_parameters_that_exist(block, template, written):
+    texts = "".join(re.findall(rf"```{block}\n(.*?)```", DEPLOY, re.DOTALL))
+    names, declared = set(re.findall(written, texts, re.MULTILINE)), declared_parameters(template)
+    assert template in texts and len(names) >= 2 and names <= declared.keys(), names - declared.keys()
+    assert {name for name, parameter in declared.items() if "Default" not in parameter} <= names
 
 
 @pytest.mark.parametrize("file", ["README.md", "docs/DEPLOY.md", "docs/RUNBOOK.md"])

@@ -99,8 +99,8 @@ READING = {
     "replay": {**PLAN, "aws/mappings.rs": ["ListEventSourceMappings"]}, "isolate": PLAN, "discard": LOOK,
 }
 REPLAYING = {"replay --execute": EXECUTE, "isolate --execute": EXECUTE, "discard --execute": {**LOOK, **DELETE}}
-# Commands that neither policy is for: one reads a stream and sends, one calls nothing.
-OTHERS = {"hydrate", "completions"}
+# Commands that neither policy is for: one reads a stream and sends, two call nothing.
+OTHERS = {"hydrate", "completions", "man"}
 # What `dlq hydrate` calls through the function's own adapters, and the actions that authorise each call.
 HYDRATE = {
     "GetShardIterator": {"dynamodb:GetShardIterator", "kinesis:GetShardIterator"},

@@ -1,14 +1,14 @@
-"""The stacks deployed on an emulator of CloudFormation, and a failed batch sent through all of them.
+"""The stacks of a release deployed on an emulator of CloudFormation, and a failed batch sent through all of them.
 
 moto makes topics, queues, roles, functions and mappings. It knows no alarms, no policies of topics and queues, and no
 subscriptions: the other files check those. Its Lambda runs nothing: these tests pass on what Lambda and SNS would, from
 the topic and the queue that the templates made.
 """
 
-import io
+import base64
+import hashlib
 import json
 import uuid
-import zipfile
 
 import boto3
 import pytest
@@ -16,15 +16,17 @@ import pytest
 from sandbox import as_lambda, sources
 from sandbox.mailbox import check
 from sandbox.runtime_api import Function
-from tests.infra.templates import PACKAGED, transformed
+from scripts import release
+from scripts.plain_templates import parse
 
 NO_VALUE = {"Ref": "AWS::NoValue"}
+BUCKET = "releases"
 UNKNOWN_TO_MOTO = ("AWS::CloudWatch::",)
 
 
-def for_moto(path):
-    """The transformed template without what moto cannot read: alarms, and optional items of lists, unused here."""
-    template = _without_optional_items(transformed(path))
+def for_moto(file):
+    """The template without what moto cannot read: alarms, and optional items of lists, unused here."""
+    template = _without_optional_items(parse(file.read_text()))
     left_out = {key for key, resource in template["Resources"].items() if resource["Type"].startswith(UNKNOWN_TO_MOTO)}
     for section in ("Resources", "Outputs"):
         for key in list(template[section]):
@@ -45,16 +47,17 @@ def _without_optional_items(value):
 class Account:
     """An emulated account with the hydrator in it, and the function's binary with the variables deployed for it."""
 
-    def __init__(self, aws, binary):
-        self.aws, self.binary = aws, binary
+    def __init__(self, aws, binary, dist):
+        self.aws, self.binary, self.dist = aws, binary, dist
         self.sqs, self.sns, self.awslambda = (aws.client(name) for name in ("sqs", "sns", "lambda"))
-        self.package = self._packaged()
-        self.outputs = self.deploy("template.yaml", f"hydrator-{uuid.uuid4().hex[:8]}")
+        self.s3 = aws.client("s3")
+        self._upload()
+        self.outputs = self.deploy("template.yaml", f"hydrator-{uuid.uuid4().hex[:8]}", CodeBucket=BUCKET)
 
     def deploy(self, path, name, **parameters):
         cloudformation = self.aws.client("cloudformation")
         cloudformation.create_stack(
-            StackName=name, TemplateBody=json.dumps(for_moto(path)), Capabilities=["CAPABILITY_IAM"],
+            StackName=name, TemplateBody=json.dumps(for_moto(self.dist / "templates" / path)), Capabilities=["CAPABILITY_IAM"],
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()])
         stack, = cloudformation.describe_stacks(StackName=name)["Stacks"]
         assert stack["StackStatus"] == "CREATE_COMPLETE", stack
@@ -64,7 +67,7 @@ class Account:
     def source_function(self, name):
         role = self.aws.client("iam").create_role(RoleName=f"{name}-role", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         self.awslambda.create_function(FunctionName=name, Role=role, Runtime="python3.13", Handler="index.handler",
-                                       Code={"ZipFile": self.package})
+                                       Code={"ZipFile": (self.dist / "hydrate-arm64.zip").read_bytes()})
         return {"FunctionName": name, "FunctionRoleName": f"{name}-role"}
 
     def mapping(self, uuid):
@@ -106,19 +109,19 @@ class Account:
     def hydrated(self):
         return [json.loads(message["Body"]) for message in self.receive(self.outputs["HydratedQueueUrl"])]
 
-    def _packaged(self):
-        content = io.BytesIO()
-        with zipfile.ZipFile(content, "w") as archive:
-            archive.writestr("bootstrap", "")
-        bucket, key = PACKAGED.removeprefix("s3://").split("/")
-        self.aws.client("s3").create_bucket(Bucket=bucket)
-        self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=content.getvalue())
-        return content.getvalue()
+    def _upload(self):
+        """Copies the release as docs/DEPLOY.md does, to the keys that its templates have by default."""
+        for bucket in (BUCKET, f"regional-{self.s3.meta.region_name}"):
+            self.s3.create_bucket(Bucket=bucket)
+            for file in release.files(self.dist):
+                for folder in ("failed-batch-hydrator", "elsewhere"):
+                    self.s3.put_object(Bucket=bucket, Key=f"{folder}/{release.workspace_version()}/{file}",
+                                       Body=(self.dist / file).read_bytes())
 
 
 @pytest.fixture(scope="module")
-def account(aws, binary):
-    return Account(aws, binary)
+def account(aws, binary, dist):
+    return Account(aws, binary, dist)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +131,7 @@ def orders(account):
     # moto's Lambda looks for the stream in moto's own Kinesis.
     boto3.client("kinesis", endpoint_url=account.aws.aws_url, region_name="us-east-1").create_stream(
         StreamName=stream.name, ShardCount=1)
-    outputs = account.deploy("infra/kinesis-source.yaml", f"source-{stream.name}", HydratorStackName=account.hydrator,
+    outputs = account.deploy("kinesis-source.yaml", f"source-{stream.name}", HydratorStackName=account.hydrator,
                              StreamArn=stream.arn, **account.source_function(stream.name))
     records = stream.put([(f"customer-{number}", json.dumps({"order": number}).encode()) for number in range(20)])
     return stream, records, outputs
@@ -140,7 +143,7 @@ def customers(account):
     table.put({"id": {"S": "anna"}, "credit": {"N": "12345678901234567890123456789012345678"}})
     table.put({"id": {"S": "anna"}, "credit": {"N": "0"}})
     # Last: moto takes records that it gave to a mapping off the stream.
-    outputs = account.deploy("infra/dynamodb-source.yaml", f"source-{table.name}", HydratorStackName=account.hydrator,
+    outputs = account.deploy("dynamodb-source.yaml", f"source-{table.name}", HydratorStackName=account.hydrator,
                              StreamArn=table.arn, **account.source_function(table.name))
     return table, table.records(), outputs
 
@@ -152,7 +155,7 @@ def written(account):
     stream = sources.KinesisStream(account.aws, name)
     boto3.client("kinesis", endpoint_url=account.aws.aws_url, region_name="us-east-1").create_stream(
         StreamName=name, ShardCount=1)
-    outputs = account.deploy("infra/kinesis-source.yaml", f"source-{name}", HydratorStackName=account.hydrator,
+    outputs = account.deploy("kinesis-source.yaml", f"source-{name}", HydratorStackName=account.hydrator,
                              StreamArn=stream.arn, Destination="Bucket", **account.source_function(name))
     return stream, outputs
 
@@ -171,7 +174,7 @@ def test_a_failed_batch_comes_back_through_the_bucket(account, written):
     delivered = stream.delivered(records)
     failure = {**stream.failure(records), "payload": as_lambda.text({"Records": delivered})}
     bucket, key = account.outputs["FailedBatchBucketName"], "aws/lambda/0a1b/shardId-000000000000/2026/11/21/x y+z"
-    account.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=as_lambda.text(failure).encode())
+    account.s3.put_object(Bucket=bucket, Key=key, Body=as_lambda.text(failure).encode())
     event = as_lambda.eventbridge_event(bucket, key)
     # What docs/RUNBOOK.md and docs/DEPLOY.md invoke the function with.
     by_hand = {"source": "aws.s3", "detail-type": "Object Created",
@@ -187,9 +190,9 @@ def test_a_failed_batch_comes_back_through_the_bucket(account, written):
 
 def test_an_attached_bucket_has_its_rule(account):
     bucket = f"failed-{uuid.uuid4().hex[:8]}"
-    account.aws.client("s3").create_bucket(Bucket=bucket)
+    account.s3.create_bucket(Bucket=bucket)
     streams = ",".join(f"arn:aws:kinesis:us-east-1:123456789012:stream/{name}" for name in ("a", "b"))
-    outputs = account.deploy("infra/bucket-source.yaml", f"attached-{bucket}", HydratorStackName=account.hydrator,
+    outputs = account.deploy("bucket-source.yaml", f"attached-{bucket}", HydratorStackName=account.hydrator,
                              BucketName=bucket, KinesisStreamArns=streams)
     events = account.aws.client("events")
     rule = events.describe_rule(Name=outputs["RuleName"])
@@ -204,7 +207,7 @@ def test_a_queue_that_is_a_destination_already_is_attached(account, orders):
     queue = account.sqs.create_queue(QueueName=f"dlq-{uuid.uuid4().hex}", Attributes={"VisibilityTimeout": "1800"})
     url = queue["QueueUrl"]
     arn = account.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    outputs = account.deploy("infra/dead-letter-queue.yaml", f"attached-{uuid.uuid4().hex[:8]}",
+    outputs = account.deploy("dead-letter-queue.yaml", f"attached-{uuid.uuid4().hex[:8]}",
                              HydratorStackName=account.hydrator, QueueArn=arn, KinesisStreamArns=stream.arn)
     mapping = account.mapping(outputs["MappingUuid"])
     assert mapping["EventSourceArn"] == arn and mapping["BatchSize"] == 1
@@ -271,15 +274,34 @@ def test_the_retry_queue_feeds_the_function_a_message_at_a_time(account):
     assert redrive["deadLetterTargetArn"] == parked["Attributes"]["QueueArn"]
 
 
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+@pytest.mark.parametrize("code", [
+    {"CodeBucket": BUCKET}, {"CodeBucket": "regional", "CodeBucketPerRegion": "true"},
+    {"CodeBucket": BUCKET, "CodeKeyPrefix": "elsewhere/"}], ids=["bucket", "bucket of the region", "folder"])
+def test_the_code_is_that_of_the_release(account, code, architecture):
+    """moto makes no function whose code it does not find."""
+    outputs = account.deploy("template.yaml", f"hydrator-{uuid.uuid4().hex[:8]}", Architecture=architecture, **code)
+    configuration = account.awslambda.get_function_configuration(FunctionName=outputs["HydrateFunctionName"])
+    zipped = (account.dist / f"hydrate-{architecture}.zip").read_bytes()
+    assert configuration["CodeSha256"] == base64.b64encode(hashlib.sha256(zipped).digest()).decode()
+
+
+def test_every_output_is_there(account):
+    """With parameters at their defaults, but for the dashboard's, which moto does not make."""
+    declared = parse((account.dist / "templates" / "template.yaml").read_text())["Outputs"].keys()
+    assert declared - account.outputs.keys() <= {"DashboardUrl"}
+    assert all(account.outputs.values())
+
+
 def test_the_hydrator_can_be_deployed_twice(account):
-    second = account.deploy("template.yaml", f"hydrator-{uuid.uuid4().hex[:8]}")
+    second = account.deploy("template.yaml", f"hydrator-{uuid.uuid4().hex[:8]}", CodeBucket=BUCKET)
     assert not set(second.values()) & set(account.outputs.values())
 
 
 def test_granting_alone_makes_no_mapping_and_prints_the_command(account, orders):
     stream, _, _ = orders
     source = account.source_function(f"by-hand-{uuid.uuid4().hex[:8]}")
-    outputs = account.deploy("infra/kinesis-source.yaml", source["FunctionName"], HydratorStackName=account.hydrator,
+    outputs = account.deploy("kinesis-source.yaml", source["FunctionName"], HydratorStackName=account.hydrator,
                              StreamArn=stream.arn, CreateMapping="no", **source)
     assert outputs.keys() == {"UpdateMappingCommand"}
     assert account.outputs["FailedBatchTopicArn"] in outputs["UpdateMappingCommand"]
