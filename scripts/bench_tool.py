@@ -25,7 +25,7 @@ LARGE = {"messages": 2_000, "bytes": 700_000}
 # The most memory for a queue of large messages, however many there are.
 MAX_BYTES = 150 * MB
 # What the tool may take on disk, and until it has printed its version.
-MAX_BINARY_BYTES, MAX_START_SECONDS, STARTS = 12 * MB, 0.020, 40
+MAX_BINARY_BYTES, MAX_START_SECONDS, STARTS = 14 * MB, 0.020, 40
 # The default rate of five a second would be all that is measured.
 REPLAY = ("replay", "--all", "--rate", "1000")
 
