@@ -5,3 +5,4 @@ pub mod environment;
 pub mod init_error;
 pub mod invocation;
 pub mod log;
+pub mod metrics;

@@ -15,6 +15,16 @@ pub enum IncidentResult {
     NotHydrated(String),
 }
 
+impl IncidentResult {
+    /// The status of the message, or `NotHydrated`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Hydrated(status) => status.as_str(),
+            Self::NotHydrated(_) => "NotHydrated",
+        }
+    }
+}
+
 /// Properties that the batches of an incident share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IncidentKey {
@@ -233,8 +243,10 @@ mod tests {
     fn failures_of_one_kind_are_one_incident_and_the_latest_is_the_example() {
         let a = key("a", complete());
         let other_shard = BatchFailure { shard: Some("other"), ..failure("2", 9) };
-        let incidents = group(&[(a.clone(), failure("1", 5)), (a, other_shard), (key("b", complete()), failure("3", 7))]);
-        let seen: Vec<_> = incidents.iter().map(|each| (each.key.function.as_str(), each.batches, each.shards)).collect();
+        let incidents =
+            group(&[(a.clone(), failure("1", 5)), (a, other_shard), (key("b", complete()), failure("3", 7))]);
+        let seen: Vec<_> =
+            incidents.iter().map(|each| (each.key.function.as_str(), each.batches, each.shards)).collect();
         assert_eq!(seen, [("a", 2, 2), ("b", 1, 1)]);
         let first = &incidents[0];
         assert_eq!((first.records, first.missing, first.example.as_str()), (20, 2, "2"));

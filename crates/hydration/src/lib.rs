@@ -28,6 +28,7 @@ mod sender;
 pub mod sequence_number;
 #[cfg(feature = "test-support")]
 pub mod test_support;
+pub mod text;
 pub mod timestamp;
 pub mod verdict;
 pub mod view;

@@ -14,7 +14,6 @@ use hydration::invocation_record::FailedBatch;
 use hydration::retry::CallStats;
 use lambda_runtime::Context;
 
-
 /// The batch of a log line and its metrics, with the calls and the time it took.
 #[derive(Clone, Copy)]
 pub struct BatchContext<'a> {
@@ -34,7 +33,7 @@ impl Telemetry {
     /// Starts logs and metrics on standard output, once in the process.
     pub fn start(get: impl Fn(&str) -> Option<String>) -> Self {
         function_kit::log::start("hydrate", get("AWS_LAMBDA_LOG_LEVEL").as_deref());
-        metrics::start(std::io::stdout());
+        function_kit::metrics::start(std::io::stdout());
         Self { invocations: Invocations::of(get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default()) }
     }
 
@@ -42,7 +41,7 @@ impl Telemetry {
     #[cfg(test)]
     pub fn for_tests() -> Self {
         static STARTED: std::sync::Once = std::sync::Once::new();
-        STARTED.call_once(|| metrics::start(std::io::sink()));
+        STARTED.call_once(|| function_kit::metrics::start(std::io::sink()));
         Self { invocations: Invocations::of("hydrate".to_owned()) }
     }
 
@@ -51,7 +50,7 @@ impl Telemetry {
     }
 
     pub fn configuration_invalid(&self, error: &InvalidConfiguration) {
-        log::configuration_invalid(&self.invocations.function_name, error);
+        function_kit::log::configuration_invalid(log::SERVICE, &self.invocations.function_name, error);
     }
 
     /// Logs an event that the function does not recognize.

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::function_response::FunctionResponse;
 use crate::incoming::{self, IncomingMessage};
 use crate::invocation_record::{FailedBatch, InvocationRecord};
-use crate::function_response::FunctionResponse;
 use crate::json::{self, Object};
 use crate::message::POINTER_CLASS;
 use crate::message::body::Hydration;

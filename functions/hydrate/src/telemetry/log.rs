@@ -1,6 +1,5 @@
 //! The log lines: one for each batch.
 
-use function_kit::environment::InvalidConfiguration;
 use hydration::error::HydrateError;
 use hydration::hydrator::{Continued, Hydrated};
 use hydration::invocation_record::FailedBatch;
@@ -10,23 +9,12 @@ use tracing::Level;
 
 use crate::telemetry::BatchContext;
 
-const SERVICE: &str = "hydrate";
+pub const SERVICE: &str = "hydrate";
 /// The most bytes of a text that the sender of an invocation record chooses. Longer texts stand whole in the message.
 const MAX_TEXT_BYTES: usize = 512;
 
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text)
-}
-
-pub fn configuration_invalid(function_name: &str, error: &InvalidConfiguration) {
-    tracing::error!(
-        service = SERVICE,
-        function_name,
-        error_type = "InvalidConfiguration",
-        error = %error,
-        variable = error.name,
-        "configuration refused"
-    );
 }
 
 /// The log line of a batch: the fields of every line, then those of this one. The macro is needed because `tracing`
