@@ -8,7 +8,7 @@ pub fn text(excerpt: &Excerpt<'_>) -> String {
     let (report, home) = (excerpt.report, excerpt.home);
     let mut lines = vec![
         format!(
-            "{} of {} failed for good; Lambda gave them up.",
+            "Lambda gave up on {} of {}.",
             count(report.batches(), "batch", "batches"),
             count(report.functions().len() as u64, "function", "functions"),
         ),
