@@ -379,6 +379,47 @@ def test_lambda_does_not_stop_the_chain_of_a_long_range():
     assert core().properties("HydrateFunction")["RecursiveLoop"] == "Allow"
 
 
+# ---------------------------------------------------------------- the digest
+
+def test_the_digest_runs_as_often_as_it_is_told_and_not_at_all_if_it_is_told_nothing():
+    stack = core(DigestIntervalInMinutes="15")
+    rule, = (rule["Properties"] for rule in stack.of_type("AWS::Events::Rule").values()
+             if "ScheduleExpression" in rule["Properties"])
+    assert rule["ScheduleExpression"] == "rate(15 minutes)"
+    assert stack.properties("DigestFunction")["Environment"]["Variables"]["INTERVAL_MINUTES"] == "15"
+    permission, = (item["Properties"] for item in stack.of_type("AWS::Lambda::Permission").values()
+                   if item["Properties"]["FunctionName"] == stack.resolve({"Ref": "DigestFunction"}))
+    assert permission["Principal"] == "events.amazonaws.com"
+    off = core(DigestIntervalInMinutes="")
+    assert not [logical_id for logical_id in off.resources if "Digest" in logical_id]
+
+
+def test_a_digest_that_fails_is_parked():
+    stack = core()
+    parked = stack.resolve({"Fn::GetAtt": ["DigestParkedQueue", "Arn"]})
+    invoke = stack.properties("DigestFunctionEventInvokeConfig")
+    assert invoke["DestinationConfig"] == {"OnFailure": {"Destination": parked}}
+    assert invoke["MaximumRetryAttempts"] == 2
+
+
+def test_the_digest_is_given_the_variables_it_reads():
+    variables = core().properties("DigestFunction")["Environment"]["Variables"]
+    config = (ROOT / "functions/digest/src/config.rs").read_text().split("#[cfg(test)]")[0]
+    read = set(re.findall(r'"([A-Z]+_[A-Z]+)"', config))
+    # DELAY_SECONDS is a minute; tests and the demo have no time to wait for it.
+    assert set(variables) == read - {"DELAY_SECONDS"}
+    assert variables["LOG_GROUP"] == core().outputs["LogGroupName"]
+
+
+@pytest.mark.parametrize("partition, region, console", [
+    ("aws", "eu-west-1", "eu-west-1.console.aws.amazon.com"), ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
+    ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com")])
+def test_the_mail_links_to_the_console_of_its_partition(partition, region, console):
+    stack = Stack("template.yaml", "hydrator", partition=partition, region=region)
+    link = stack.properties("DigestFunction")["Environment"]["Variables"]["DASHBOARD_URL"]
+    assert link.startswith(f"https://{console}/cloudwatch/home?region={region}#dashboards/dashboard/hydrator-Dashboard")
+
+
 @pytest.mark.parametrize("logical_id", [
     "HydratedQueue", "HydratedQueuePolicy", "RetryQueue", "RetryQueuePolicy", "ParkedQueue", "ParkedQueuePolicy",
     "OverflowBucket", "OverflowBucketPolicy", "FailedBatchBucket", "FailedBatchBucketPolicy"])
