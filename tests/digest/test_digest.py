@@ -10,6 +10,7 @@ import pytest
 from sandbox.alerts import ARN, AlertsTopic
 from sandbox.log_group import LogGroup
 from sandbox.runtime_api import Function, FunctionExited
+from tests.infra.known_metrics import METRICS
 from tests.infra.templates import ROOT
 from tests.kit.aws_proxy import AwsProxy
 
@@ -125,6 +126,9 @@ def test_a_message_of_which_nobody_knows_is_not_sent_again(home):
     assert ran(answer) == ["digest unknown"]
     metric, = answer.metrics
     assert (metric["StackName"], metric["WindowsUnknown"]) == (STACK, 1)
+    directive, = metric["_aws"]["CloudWatchMetrics"]
+    (dimensions,), (counted,) = directive["Dimensions"], directive["Metrics"]
+    assert METRICS[directive["Namespace"], counted["Name"]] == set(dimensions)
     home.log.put([])
     assert ran(digest.invoke({})) == []
     assert home.published == []

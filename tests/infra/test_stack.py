@@ -400,6 +400,13 @@ def test_a_digest_that_fails_is_parked():
     invoke = stack.properties("DigestFunctionEventInvokeConfig")
     assert invoke["DestinationConfig"] == {"OnFailure": {"Destination": parked}}
     assert invoke["MaximumRetryAttempts"] == 2
+    schedule = stack.resolve({"Fn::GetAtt": ["DigestFunctionInterval", "Arn"]})
+    target, = stack.properties("DigestFunctionInterval")["Targets"]
+    assert target["DeadLetterConfig"] == {"Arn": parked}
+    documents, arn = queue_policy(stack, "DigestParkedQueue")
+    ask = lambda rule: decide(documents, "sqs:SendMessage", arn, "events.amazonaws.com",  # noqa: E731
+                              aws_SecureTransport="true", aws_SourceArn=rule)
+    assert (ask(schedule), ask(schedule + "2")) == ("allow", None)
 
 
 def test_the_digest_is_given_the_variables_it_reads():
