@@ -24,9 +24,9 @@ UNKNOWN_TO_MOTO = ("AWS::CloudWatch::",)
 
 def for_moto(path):
     """The transformed template without what moto cannot read: alarms, and optional items of lists, unused here."""
+    template = _without_optional_items(transformed(path))
     # The digest links to the dashboard, and is made all the same.
-    text = json.dumps(_without_optional_items(transformed(path))).replace("${Dashboard}", "dashboard")
-    template = json.loads(text)
+    template["Resources"] = json.loads(json.dumps(template["Resources"]).replace("${Dashboard}", "dashboard"))
     left_out = {key for key, resource in template["Resources"].items() if resource["Type"].startswith(UNKNOWN_TO_MOTO)}
     for section in ("Resources", "Outputs"):
         for key in list(template[section]):
