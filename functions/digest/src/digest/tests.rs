@@ -74,6 +74,18 @@ fn a_second_run_waits_for_the_first_and_goes_on_when_it_is_dead() {
 }
 
 #[test]
+fn two_at_once_publish_once_wherever_the_second_comes_in() {
+    for stops in 0..14 {
+        let world = DigestWorld::default();
+        world.run_to_the_end().unwrap();
+        world.log_line();
+        world.advance(Minutes(5));
+        world.run_inside_another(stops);
+        assert_eq!((world.sent().len(), world.named().len()), (1, 0), "after {stops} stops");
+    }
+}
+
+#[test]
 fn a_pause_of_days_is_one_message_that_names_what_was_not_looked_at() {
     let world = DigestWorld::default();
     world.run_to_the_end().unwrap();
@@ -101,7 +113,7 @@ proptest! {
 
     /// No line is published twice, and none is passed over in silence.
     #[test]
-    fn each_line_is_in_one_message_or_in_a_window_that_is_named(steps in prop::collection::vec(world::step(), 1..80)) {
+    fn each_line_is_in_one_message_or_in_a_window_that_is_named(steps in prop::collection::vec(world::step(), 1..100)) {
         let world = DigestWorld::default();
         steps.iter().for_each(|step| world.take(*step));
         // Whatever was under way is over, and three quiet runs go behind everything.

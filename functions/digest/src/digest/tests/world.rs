@@ -39,9 +39,10 @@ pub enum WorldStep {
         seconds: i64,
     },
     Start,
-    /// A run goes on to its next stop.
+    /// A run goes on by some stops.
     Poll {
         run: usize,
+        stops: usize,
     },
     Kill {
         run: usize,
@@ -55,10 +56,11 @@ pub fn step() -> impl Strategy<Value = WorldStep> {
     let fate = prop_oneof![Just(Fate::WorksWithoutAnswer), Just(Fate::Lost), Just(Fate::Refused)];
     prop_oneof![
         4 => Just(WorldStep::LogLine),
-        3 => (1_i64..400).prop_map(|seconds| WorldStep::Advance { seconds }),
+        2 => (1_i64..20).prop_map(|seconds| WorldStep::Advance { seconds }),
+        2 => (61_i64..400).prop_map(|seconds| WorldStep::Advance { seconds }),
         1 => (80_000_i64..100_000).prop_map(|seconds| WorldStep::Advance { seconds }),
         4 => Just(WorldStep::Start),
-        30 => (0_usize..3).prop_map(|run| WorldStep::Poll { run }),
+        16 => (0_usize..3, 1_usize..8).prop_map(|(run, stops)| WorldStep::Poll { run, stops }),
         1 => (0_usize..3).prop_map(|run| WorldStep::Kill { run }),
         1 => fate.clone().prop_map(WorldStep::FailNextWrite),
         1 => fate.prop_map(WorldStep::FailNextPublish),
@@ -95,6 +97,8 @@ struct Outside {
     read: RefCell<Vec<ReadWindow>>,
     sent: RefCell<Vec<ReadWindow>>,
     named: RefCell<Vec<DigestWindow>>,
+    /// The windows of runs that know that their message was sent.
+    known: RefCell<Vec<DigestWindow>>,
     /// The beginning of the first window, once the state is written.
     begins: Cell<Option<Timestamp>>,
 }
@@ -111,7 +115,7 @@ impl DigestWorld {
             WorldStep::LogLine => self.log_line(),
             WorldStep::Advance { seconds } => self.advance_millis(seconds * 1000),
             WorldStep::Start => self.start(),
-            WorldStep::Poll { run } => drop(self.poll(run)),
+            WorldStep::Poll { run, stops } => drop((0..stops).find_map(|_| self.poll(run))),
             WorldStep::Kill { run } => {
                 let mut running = self.running.borrow_mut();
                 if run < running.len() {
@@ -177,6 +181,9 @@ impl DigestWorld {
             Poll::Pending => None,
             Poll::Ready(result) => {
                 drop(running.remove(run));
+                if let Ok(DigestEnd::Sent { report, .. }) = &result {
+                    self.outside.known.borrow_mut().push(report.window);
+                }
                 Some(result)
             }
         }
@@ -190,6 +197,14 @@ impl DigestWorld {
                 return result;
             }
         }
+    }
+
+    /// Lets one run begin, a second one run as a whole after `stops` stops of the first, and the first one end.
+    pub fn run_inside_another(&self, stops: usize) {
+        self.start();
+        let result = (0..stops).find_map(|_| self.poll(0));
+        let _ = self.run_to_the_end();
+        while result.is_none() && self.poll(0).is_none() {}
     }
 
     pub fn run_until_publishing_and_die(&self) {
@@ -212,6 +227,9 @@ impl DigestWorld {
                 let is_apart = one.window.to <= other.window.from || other.window.to <= one.window.from;
                 prop_assert!(is_apart, "{one:?} and {other:?} overlap");
             }
+        }
+        for known in self.outside.known.borrow().iter() {
+            prop_assert!(!named.contains(known), "{known:?} was sent, and named as unknown");
         }
         for (line, at) in self.outside.lines.borrow().iter().enumerate() {
             let times = sent.iter().filter(|sent| sent.lines.contains(&line)).count();
