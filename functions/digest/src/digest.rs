@@ -43,7 +43,7 @@ pub enum DigestEnd {
     TooEarly,
 }
 
-/// What a run tells while it goes on.
+/// Events of a run that are told while it goes on.
 pub trait DigestEvents {
     /// A message of an earlier run, or of this one, of which nobody knows if it was sent.
     fn unknown(&self, window: &DigestWindow);

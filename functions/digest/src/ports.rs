@@ -1,4 +1,4 @@
-//! What a run asks of the world.
+//! The ports of a run: the log, the state, the topic.
 
 use hydration::error::Fault;
 use hydration::timestamp::Timestamp;
