@@ -119,7 +119,7 @@ pub fn next_steps(excerpt: &Excerpt<'_>) -> Vec<(String, &'static str)> {
     steps
 }
 
-/// What the message leaves out, one sentence for each.
+/// Sentences about what the message leaves out.
 pub fn left_out(excerpt: &Excerpt<'_>) -> Vec<String> {
     let report = excerpt.report;
     let mut sentences = Vec::new();
