@@ -6,7 +6,8 @@ ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 PYTHON ?= python3
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),$(ROOT)target)
-FUNCTION := -p hydration -p hydration-aws -p hydrate
+FUNCTION := -p hydration -p hydration-aws -p function-kit -p hydrate
+DIGEST := -p failure-digest
 INSTALL := cd "$(ROOT)" && $(PYTHON) scripts/install.py
 # The Python of the pinned packages, started in the tree's folder so that it finds sandbox, scripts and tests.
 VENV := cd "$(ROOT)" && .tools/venv/bin/python
@@ -35,17 +36,21 @@ test: test-rust test-e2e ## Run all the tests, under 6 minutes after compiling
 
 test-rust: ## cargo test: the domain, the adapters, the function's handler, the tool
 	cd "$(ROOT)" && cargo test --locked $(FUNCTION)
+	cd "$(ROOT)" && cargo test --locked $(DIGEST)
 	cd "$(ROOT)" && cargo test --locked -p dlq
 
 test-e2e: ## The compiled binaries on emulators, and the templates; TESTS="tests/tool -k replay" runs a part
-	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked -p dlq
+	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked $(DIGEST) && \
+		cargo build --locked -p dlq
 	$(INSTALL) venv kinesis sam checkov
-	cd "$(ROOT)" && HYDRATE_BINARY="$(TARGET)/debug/hydrate" DLQ_BINARY="$(TARGET)/debug/dlq" \
+	cd "$(ROOT)" && HYDRATE_BINARY="$(TARGET)/debug/hydrate" DIGEST_BINARY="$(TARGET)/debug/digest" \
+		DLQ_BINARY="$(TARGET)/debug/dlq" \
 		.tools/venv/bin/python -m pytest -q -n $(JOBS) --dist load --maxschedchunk 1 $(TESTS)
 
 lint: ## Format and clippy, warnings denied
 	cd "$(ROOT)" && cargo fmt --all --check
 	cd "$(ROOT)" && cargo clippy --locked $(FUNCTION) --all-targets -- -D warnings
+	cd "$(ROOT)" && cargo clippy --locked $(DIGEST) --all-targets -- -D warnings
 	cd "$(ROOT)" && cargo clippy --locked -p dlq --all-targets -- -D warnings
 
 audit: ## Licences, sources and banned crates; advisories too where ADVISORIES=1 and the database can be fetched
@@ -62,10 +67,13 @@ bench: ## Criterion for the pure parts, whole-process figures of the release bin
 soak: ## Property tests on all cores: HISTORIES=1000000 histories of each property, FUZZ=3600 seconds of tests/fuzz
 	cd "$(ROOT)" && $(PYTHON) -m scripts.soak $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(FUZZ),--fuzz $(FUZZ))
 
-package: ## target/lambda/hydrate/bootstrap.zip for arm64, or ARCH=x86_64
+PACKAGED = --output-format zip --$(or $(subst x86_64,x86-64,$(ARCH)),arm64)
+
+package: ## target/lambda/{hydrate,digest}/bootstrap.zip for arm64, or ARCH=x86_64
 	$(INSTALL) lambda
 	cd "$(ROOT)" && PATH="$(ROOT).tools/lambda/bin:$$PATH" \
-		cargo lambda build --locked --release -p hydrate --output-format zip --$(or $(subst x86_64,x86-64,$(ARCH)),arm64)
+		cargo lambda build --locked --release -p hydrate $(PACKAGED) && \
+		PATH="$(ROOT).tools/lambda/bin:$$PATH" cargo lambda build --locked --release $(DIGEST) $(PACKAGED)
 
 release: ## dist/: the functions' zips for both architectures, plain templates, dlq with its manual, checksums
 	@$(INSTALL) venv

@@ -16,22 +16,25 @@ import tempfile
 import textwrap
 
 from sandbox import as_lambda, emulators, processes, seed
+from sandbox.alerts import AlertsTopic
 from sandbox.failed_batch_bucket import FailedBatchBucket, place
+from sandbox.log_group import LogGroup
 from sandbox.mailbox import Mailbox
 from sandbox.runtime_api import Function, FunctionExited
 from sandbox.terminal import Terminal, Unexpected
 from scripts import build, install
 
-STEPS = 9
+STEPS = 10
 WIDTH = 100
 
 
 def main():
     processes.exit_on_sigterm()
     terminal = Terminal(STEPS)
-    terminal.step("Build the function and the tool")
-    binary, tool = build.binary("hydrate"), build.binary("dlq")
+    terminal.step("Build the functions and the tool")
+    binary, digest, tool = (build.binary(name) for name in ("hydrate", "digest", "dlq"))
     terminal.done(f"{binary}, {binary.stat().st_size / 1e6:.1f} MB")
+    terminal.done(f"{digest}")
     terminal.done(f"{tool}")
     compiled = terminal.seconds()
 
@@ -53,6 +56,7 @@ def main():
             shop.returns()
             shop.destination(FailedBatchBucket(aws, "failed-batches"))
             shop.tool(tool, environment)
+            shop.mail(digest, environment, LogGroup(aws, "/aws/lambda/hydrator-hydrate"))
     seconds = terminal.seconds() - compiled
     terminal.say()
     terminal.say(terminal.paint("bold", f"Done in {seconds:.1f} s") + " after compiling. "
@@ -67,6 +71,7 @@ class Shop:
         self.terminal, self.function = terminal, function
         self.mailbox, self.batches = mailbox, batches
         self.ids = []
+        self.printed = []
 
     def pointer(self):
         self.terminal.step("What Lambda sends when it gives a batch up")
@@ -149,9 +154,7 @@ class Shop:
                           "object was written, and the function reads it:")
         batch = self.batches["orders"]
         where = bucket.put(as_lambda.with_payload(batch.invocation_record, batch.delivered))
-        answer = self.function.invoke(as_lambda.s3_event(where))
-        if answer.error:
-            raise Unexpected(f"the function failed: {answer.error}")
+        answer = self._invoke(as_lambda.s3_event(where))
         message, = self.mailbox.receive()
         hydration = message.hydration
         self.terminal.show(shortened({key: hydration[key] for key in ("status", "origin", "object")}), "green")
@@ -163,8 +166,7 @@ class Shop:
 
     def tool(self, tool, environment):
         self.terminal.step("What a person does about it: the dlq tool")
-        answer = self.function.invoke(as_lambda.sns_event(
-            *(batch.message for batch in self.batches.values())))
+        answer = self._invoke(as_lambda.sns_event(*(batch.message for batch in self.batches.values())))
         ids = [batch["id"] for batch in answer.payload["batches"]]
         self.terminal.claim("the same four failures, delivered again, have the same ids", ids == self.ids)
         poison = ids[0][:12]
@@ -181,12 +183,35 @@ class Shop:
                 if done.returncode or expected not in done.stdout:
                     raise Unexpected(f"dlq {arguments[0]} ended with {done.returncode}: {done.stderr}")
 
+    def mail(self, digest, environment, log_group):
+        self.terminal.step("The mail about all this")
+        self.terminal.say("Every five minutes a second function reads the first one's log lines. What it has published:")
+        log_group.put(self.printed)
+        with AlertsTopic() as topic:
+            variables = {**environment, **topic.environment(), "LOG_GROUP": log_group.name, "DELAY_SECONDS": "0",
+                         "STATE_BUCKET": self.mailbox.bucket, "STACK_NAME": "failed-batch-hydrator"}
+            with Function(digest, variables, name="digest") as function:
+                for answer in (function.invoke({}), function.invoke({})):
+                    if answer.error:
+                        raise Unexpected(f"the digest failed: {answer.error}")
+            published = topic.published
+        self.terminal.claim("one message, though the function ran twice", len(published) == 1)
+        self.terminal.show(published[0].mail.strip(), "green")
+        self.terminal.claim("four batches, each once, and nothing of the data",
+                            "4 batches" in published[0].mail and "ORD-" not in json.dumps(published[0].texts))
+
+    def _invoke(self, event):
+        """Invokes the function, and keeps what it has printed."""
+        answer = self.function.invoke(event)
+        if answer.error:
+            raise Unexpected(f"the function failed: {answer.error}")
+        self.printed += answer.stdout
+        return answer
+
     def _hydrate(self, name, receive=True):
         """Sends the function what the topic would, and takes the message off the queue."""
         self.terminal.working(f"hydrating {name}")
-        answer = self.function.invoke(as_lambda.sns_event(self.batches[name].message))
-        if answer.error:
-            raise Unexpected(f"the function failed: {answer.error}")
+        answer = self._invoke(as_lambda.sns_event(self.batches[name].message))
         self.ids += [batch["id"] for batch in answer.payload["batches"]]
         if not receive:
             return answer, None

@@ -1,4 +1,4 @@
-"""The function or the tool, built with cargo: the path of the binary."""
+"""A function or the tool, built with cargo: the path of the binary."""
 
 import json
 import os
@@ -8,16 +8,21 @@ from pathlib import Path
 from scripts import install
 
 
+# The packages whose binary has another name.
+PACKAGES = {"digest": "failure-digest"}
+
+
 class BuildError(Exception):
     pass
 
 
-def binary(package, release=False):
-    """The path of the package's binary, after a build; cargo prints its progress.
+def binary(name, release=False):
+    """The path of a binary, after a build; cargo prints its progress.
 
-    HYDRATE_BINARY and DLQ_BINARY name one that is built already.
+    HYDRATE_BINARY, DIGEST_BINARY and DLQ_BINARY name one that is built already.
     """
-    if given := os.environ.get(f"{package.upper()}_BINARY"):
+    package = PACKAGES.get(name, name)
+    if given := os.environ.get(f"{name.upper()}_BINARY"):
         return Path(given).resolve()
     command = ["cargo", "build", "--locked", "-p", package, "--message-format=json-render-diagnostics"]
     if release:
@@ -30,7 +35,7 @@ def binary(package, release=False):
     with build:
         for line in build.stdout:
             message = json.loads(line)
-            if message.get("executable") and message["target"]["name"] == package:
+            if message.get("executable") and message["target"]["name"] == name:
                 found = Path(message["executable"])
     if build.returncode or not found:
         raise BuildError(f"cargo could not build {package}: see its output above")

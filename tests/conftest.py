@@ -30,6 +30,11 @@ def binary():
 
 
 @pytest.fixture(scope="session")
+def digest_binary():
+    return build.binary("digest")
+
+
+@pytest.fixture(scope="session")
 def tool_binary():
     return build.binary("dlq")
 

@@ -8,8 +8,8 @@ pub mod progress;
 pub mod records;
 pub mod table;
 pub mod time;
-pub mod visible;
 
+pub use hydration::text::{count, printable, short_id, thousands, visible};
 pub use json::pretty_json;
 
 use std::cell::{Cell, RefCell};
@@ -152,40 +152,6 @@ impl Output {
         // A standard error that is closed must not stop the work.
         let _ = writeln!(self.notes.borrow_mut(), "{from}: {}", Visible::lines(text.as_ref()));
     }
-}
-
-/// One line of text from outside, safe for a terminal.
-pub fn printable(text: &str) -> String {
-    Visible::line(text).to_string()
-}
-
-/// `1 batch`, `2 batches`.
-pub fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
-}
-
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// The first characters of an id: twelve of the batch, and six of the part's digest.
-pub fn short_id(id: &str) -> String {
-    match id.split_once('-') {
-        Some((batch, part)) => format!("{}-{}", first_chars(batch, 12), first_chars(part, 6)),
-        None => first_chars(id, 12).to_owned(),
-    }
-}
-
-fn first_chars(text: &str, number: usize) -> &str {
-    text.get(..number).unwrap_or(text)
 }
 
 /// Red where records are lost, yellow where a person has to decide.

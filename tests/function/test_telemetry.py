@@ -55,7 +55,8 @@ def test_one_line_tells_a_batch_s_whole_story(hydrator, stream):
         "id": hydration_id(record), "status": "Complete", "source": "kinesis", "origin": "stream",
         "function_arn": context["functionArn"], "condition": context["condition"],
         "stream_arn": info["streamArn"], "shard_id": info["shardId"],
-        "expected_records": 6, "recovered_records": 6, "message_ids": message.message_id,
+        "failed_at": record["timestamp"], "function_error": "Unhandled", "executed_version": "$LATEST",
+        "status_code": 200, "expected_records": 6, "recovered_records": 6, "message_ids": message.message_id,
         "read_calls": 1, "iterators": 1, "throttles": 0,
         "message_bytes": len(message.text.encode()),
     }
@@ -77,6 +78,13 @@ def test_a_status_that_needs_a_person_is_a_warning(hydrator, stream, kind):
     line = batch_line(hydrator.hydrate(record)[0])
     assert line["level"] == ("WARN" if kind == "gone" else "INFO")
     assert line["reason"]
+
+
+def test_a_batch_that_the_function_never_saw_has_no_response(hydrator, stream):
+    shop, records = stream(items(2))
+    record = shop.failure(records, responseContext=None)
+    line = batch_line(hydrator.hydrate(record)[0])
+    assert not {"function_error", "executed_version", "status_code"} & line.keys()
 
 
 def test_a_failed_batch_is_an_error_with_its_type(faked, fakes):

@@ -29,9 +29,9 @@ def grants(documents):
 def role_documents(stack, role):
     """The policies that a stack gives a role: in the role itself, and as resources of their own that name it."""
     found = []
-    for resource in stack.resources.values():
+    for logical_id, resource in stack.resources.items():
         properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::IAM::Role" and stack.outputs.get("HydrateRoleName") == role:
+        if resource["Type"] == "AWS::IAM::Role" and stack.physical_name(logical_id) == role:
             found += [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
             assert not properties.get("ManagedPolicyArns"), "managed policies say more than they are read to say"
         if resource["Type"] == "AWS::IAM::RolePolicy" and properties["RoleName"] == role:

@@ -1,5 +1,6 @@
 """The documents agree with the templates and the code."""
 
+import itertools
 import json
 import re
 import shlex
@@ -35,8 +36,11 @@ def test_the_key_policy_in_the_documents_is_enough_for_the_services():
     for service in ("cloudwatch.amazonaws.com", "sns.amazonaws.com", "events.amazonaws.com"):
         for action in ("kms:GenerateDataKey", "kms:Decrypt"):
             assert decide([document], action, KEY, service) == "allow"
-    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:" + stack.outputs["LogGroupName"]
-    for action in ("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"):
+    actions = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey")
+    groups = [group["Properties"]["LogGroupName"] for group in stack.of_type("AWS::Logs::LogGroup").values()]
+    assert len(groups) == 2
+    for action, name in itertools.product(actions, groups):
+        group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}"
         assert decide([document], action, KEY, f"logs.{REGION}.amazonaws.com",
                       **{"kms_EncryptionContext:aws:logs:arn": group}) == "allow"
         assert decide([document], action, KEY, f"logs.{REGION}.amazonaws.com",
@@ -82,13 +86,14 @@ def printed_policy(sid):
     return value if isinstance(value, dict) else {"Statement": value}
 
 
-def test_the_boundary_in_the_documents_allows_what_the_hydrators_role_does_and_no_more():
+def test_the_boundary_in_the_documents_allows_what_the_hydrators_roles_do_and_no_more():
     stack = core(KmsKeyArn=KEY, ExistingQueueArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:q", ExistingQueueKmsKeyArn=KEY)
     attached = [kinesis_source(stack, StreamKeyArn=KEY), dynamodb_source(stack, TableKeyArn=KEY),
                 bucket_source(stack, BucketKeyArn=KEY), dead_letter_queue(stack, QueueKeyArn=KEY)]
     documents = [document for each in (stack, *attached)
-                 for document in role_documents(each, stack.outputs["HydrateRoleName"])]
-    statement, = printed_policy("RoleOfTheHydrator")["Statement"]
+                 for role in ("HydrateRole", "DigestRole")
+                 for document in role_documents(each, stack.physical_name(role))]
+    statement, = printed_policy("RolesOfTheHydrator")["Statement"]
     assert statement["Resource"] == "*"
     assert set(statement["Action"]) == {action for action, _ in grants(documents)}
 
@@ -224,7 +229,7 @@ def test_the_sums_of_the_costs_are_right():
     for column, total in enumerate(totals, start=1):
         found = [re.search(r"([\d.]*\d)$", row[column].strip()) for row in rows]
         values = [float(number.group(1)) for number in found if number]
-        assert len(values) == 12 and abs(sum(values) - float(total)) < 0.006, (column, values, sum(values))
+        assert len(values) == 13 and abs(sum(values) - float(total)) < 0.006, (column, values, sum(values))
 
 
 def test_the_cost_of_polling_an_empty_queue():
@@ -267,8 +272,27 @@ def test_the_runbook_knows_every_log_line():
     log = (ROOT / "functions/hydrate/src/telemetry/log.rs").read_text()
     messages = set(re.findall(r"^\s+\"((?:batch|configuration) \w+)\"$", log, re.MULTILINE))
     messages |= set(re.findall(r"\"(batch \w+)\"\);$", log, re.MULTILINE))
+    kit = (ROOT / "crates/function-kit/src/log.rs").read_text()
+    messages |= set(re.findall(r"^\s+\"(configuration \w+)\"$", kit, re.MULTILINE))
     assert len(messages) == 4
     assert set(re.findall(r"^\| `((?:batch|configuration) \w+)` \|", RUNBOOK, re.MULTILINE)) == messages
+
+
+def test_the_runbook_knows_every_log_line_of_the_digest():
+    telemetry = (ROOT / "functions/digest/src/telemetry.rs").read_text()
+    messages = set(re.findall(r"line!\(\s*tracing::.*?\"([^\"]+)\"\s*\)", telemetry, re.DOTALL))
+    assert len(messages) == 7
+    table = re.search(r"Its lines hold times and counts:(.*?)\n\n[A-Z]", RUNBOOK, re.DOTALL).group(1)
+    assert set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) == messages
+
+
+def test_the_runbook_shows_the_mail_as_it_was_sent():
+    """The snapshot of the mail that the digest makes of tests/three-functions.jsonl."""
+    snapshots = ROOT / "functions/digest/src/message/snapshots"
+    snapshot = snapshots / "digest__message__tests__the_mail_of_an_incident_of_three_functions.snap"
+    mail = snapshot.read_text().split("---\n", 2)[2].strip()
+    shown = re.search(r"as it was sent:\n\n```\n(.*?)\n```", RUNBOOK, re.DOTALL).group(1)
+    assert shown == mail
 
 
 def test_the_runbook_knows_the_metrics_that_count_by_error():

@@ -162,7 +162,7 @@ def hydrate_policy():
     text = (ROOT / "docs" / "DEPLOY.md").read_text()
     blocks = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     # The other block that reads streams is what a permissions boundary must allow.
-    printed, = (block for block in blocks if "GetShardIterator" in block and "RoleOfTheHydrator" not in block)
+    printed, = (block for block in blocks if "GetShardIterator" in block and "RolesOfTheHydrator" not in block)
     return json.loads(printed)
 
 

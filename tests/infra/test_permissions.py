@@ -261,8 +261,56 @@ def test_forty_sources_fit_on_the_hydrators_role():
     assert ours + 40 * each <= 10_240
 
 
-def test_lambda_alone_assumes_the_role():
-    document = CORE.properties("HydrateRole")["AssumeRolePolicyDocument"]
+# ---------------------------------------------------------------- the digest
+
+DIGEST_ROLE = CORE.physical_name("DigestRole")
+DIGEST_LOGS = CORE.resolve({"Fn::GetAtt": ["DigestLogGroup", "Arn"]})
+STATE = CORE.resolve({"Fn::Sub": "${OverflowBucket.Arn}/digest/state.json"})
+TOPIC_KEY_USE = {("kms:GenerateDataKey", TOPIC_KEY), ("kms:Decrypt", TOPIC_KEY)}
+DIGEST_CALLS = {
+    "logs:FilterLogEvents": LOGS, "s3:GetObject": STATE, "s3:PutObject": STATE,
+    "sns:Publish": CORE.outputs["AlertsTopicArn"]}
+DIGEST_BY_LAMBDA = {
+    ("sqs:SendMessage", CORE.resolve({"Fn::GetAtt": ["DigestParkedQueue", "Arn"]})),
+    ("logs:CreateLogStream", DIGEST_LOGS), ("logs:PutLogEvents", DIGEST_LOGS),
+    ("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*"),
+}
+
+
+def test_the_digests_role_may_make_its_calls_and_no_others():
+    """tests/digest/test_digest.py holds the four calls to what the function really calls."""
+    documents = role_documents(CORE, DIGEST_ROLE)
+    assert grants(documents) == set(DIGEST_CALLS.items()) | DIGEST_BY_LAMBDA | TOPIC_KEY_USE
+    assert via_services(documents) == {"sns.eu-west-1.amazonaws.com*"}
+
+
+def test_the_calls_of_the_digest_are_those_of_its_adapters():
+    text = (ROOT / "functions/digest/src/aws.rs").read_text()
+    assert set(re.findall(r'const \w+: &str = "(\w+:\w+)";', text)) == set(DIGEST_CALLS)
+    called = set(re.findall(r"\.(filter_log_events|get_object|put_object|publish|list_\w+|delete_\w+)\(\)", text))
+    assert called == {"filter_log_events", "get_object", "put_object", "publish"}
+
+
+def test_a_topic_and_a_key_of_ones_own_take_the_place_of_the_digests():
+    topic = "arn:aws:sns:eu-west-1:123456789012:pager"
+    stack = core(AlertsTopicArn=topic, AlertsTopicKmsKeyArn=KEY)
+    found = grants(role_documents(stack, stack.physical_name("DigestRole")))
+    ours = grants(role_documents(CORE, DIGEST_ROLE))
+    assert found - ours == {("sns:Publish", topic), ("kms:GenerateDataKey", KEY), ("kms:Decrypt", KEY)}
+    assert not any(resource == TOPIC_KEY for _, resource in found)
+    assert stack.properties("DigestFunction")["Environment"]["Variables"]["TOPIC_ARN"] == topic
+
+
+def test_the_digest_uses_a_customer_key_through_three_services_alone():
+    stack = core(KmsKeyArn=KEY)
+    documents = role_documents(stack, stack.physical_name("DigestRole"))
+    for service, verdict in (("sns", "allow"), ("s3", "allow"), ("sqs", "allow"), ("logs", None)):
+        assert decide(documents, "kms:Decrypt", KEY, kms_ViaService=f"{service}.eu-west-1.amazonaws.com") == verdict
+
+
+@pytest.mark.parametrize("role", ["HydrateRole", "DigestRole"])
+def test_lambda_alone_assumes_the_role(role):
+    document = CORE.properties(role)["AssumeRolePolicyDocument"]
     assert [statement["Principal"] for statement in statements(document)] == [{"Service": "lambda.amazonaws.com"}]
 
 

@@ -77,6 +77,8 @@ EVENTS = [
     Event("BucketDeliveryFailed", "FailedInvocations", late=10, apart=16),
     Event("BucketDeliveryFailed", "InvocationsSentToDlq", late=10, apart=16),
     Event("BucketDeliveryFailed", "InvocationsFailedToBeSentToDlq", late=10, apart=16),
+    Event("DigestFailed", "NumberOfMessagesSent", late=10, apart=16),
+    Event("DigestFailed", "WindowsUnknown", late=8, apart=16),
     Event("RecordsDropped", "DroppedEventCount", 25, late=8, apart=16, ordinary=0),
     Event("ReportNotDelivered", "DestinationDeliveryFailures", late=8, apart=16),
 ]

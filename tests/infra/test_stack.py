@@ -66,7 +66,8 @@ def test_everything_is_encrypted(stack):
         expected = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": customers} if customers else {"SSEAlgorithm": "AES256"}
         assert rule["ServerSideEncryptionByDefault"] == expected, name
         assert rule.get("BucketKeyEnabled", False) is bool(customers), name
-    assert stack.properties("HydrateLogGroup").get("KmsKeyId", "") == customers
+    for name, group in stack.of_type("AWS::Logs::LogGroup").items():
+        assert group["Properties"].get("KmsKeyId", "") == customers, name
 
 
 def test_the_stack_makes_a_key_only_when_it_is_given_none():
@@ -162,7 +163,7 @@ def test_the_rules_of_this_account_and_region_alone_redrive_to_the_retry_queue()
         assert ask(rule.replace(REGION, "us-east-1")) is None
 
 
-@pytest.mark.parametrize("queue", ["HydratedQueue", "ParkedQueue"])
+@pytest.mark.parametrize("queue", ["HydratedQueue", "ParkedQueue", "DigestParkedQueue"])
 def test_nobody_is_given_a_queue(queue):
     documents, arn = queue_policy(core(), queue)
     for action in ("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage"):
@@ -203,13 +204,12 @@ def test_a_parked_message_can_be_found_for_a_week():
 def test_whatever_fails_ends_in_the_retry_queue_and_then_in_the_parked_queue():
     stack = core()
     retry = stack.resolve({"Fn::GetAtt": ["RetryQueue", "Arn"]})
-    invoke, = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
-    assert invoke["Properties"]["DestinationConfig"] == {"OnFailure": {"Destination": retry}}
+    invoke = stack.properties("HydrateFunctionEventInvokeConfig")
+    assert invoke["DestinationConfig"] == {"OnFailure": {"Destination": retry}}
     subscription = stack.properties("HydrateFunctionFailedBatch")
     assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": retry}
     for rules in (stack, bucket_source(stack)):
-        rule, = rules.of_type("AWS::Events::Rule").values()
-        target, = rule["Properties"]["Targets"]
+        target, = object_rule(rules)["Targets"]
         assert target["DeadLetterConfig"] == {"Arn": retry}
         assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
     mapping, = stack.of_type("AWS::Lambda::EventSourceMapping").values()
@@ -222,7 +222,8 @@ def test_whatever_fails_ends_in_the_retry_queue_and_then_in_the_parked_queue():
 
 def test_the_topic_and_the_buckets_rule_alone_invoke_the_function():
     stack = core()
-    permissions = [item["Properties"] for item in stack.of_type("AWS::Lambda::Permission").values()]
+    permissions = [item["Properties"] for item in stack.of_type("AWS::Lambda::Permission").values()
+                   if item["Properties"]["FunctionName"] == stack.outputs["HydrateFunctionName"]]
     assert {(permission["Principal"], permission["SourceArn"]) for permission in permissions} == {
         ("sns.amazonaws.com", stack.outputs["FailedBatchTopicArn"]),
         ("events.amazonaws.com", stack.resolve({"Fn::GetAtt": ["HydrateFunctionFailedBatchObject", "Arn"]}))}
@@ -244,9 +245,15 @@ KEY_OF_A_BATCH = ("aws/lambda/0a1b2c3d-0000-1111-2222-333344445555/shardId-00000
                   "2026-11-21T08.00.00-9f9f9f9f-0000-1111-2222-333344445555")
 
 
+def object_rule(stack):
+    """The one rule that listens to events; a schedule is a rule as well."""
+    rule, = (rule["Properties"] for rule in stack.of_type("AWS::Events::Rule").values()
+             if "EventPattern" in rule["Properties"])
+    return rule
+
+
 def matches(stack, event):
-    rule, = stack.of_type("AWS::Events::Rule").values()
-    return EventPattern.load(json.dumps(rule["Properties"]["EventPattern"])).matches_event(event)
+    return EventPattern.load(json.dumps(object_rule(stack)["EventPattern"])).matches_event(event)
 
 
 def test_the_bucket_tells_eventbridge_and_the_rule_listens_to_this_bucket_alone():
@@ -297,8 +304,8 @@ def test_an_object_outlives_the_tries_to_read_it():
     parameters = transformed("template.yaml")["Parameters"]["FailedBatchRetentionInDays"]
     assert parameters["Default"] == 30
     target, = core().properties("HydrateFunctionFailedBatchObject")["Targets"]
-    invoke, = core().of_type("AWS::Lambda::EventInvokeConfig").values()
-    tries = (target["RetryPolicy"]["MaximumEventAgeInSeconds"] + invoke["Properties"]["MaximumEventAgeInSeconds"]
+    invoke = core().properties("HydrateFunctionEventInvokeConfig")
+    tries = (target["RetryPolicy"]["MaximumEventAgeInSeconds"] + invoke["MaximumEventAgeInSeconds"]
              + core().properties("RetryQueue")["MessageRetentionPeriod"])
     assert parameters["MinValue"] * 86400 > tries
     rule, = core(FailedBatchRetentionInDays=16).properties("FailedBatchBucket")["LifecycleConfiguration"]["Rules"]
@@ -370,6 +377,54 @@ def test_the_function_is_given_the_variables_it_documents():
 def test_lambda_does_not_stop_the_chain_of_a_long_range():
     """The function sends to the queue that invokes it. Lambda's loop detection would end that after 16 invocations."""
     assert core().properties("HydrateFunction")["RecursiveLoop"] == "Allow"
+
+
+# ---------------------------------------------------------------- the digest
+
+def test_the_digest_runs_as_often_as_it_is_told_and_not_at_all_if_it_is_told_nothing():
+    stack = core(DigestIntervalInMinutes="15")
+    rule, = (rule["Properties"] for rule in stack.of_type("AWS::Events::Rule").values()
+             if "ScheduleExpression" in rule["Properties"])
+    assert rule["ScheduleExpression"] == "rate(15 minutes)"
+    assert stack.properties("DigestFunction")["Environment"]["Variables"]["INTERVAL_MINUTES"] == "15"
+    permission, = (item["Properties"] for item in stack.of_type("AWS::Lambda::Permission").values()
+                   if item["Properties"]["FunctionName"] == stack.resolve({"Ref": "DigestFunction"}))
+    assert permission["Principal"] == "events.amazonaws.com"
+    off = core(DigestIntervalInMinutes="")
+    assert not [logical_id for logical_id in off.resources if "Digest" in logical_id]
+
+
+def test_a_digest_that_fails_is_parked():
+    stack = core()
+    parked = stack.resolve({"Fn::GetAtt": ["DigestParkedQueue", "Arn"]})
+    invoke = stack.properties("DigestFunctionEventInvokeConfig")
+    assert invoke["DestinationConfig"] == {"OnFailure": {"Destination": parked}}
+    assert invoke["MaximumRetryAttempts"] == 2
+    schedule = stack.resolve({"Fn::GetAtt": ["DigestFunctionInterval", "Arn"]})
+    target, = stack.properties("DigestFunctionInterval")["Targets"]
+    assert target["DeadLetterConfig"] == {"Arn": parked}
+    documents, arn = queue_policy(stack, "DigestParkedQueue")
+    ask = lambda rule: decide(documents, "sqs:SendMessage", arn, "events.amazonaws.com",  # noqa: E731
+                              aws_SecureTransport="true", aws_SourceArn=rule)
+    assert (ask(schedule), ask(schedule + "2")) == ("allow", None)
+
+
+def test_the_digest_is_given_the_variables_it_reads():
+    variables = core().properties("DigestFunction")["Environment"]["Variables"]
+    config = (ROOT / "functions/digest/src/config.rs").read_text().split("#[cfg(test)]")[0]
+    read = set(re.findall(r'"([A-Z]+_[A-Z]+)"', config))
+    # DELAY_SECONDS is a minute; tests and the demo have no time to wait for it.
+    assert set(variables) == read - {"DELAY_SECONDS"}
+    assert variables["LOG_GROUP"] == core().outputs["LogGroupName"]
+
+
+@pytest.mark.parametrize("partition, region, console", [
+    ("aws", "eu-west-1", "eu-west-1.console.aws.amazon.com"), ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
+    ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com")])
+def test_the_mail_links_to_the_console_of_its_partition(partition, region, console):
+    stack = Stack("template.yaml", "hydrator", partition=partition, region=region)
+    link = stack.properties("DigestFunction")["Environment"]["Variables"]["DASHBOARD_URL"]
+    assert link.startswith(f"https://{console}/cloudwatch/home?region={region}#dashboards/dashboard/hydrator-Dashboard")
 
 
 @pytest.mark.parametrize("logical_id", [

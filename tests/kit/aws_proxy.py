@@ -18,7 +18,7 @@ from tests.kit import cbor
 OPERATIONS = {"ChangeMessageVisibilityBatch": "ChangeMessageVisibility", "SendMessageBatch": "SendMessage"}
 SERVICES = {
     "sqs": "sqs", "s3": "s3", "lambda": "lambda", "cloudwatch_logs": "logs", "iam": "iam", "kinesis": "kinesis",
-    "cloudformation": "cloudformation", "cloudwatch": "cloudwatch"}
+    "cloudformation": "cloudformation", "cloudwatch": "cloudwatch", "sns": "sns"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class AwsProxy:
     def deny(self, action, about="", allowed=0):
         """Denies an action for what has `about` in it, after some calls that are allowed."""
         self._denied.append([action, about, allowed])
+
+    def deny_no_more(self):
+        self._denied.clear()
 
     def actions(self):
         return {call.action for call in self.calls}
@@ -127,7 +130,7 @@ class _Handler(local_http.Handler):
 
     def _deny(self):
         """Each protocol's own form. The message does not name the action: the tool has to."""
-        if self.server.service in ("s3", "iam", "cloudformation"):
+        if self.server.service in ("s3", "iam", "cloudformation", "sns"):
             error = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
             text = error if self.server.service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
             return self.answer(403, text.encode(), {"Content-Type": "text/xml"})

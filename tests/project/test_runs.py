@@ -14,11 +14,11 @@ SELECTION = ["tests/tool/test_look.py", "-k", "killed_reader or interrupt_puts_b
 
 
 @pytest.fixture
-def run(binary, tool_binary, tmp_path):
+def run(binary, digest_binary, tool_binary, tmp_path):
     """A run of its own whose workers have started their emulators: its process, and its descendants."""
     pytest_run = start(
         "pytest", "-n", WORKERS, "-p", "no:cacheprovider", "--basetemp", tmp_path / "run", *SELECTION,
-        HYDRATE_BINARY=binary, DLQ_BINARY=tool_binary)
+        HYDRATE_BINARY=binary, DIGEST_BINARY=digest_binary, DLQ_BINARY=tool_binary)
     try:
         yield pytest_run, wait_for_emulators(pytest_run)
     finally:

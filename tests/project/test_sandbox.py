@@ -24,17 +24,17 @@ def read_until(process, text, seconds=60):
 
 
 @pytest.mark.long_wait
-def test_the_demo_shows_what_it_says(binary, tool_binary):
-    demo = start("sandbox.demo", HYDRATE_BINARY=binary, DLQ_BINARY=tool_binary)
+def test_the_demo_shows_what_it_says(binary, digest_binary, tool_binary):
+    demo = start("sandbox.demo", HYDRATE_BINARY=binary, DIGEST_BINARY=digest_binary, DLQ_BINARY=tool_binary)
     output, _ = demo.communicate(timeout=110)
     assert demo.returncode == 0, output
-    assert "[9/9]" in output and "✗" not in output and "\033" not in output
+    assert "[10/10]" in output and "✗" not in output and "\033" not in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, tool_binary, number):
-    demo = start("sandbox.demo", HYDRATE_BINARY=binary, DLQ_BINARY=tool_binary)
-    read_until(demo, "[3/9]")
+def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, digest_binary, tool_binary, number):
+    demo = start("sandbox.demo", HYDRATE_BINARY=binary, DIGEST_BINARY=digest_binary, DLQ_BINARY=tool_binary)
+    read_until(demo, "[3/10]")
     started = descendants(demo.pid)
     assert len(started) >= 3
     demo.send_signal(number)

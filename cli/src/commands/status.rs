@@ -7,13 +7,13 @@ use std::cell::Cell;
 
 use anyhow::Result;
 use clap::Args;
+use hydration::incident::{Incident, IncidentResult};
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
-use hydration::verdict::Status;
 use serde::Serialize;
 
 use crate::commands::histories::{Histories, OpenedLedger};
-use crate::commands::status::incident::{Incident, incidents};
+use crate::commands::status::incident::incidents;
 use crate::commands::status::replays::Replays;
 use crate::context::Context;
 use crate::exit::{Exit, explain};
@@ -144,7 +144,7 @@ struct IncidentJson<'a> {
     version: Option<&'a str>,
     condition: &'a str,
     error: &'a str,
-    status: Status,
+    status: &'a str,
     batches: u64,
     messages: u64,
     records: u64,
@@ -162,7 +162,7 @@ impl<'a> From<&'a Incident> for IncidentJson<'a> {
             version: incident.key.version.as_deref(),
             condition: &incident.key.condition,
             error: &incident.key.error,
-            status: incident.status,
+            status: incident.key.result.as_str(),
             batches: incident.batches,
             messages: incident.messages,
             records: incident.records,
@@ -235,17 +235,17 @@ fn print_incidents(output: &Output, report: &StatusReport, now: Timestamp) -> Re
 
 fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
     let key = &incident.key;
-    let function = match key.version.as_deref().filter(|version| *version != "$LATEST") {
-        Some(version) => printable(&format!("{}:{version}", key.function)),
-        None => printable(&key.function),
+    let paint = match &key.result {
+        IncidentResult::Hydrated(status) => status_paint(*status),
+        IncidentResult::NotHydrated(_) => Paint::Red,
     };
     let records = match incident.missing {
         0 => thousands(incident.records),
         missing => format!("{}\n{} missing", thousands(incident.records), thousands(missing)),
     };
     vec![
-        (function, None),
-        (incident.status.as_str().to_owned(), Some(status_paint(incident.status))),
+        (printable(&key.function_and_version()), None),
+        (key.result.as_str().to_owned(), Some(paint)),
         (format!("{}\n{}", printable(&key.condition), printable(&key.error)), None),
         (thousands(incident.batches), None),
         (records, None),

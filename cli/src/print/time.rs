@@ -2,18 +2,8 @@
 
 use std::time::Duration;
 
+pub use hydration::text::age;
 use hydration::timestamp::Timestamp;
-
-/// `45s`, `12m`, `3h`, `5d`.
-pub fn age(millis: i64) -> String {
-    let seconds = millis.max(0) / 1000;
-    match seconds {
-        0..=99 => format!("{seconds}s"),
-        100..=5_999 => format!("{}m", seconds / 60),
-        6_000..=172_799 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
 
 /// An age, or a dash.
 pub fn since(time: Option<Timestamp>, now: Timestamp) -> String {
@@ -46,13 +36,6 @@ pub fn parse_duration(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages_are_in_one_unit() {
-        for (seconds, said) in [(0, "0s"), (99, "99s"), (100, "1m"), (5_999, "99m"), (6_000, "1h"), (172_800, "2d")] {
-            assert_eq!(age(seconds * 1000), said);
-        }
-    }
 
     #[test]
     fn durations_are_read() {

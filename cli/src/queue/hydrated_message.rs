@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use hydration::arn::Source;
+use hydration::function_response::FunctionResponse;
 use hydration::invocation_record::function_name;
 use hydration::message::PartNumber;
-use hydration::message::parsed::{FunctionResponse, Pointer};
+use hydration::message::parsed::Pointer;
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
@@ -113,11 +114,7 @@ impl HydratedMessage {
 
     /// The function's error in one word.
     pub fn error(&self) -> &str {
-        match (&self.response.function_error, self.response.status_code) {
-            (Some(error), _) => error,
-            (None, Some(_)) => "no function error",
-            (None, None) => "not invoked",
-        }
+        self.response.error()
     }
 
     /// The name of the stream or table.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use hydration::arn::Source;
-use hydration::message::parsed::{FunctionResponse, MessageHead, ParseMessageError, Pointer, is_bare_record};
+use hydration::function_response::FunctionResponse;
+use hydration::message::parsed::{MessageHead, ParseMessageError, Pointer, is_bare_record};
 use hydration::sequence_number::SequenceNumber;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;

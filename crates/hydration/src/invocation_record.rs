@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::arn::{Source, StreamArn};
 use crate::continuation::Continuation;
+use crate::function_response::FunctionResponse;
 use crate::json::{self, BorrowedObject, Object};
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
@@ -37,6 +38,7 @@ pub struct FailedBatch {
     /// The ARN of the function with its qualifier, as the mapping names it, or of the pipe.
     pub function_arn: Option<String>,
     pub condition: Option<String>,
+    pub response: FunctionResponse,
     /// The time at which Lambda gave up.
     pub timestamp: Option<Timestamp>,
     pub stream: StreamArn,
@@ -173,6 +175,7 @@ impl InvocationRecord {
             request_id: context.string("requestId"),
             function_arn: context.string("functionArn").or_else(|| pipe.string("partnerResourceArn")),
             condition: context.string("condition").or_else(|| pipe.string("condition")),
+            response: FunctionResponse::from_fields(&fields),
             timestamp: timestamp(&fields, "timestamp"),
             first_arrival: timestamp(&info, "approximateArrivalOfFirstRecord"),
             last_arrival: timestamp(&info, "approximateArrivalOfLastRecord"),

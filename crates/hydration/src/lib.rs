@@ -8,7 +8,9 @@ mod batch_run;
 pub mod continuation;
 pub mod error;
 pub mod filter;
+pub mod function_response;
 pub mod hydrator;
+pub mod incident;
 pub mod incoming;
 pub mod invocation_record;
 pub mod json;
@@ -26,6 +28,7 @@ mod sender;
 pub mod sequence_number;
 #[cfg(feature = "test-support")]
 pub mod test_support;
+pub mod text;
 pub mod timestamp;
 pub mod verdict;
 pub mod view;

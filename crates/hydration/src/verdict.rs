@@ -5,7 +5,7 @@ use crate::timestamp::Timestamp;
 use crate::walk::{RangeCoverage, StopReason, is_past_retention};
 
 /// The seven statuses of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Status {
     /// Both ends of the range were read, and as many records as `batchSize`.
     Complete,

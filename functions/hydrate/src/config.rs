@@ -1,5 +1,6 @@
 //! The function's environment variables. They are checked once, at the start.
 
+use function_kit::environment::{InvalidConfiguration, is_bucket_name};
 use hydration::hydrator::Settings;
 
 /// The limit for the bytes of an SQS message, including its attributes
@@ -11,15 +12,6 @@ const MIN_MESSAGE_BYTES: usize = 1_024;
 pub struct Config {
     pub queue_url: String,
     pub settings: Settings,
-}
-
-/// A variable with a wrong value. The value is not repeated, because it may be a secret that was put into the wrong
-/// variable.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the environment variable {name} {problem}")]
-pub struct InvalidConfiguration {
-    pub name: &'static str,
-    problem: &'static str,
 }
 
 impl Config {
@@ -70,13 +62,6 @@ fn is_url(text: &str) -> bool {
 
 fn is_fifo(queue_url: &str) -> bool {
     queue_url.ends_with(".fifo")
-}
-
-/// Returns true for text that looks like a bucket's name. It does not check every rule
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
-fn is_bucket_name(text: &str) -> bool {
-    (3..=63).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
 }
 
 #[cfg(test)]

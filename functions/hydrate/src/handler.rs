@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
+use function_kit::invocation::InvocationContext;
 use hydration::error::HydrateError;
 use hydration::hydrator::{Deadline, Hydrator, Sent};
 use hydration::incoming::{IncomingMessage, Recognized};
@@ -14,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::event::{Event, SqsMessage};
 use crate::response::{HandlerError, HandlerResponse, SentBatch};
-use crate::telemetry::{BatchContext, InvocationContext, Telemetry};
+use crate::telemetry::{BatchContext, Telemetry};
 
 /// The time that is reserved for the response.
 const RESPONSE_RESERVE: Duration = Duration::from_millis(500);

@@ -3,10 +3,10 @@
 mod config;
 mod event;
 mod handler;
-mod init_error;
 mod response;
 mod telemetry;
 
+use function_kit::init_error;
 use hydration::hydrator::Hydrator;
 use hydration_aws::{AwsOutbox, AwsReader, SystemClock};
 use lambda_runtime::{LambdaEvent, run, service_fn};

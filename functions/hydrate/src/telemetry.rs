@@ -4,16 +4,15 @@
 pub mod log;
 pub mod metrics;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use function_kit::environment::InvalidConfiguration;
+use function_kit::invocation::{InvocationContext, Invocations};
 use hydration::error::HydrateError;
 use hydration::hydrator::HydrationOutcome;
 use hydration::invocation_record::FailedBatch;
 use hydration::retry::CallStats;
 use lambda_runtime::Context;
-
-use crate::config::InvalidConfiguration;
 
 /// The batch of a log line and its metrics, with the calls and the time it took.
 #[derive(Clone, Copy)]
@@ -27,45 +26,31 @@ pub struct BatchContext<'a> {
 }
 
 pub struct Telemetry {
-    function_name: String,
-    cold: AtomicBool,
-}
-
-/// The fields about the invocation in every log line.
-pub struct InvocationContext {
-    pub function_name: String,
-    pub request_id: String,
-    pub xray_trace_id: Option<String>,
-    pub cold_start: bool,
+    invocations: Invocations,
 }
 
 impl Telemetry {
     /// Starts logs and metrics on standard output, once in the process.
     pub fn start(get: impl Fn(&str) -> Option<String>) -> Self {
-        log::start(get("AWS_LAMBDA_LOG_LEVEL").as_deref());
-        metrics::start(std::io::stdout());
-        Self { function_name: get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(), cold: AtomicBool::new(true) }
+        function_kit::log::start("hydrate", get("AWS_LAMBDA_LOG_LEVEL").as_deref());
+        function_kit::metrics::start(std::io::stdout());
+        Self { invocations: Invocations::of(get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default()) }
     }
 
     /// Discards metrics. It is started once for all tests.
     #[cfg(test)]
     pub fn for_tests() -> Self {
         static STARTED: std::sync::Once = std::sync::Once::new();
-        STARTED.call_once(|| metrics::start(std::io::sink()));
-        Self { function_name: "hydrate".to_owned(), cold: AtomicBool::new(true) }
+        STARTED.call_once(|| function_kit::metrics::start(std::io::sink()));
+        Self { invocations: Invocations::of("hydrate".to_owned()) }
     }
 
     pub fn invocation(&self, context: &Context) -> InvocationContext {
-        InvocationContext {
-            function_name: self.function_name.clone(),
-            request_id: context.request_id.clone(),
-            xray_trace_id: context.xray_trace_id.as_deref().and_then(trace_id),
-            cold_start: self.cold.swap(false, Ordering::Relaxed),
-        }
+        self.invocations.begin(context)
     }
 
     pub fn configuration_invalid(&self, error: &InvalidConfiguration) {
-        log::configuration_invalid(&self.function_name, error);
+        function_kit::log::configuration_invalid(log::SERVICE, &self.invocations.function_name, error);
     }
 
     /// Logs an event that the function does not recognize.
@@ -86,22 +71,17 @@ impl Telemetry {
         match outcome {
             HydrationOutcome::Hydrated(hydrated) => {
                 log::hydrated(context, hydrated);
-                metrics::hydrated(&self.function_name, hydrated, context.stats, context.duration);
+                metrics::hydrated(&self.invocations.function_name, hydrated, context.stats, context.duration);
             }
             HydrationOutcome::Continued(continued) => {
                 log::continued(context, continued);
-                metrics::continued(&self.function_name, continued, context.stats, context.duration);
+                metrics::continued(&self.invocations.function_name, continued, context.stats, context.duration);
             }
         }
     }
 
     pub fn failed(&self, context: BatchContext<'_>, error: &HydrateError) {
         log::failed(context, error);
-        metrics::failed(&self.function_name, error, context.stats, context.duration);
+        metrics::failed(&self.invocations.function_name, error, context.stats, context.duration);
     }
-}
-
-/// The trace id in a header such as `Root=1-6b0118ce-683f39b37ecc4ff3adf9be95;Sampled=0`.
-fn trace_id(header: &str) -> Option<String> {
-    header.split(';').find_map(|field| field.strip_prefix("Root=")).map(str::to_owned)
 }

@@ -20,6 +20,12 @@ fn a_record_is_read_as_lambda_writes_it() {
         request_id: Some("5577e27b-0000-4000-8000-000000000000".to_owned()),
         function_arn: Some("arn:aws:lambda:us-east-1:123456789012:function:orders:live".to_owned()),
         condition: Some("RetryAttemptsExhausted".to_owned()),
+        response: FunctionResponse {
+            function_error: Some("Unhandled".to_owned()),
+            executed_version: Some("$LATEST".to_owned()),
+            status_code: Some(200),
+            invoke_count: Some(4),
+        },
         timestamp: Some(Timestamp::from_millis(1_702_248_229_459)),
         stream: StreamArn::parse("arn:aws:kinesis:us-east-1:123456789012:stream/orders").unwrap(),
         shard_id: "shardId-000000000000".to_owned(),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::function_response::FunctionResponse;
 use crate::incoming::{self, IncomingMessage};
 use crate::invocation_record::{FailedBatch, InvocationRecord};
 use crate::json::{self, Object};
@@ -47,30 +48,6 @@ pub enum ParseMessageError {
     OtherVersion(u64),
     #[error("it is a hydrated message that breaks the contract: {0}")]
     Invalid(String),
-}
-
-/// The function's last response, as Lambda reports it. The text of the error is only in the function's log.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FunctionResponse {
-    /// `Unhandled` or `Handled`. Absent if the function was not invoked.
-    pub function_error: Option<String>,
-    pub executed_version: Option<String>,
-    pub status_code: Option<u64>,
-    pub invoke_count: Option<u64>,
-}
-
-impl FunctionResponse {
-    fn from_fields(fields: &Object) -> Self {
-        let object = |key| fields.get(key).and_then(|raw| Object::from_str(raw.get()).ok()).unwrap_or_default();
-        let (request, response) = (object("requestContext"), object("responseContext"));
-        let number = |fields: &Object, key| fields.get(key).and_then(|raw| raw.get().parse().ok());
-        Self {
-            function_error: response.string("functionError"),
-            executed_version: response.string("executedVersion"),
-            status_code: number(&response, "statusCode"),
-            invoke_count: number(&request, "approximateInvokeCount"),
-        }
-    }
 }
 
 /// The part of a message before its records.

@@ -1,58 +1,20 @@
-//! JSON log lines with the keys that Powertools uses
-//! (<https://docs.aws.amazon.com/powertools/python/latest/core/logger/>).
+//! The log lines: one for each batch.
 
 use hydration::error::HydrateError;
 use hydration::hydrator::{Continued, Hydrated};
 use hydration::invocation_record::FailedBatch;
+use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
 use tracing::Level;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::InvalidConfiguration;
 use crate::telemetry::BatchContext;
 
-const SERVICE: &str = "hydrate";
+pub const SERVICE: &str = "hydrate";
 /// The most bytes of a text that the sender of an invocation record chooses. Longer texts stand whole in the message.
 const MAX_TEXT_BYTES: usize = 512;
 
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text)
-}
-
-/// Starts logging. Dependencies log at WARN and above only, whatever the level is: at TRACE the SDK and the runtime
-/// write whole events and responses, which are record data.
-pub fn start(level: Option<&str>) {
-    let level = match level.unwrap_or_default().to_ascii_uppercase().as_str() {
-        "TRACE" => LevelFilter::TRACE,
-        "DEBUG" => LevelFilter::DEBUG,
-        "WARN" => LevelFilter::WARN,
-        "ERROR" | "FATAL" => LevelFilter::ERROR,
-        _ => LevelFilter::INFO,
-    };
-    let format = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_ansi(false);
-    let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("hydrate", level);
-    // A second start, in a test, changes nothing.
-    let _ = tracing_subscriber::registry().with(format).with(targets).try_init();
-}
-
-pub fn configuration_invalid(function_name: &str, error: &InvalidConfiguration) {
-    tracing::error!(
-        service = SERVICE,
-        function_name,
-        error_type = "InvalidConfiguration",
-        error = %error,
-        variable = error.name,
-        "configuration refused"
-    );
 }
 
 /// The log line of a batch: the fields of every line, then those of this one. The macro is needed because `tracing`
@@ -82,6 +44,10 @@ macro_rules! line {
             shard_id = batch.map(|batch| batch.shard_id.as_str()),
             start_sequence_number = batch.and_then(|batch| batch.start.as_ref()).map(|number| number.as_str()),
             end_sequence_number = batch.and_then(|batch| batch.end.as_ref()).map(|number| number.as_str()),
+            failed_at = batch.and_then(|batch| batch.timestamp).map(Timestamp::rfc3339),
+            function_error = batch.and_then(|batch| batch.response.function_error.as_deref()).map(cut),
+            executed_version = batch.and_then(|batch| batch.response.executed_version.as_deref()).map(cut),
+            status_code = batch.and_then(|batch| batch.response.status_code),
             expected_records = batch.and_then(|batch| batch.batch_size),
             read_calls = stats.read_calls,
             iterators = stats.iterators,

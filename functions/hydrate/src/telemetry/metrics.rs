@@ -7,12 +7,9 @@ use hydration::error::HydrateError;
 use hydration::hydrator::{Continued, Hydrated};
 use hydration::retry::CallStats;
 use metrique::ServiceMetrics;
-use metrique::emf::Emf;
 use metrique::unit::{Byte, Count, Millisecond, Second};
 use metrique::unit_of_work::metrics;
-use metrique::writer::{AttachGlobalEntrySinkExt, FormatExt, GlobalEntrySink};
-
-const NAMESPACE: &str = "FailedBatchHydrator";
+use metrique::writer::GlobalEntrySink;
 
 /// Delivered batches, by status.
 #[metrics(emf::dimension_sets = [["FunctionName", "Status"]], rename_all = "PascalCase")]
@@ -67,13 +64,6 @@ struct BatchMetrics {
     overflow_bytes: u64,
     #[metrics(unit = Millisecond)]
     duration: u64,
-}
-
-/// Starts writing all metrics to `output`, once in the process.
-pub fn start(output: impl std::io::Write + Send + Sync + 'static) {
-    let output = Emf::no_validations(NAMESPACE.to_owned(), vec![vec![]]).output_to(output);
-    // Dropping the handle would detach the sink, which is needed until the process ends.
-    std::mem::forget(ServiceMetrics::write_directly_to(output));
 }
 
 pub fn hydrated(function_name: &str, hydrated: &Hydrated, stats: &CallStats, duration: Duration) {
