@@ -143,7 +143,7 @@ pub fn stock_change(rng: &mut Rng, index: usize) -> Value {
         let mut item = json!({
             "id": id, "warehouse": pick(rng, &["north", "south", "east"]), "count": rng.u16(0..500), "price": price(rng),
             "updatedAt": time(rng), "dimensions": {"w": rng.u8(1..90), "h": rng.u8(1..90)},
-            "labels": ["new", "fragile", "heavy"][..rng.usize(0..3)].to_vec(),
+            "labels": (0..rng.usize(0..3)).map(|_| pick(rng, &["new", "fragile", "heavy"])).collect::<Vec<_>>(),
         });
         if rng.u8(0..100) < 10 {
             item["discontinued"] = true.into();

@@ -1,0 +1,67 @@
+//! The order of the suspects, from all that was found.
+
+use std::collections::BTreeMap;
+
+use crate::suspects::evidence::BatchEvidence;
+use crate::suspects::judge::Finding;
+use crate::suspects::profile::Profile;
+use crate::suspects::reason::Reasons;
+use crate::suspects::{MAX_SUSPECTS, SuspectRule, THRESHOLD, Suspect};
+
+/// The share of its bits that a second mark of a record adds, and the most bits that all further marks add.
+const FURTHER_SHARE: f64 = 0.2;
+const MAX_FURTHER_BITS: f64 = 3.0;
+/// A record with less than this share of the best one's bits is not named beside it.
+const MIN_SHARE: f64 = 0.6;
+/// In a batch where more records than this share stand out, each in its own way, standing out is usual.
+const MAX_STANDING_OUT: f64 = 0.05;
+/// Bits that are asked for on top of the threshold then.
+const DIVERSE_BITS: f64 = 3.0;
+
+/// The suspects, best first.
+pub fn suspects(evidence: &BatchEvidence, profile: &Profile, findings: Vec<Finding>) -> Vec<Suspect> {
+    let mut by_record: BTreeMap<usize, Vec<Finding>> = BTreeMap::new();
+    for finding in findings {
+        by_record.entry(finding.record).or_default().push(finding);
+    }
+    let mut ranked: Vec<(f64, Finding)> = by_record.into_values().filter_map(unite).collect();
+    ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let threshold = threshold(&ranked, evidence.records.len());
+    let best = ranked.first().map_or(0.0, |(bits, _)| *bits);
+    ranked.retain(|(bits, _)| *bits >= threshold && *bits >= best * MIN_SHARE);
+    ranked.truncate(MAX_SUSPECTS);
+    let mut reasons = Reasons::new(evidence, profile);
+    let suspect = |(bits, finding): (f64, Finding)| {
+        let record = evidence.records.get(finding.record)?;
+        Some(Suspect {
+            place: record.place,
+            sequence_number: record.record.sequence_number().clone(),
+            rule: finding.rule,
+            reason: reasons.reason(&finding),
+            bits,
+        })
+    };
+    ranked.into_iter().filter_map(suspect).collect()
+}
+
+/// The strongest finding of a record, and the bits of all.
+fn unite(mut findings: Vec<Finding>) -> Option<(f64, Finding)> {
+    findings.sort_by(|a, b| b.bits.total_cmp(&a.bits));
+    let mut findings = findings.into_iter();
+    let best = findings.next()?;
+    let further: f64 = findings.filter(|finding| finding.rule != best.rule).map(|finding| finding.bits.max(0.0)).sum();
+    Some((best.bits + (further * FURTHER_SHARE).min(MAX_FURTHER_BITS), best))
+}
+
+fn threshold(ranked: &[(f64, Finding)], records: usize) -> f64 {
+    let is_own = |finding: &Finding| !matches!(finding.rule, SuspectRule::LoggedId | SuspectRule::LoggedValue);
+    let standing_out = ranked.iter().filter(|(bits, finding)| *bits >= THRESHOLD && is_own(finding));
+    let mut claims: Vec<&str> = standing_out.map(|(_, finding)| finding.claim.as_str()).collect();
+    claims.sort_unstable();
+    claims.dedup();
+    if claims.len() > 3 && claims.len() as f64 > records as f64 * MAX_STANDING_OUT {
+        THRESHOLD + DIVERSE_BITS
+    } else {
+        THRESHOLD
+    }
+}
