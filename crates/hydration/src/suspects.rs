@@ -110,9 +110,18 @@ pub fn find(evidence: &BatchEvidence) -> Vec<Suspect> {
     if log.names_outside_cause() || evidence.records.is_empty() {
         return Vec::new();
     }
-    let profile = Profile::of(evidence);
-    let mut findings = judge::findings(&profile, &log);
-    let named = named::findings(evidence, &log);
+    // By itself first: other failed batches may have the same poison, which is then no longer rare.
+    let found = find_with(evidence, &log, false);
+    if !found.is_empty() || evidence.background.is_empty() || !evidence.is_small() {
+        return found;
+    }
+    find_with(evidence, &log, true)
+}
+
+fn find_with(evidence: &BatchEvidence, log: &InvocationLog, with_background: bool) -> Vec<Suspect> {
+    let profile = Profile::of(evidence, with_background);
+    let mut findings = judge::findings(&profile, log);
+    let named = named::findings(evidence, log);
     if log.blames_all_alike(&profile, &named, evidence) {
         return Vec::new();
     }

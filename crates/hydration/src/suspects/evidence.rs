@@ -5,6 +5,11 @@ use crate::message::parsed::ParsedMessage;
 use crate::record::StreamRecord;
 use crate::record::event::EventRecord;
 
+/// The records of a batch that is not small any more.
+const SMALL_BATCH: usize = 20;
+/// The most records of other batches.
+const MAX_BACKGROUND: usize = 1_000;
+
 /// A record that suspects are searched in.
 #[derive(Debug, Clone)]
 pub struct EvidenceRecord {
@@ -33,10 +38,7 @@ impl BatchEvidence {
     /// The evidence in a hydrated message. A record that is no event record of the stream's service is left out.
     pub fn of_message(message: &ParsedMessage) -> Self {
         let batch = message.head.batch.as_ref();
-        let request_id = message.head.fields.get("requestContext").and_then(|context| {
-            let context = crate::json::Object::from_str(context.get()).ok()?;
-            context.string("requestId")
-        });
+        let request_id = batch.and_then(|batch| batch.request_id.clone());
         let ends = batch.into_iter().flat_map(|batch| [&batch.start, &batch.end]).flatten();
         let ends = ends.map(|end| end.as_str().to_owned());
         Self {
@@ -47,9 +49,15 @@ impl BatchEvidence {
         }
     }
 
+    /// Returns true for a batch of so few records that others show better what is usual.
+    pub fn is_small(&self) -> bool {
+        self.records.len() < SMALL_BATCH
+    }
+
     /// Adds the records of another batch of the same function.
     pub fn add_background(&mut self, message: &ParsedMessage) {
-        self.background.extend(parse(message).into_iter().map(|record| record.record));
+        let room = MAX_BACKGROUND.saturating_sub(self.background.len());
+        self.background.extend(parse(message).into_iter().take(room).map(|record| record.record));
     }
 }
 

@@ -80,8 +80,6 @@ struct Judge<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Weight {
     bits: f64,
-    /// The log is about it, so that more records may share it.
-    is_hinted: bool,
 }
 
 /// Values that share a mark which few have.
@@ -103,12 +101,13 @@ impl Judge<'_> {
     /// The weight of a rule, with what the log adds to it.
     fn weight(&self, bits: f64, topics: &[Topic], path: Option<PathId>) -> Weight {
         let about = topics.iter().any(|topic| self.log.is_about(*topic));
-        let named = path.and_then(|path| self.profile.paths.last_key(path)).is_some_and(|key| self.log.names_key(key));
+        let named = path.is_some_and(|path| self.names_key_of(path));
         let added = if about { TOPIC_BITS } else { 0.0 } + if named { KEY_BITS } else { 0.0 };
-        Weight { bits: bits + added, is_hinted: named }
+        Weight { bits: bits + added }
     }
 
-    fn key_bits(&self, path: PathId) -> bool {
+    /// Returns true if an error names the key of the path.
+    fn names_key_of(&self, path: PathId) -> bool {
         self.profile.paths.last_key(path).is_some_and(|key| self.log.names_key(key))
     }
 

@@ -109,14 +109,14 @@ pub struct Profile {
 }
 
 impl Profile {
-    pub fn of(evidence: &BatchEvidence) -> Self {
+    pub fn of(evidence: &BatchEvidence, with_background: bool) -> Self {
         let mut profile = Self::default();
         let mut decoder = Decoder::new(evidence.is_deaggregated);
         for (index, record) in evidence.records.iter().enumerate() {
             profile.aggregates.push(is_aggregate(&record.record, evidence.is_deaggregated));
             decoder.visit(&record.record, |unit| profile.add(&unit, Some(index), record.may_be_named));
         }
-        for record in &evidence.background {
+        for record in evidence.background.iter().filter(|_| with_background) {
             decoder.visit(record, |unit| profile.add(&unit, None, false));
         }
         profile
@@ -128,11 +128,6 @@ impl Profile {
 
     pub fn unit(&self, unit: u32) -> Option<&ProfiledUnit> {
         self.units.get(unit as usize)
-    }
-
-    /// Returns true if the unit may be named.
-    pub fn may_be_named(&self, unit: u32) -> bool {
-        self.unit(unit).is_some_and(|unit| unit.may_be_named)
     }
 
     fn add(&mut self, unit: &Unit<'_>, record: Option<usize>, may_be_named: bool) {

@@ -68,10 +68,6 @@ impl Classes {
         }
     }
 
-    pub fn is_first_of_type(&self, unit: u32) -> bool {
-        self.first_of_type.contains(&unit)
-    }
-
     /// The classes by the key that explains best which other keys a unit has.
     fn by_type(profile: &Profile) -> Option<Self> {
         let units = profile.units.len();

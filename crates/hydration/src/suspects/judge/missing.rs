@@ -67,7 +67,7 @@ impl Judge<'_> {
 
     fn judge_key(&self, path: PathId, classes: &[Presence], loose_bits: f64) -> Vec<Finding> {
         let whole = total(classes);
-        let named = self.key_bits(path);
+        let named = self.names_key_of(path);
         let limit = |all: usize| if named { strong_limit(all) } else { weak_limit(all) };
         let is_rare = |presence: &Presence| {
             (1..=limit(presence.all)).contains(&presence.missing) && presence.all >= 4 * presence.missing + 1

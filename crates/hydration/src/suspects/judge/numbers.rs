@@ -45,7 +45,7 @@ impl Judge<'_> {
         if (range.least..=range.most).contains(&number) {
             return;
         }
-        let is_hinted = self.key_bits(path) && self.log.is_about(Topic::Number);
+        let is_hinted = self.names_key_of(path) && self.log.is_about(Topic::Number);
         let is_negative = number < 0.0 && range.least >= 0.0;
         let bits = if are_times {
             let distance = (range.least - number).max(number - range.most);

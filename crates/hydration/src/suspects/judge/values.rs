@@ -65,7 +65,7 @@ impl Judge<'_> {
 
     fn judge_nulls(&mut self, path: PathId, values: &[Observed]) {
         let all = distinct_units(values.iter()).len();
-        let limit = if self.key_bits(path) { strong_limit(all) } else { weak_limit(all) };
+        let limit = if self.names_key_of(path) { strong_limit(all) } else { weak_limit(all) };
         let Some(rare) = rare(values, limit, |value| Some(value.value_type == ValueType::Null)) else { return };
         if rare.values.iter().any(|value| value.value_type != ValueType::Null) {
             return;
@@ -140,7 +140,7 @@ impl Judge<'_> {
         let all = distinct_units(values.iter()).len();
         let Some(rare) = rare(values, weak_limit(all), of_set) else { return };
         let smallest_common = counts.values().copied().filter(|count| *count > rare.values.len()).min().unwrap_or_default();
-        let is_hinted = self.key_bits(path) || self.log.is_about(Topic::Value);
+        let is_hinted = self.names_key_of(path) || self.log.is_about(Topic::Value);
         let is_type = self.profile.paths.last_key(path).is_some_and(is_type_key);
         let bits = if is_version && counts.len() <= 3 {
             VERSION_BITS
