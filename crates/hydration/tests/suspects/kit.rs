@@ -106,6 +106,11 @@ impl Building {
         self
     }
 
+    /// Builds a batch whose culprit is known by its place.
+    pub fn culprit(self, place: usize) -> Batch {
+        Self { culprit: Some(place), ..self }.build()
+    }
+
     pub fn build(self) -> Batch {
         let payloads = self.values.iter().zip(self.data);
         let payloads: Vec<(String, Vec<u8>)> = payloads

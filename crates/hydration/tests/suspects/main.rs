@@ -10,6 +10,7 @@ mod held_back;
 mod incidents;
 mod kit;
 mod score;
+mod wide;
 
 use score::{named, recall};
 
@@ -44,4 +45,14 @@ fn the_culprit_is_named_first_in_four_of_five_incidents_that_were_held_back() {
     let (recall, misses) = recall(&batches);
     println!("{recall:?} {:.2} {:.2}\n{}", recall.at_1(), recall.at_3(), misses.join("\n"));
     assert!(recall.at_1() >= 0.8 && recall.at_3() >= 0.9, "{recall:?}");
+}
+
+#[test]
+fn wide() {
+    let batches: Vec<_> = SEEDS.flat_map(wide::incidents).collect();
+    let (recall, misses) = recall(&batches);
+    println!("{recall:?} {:.2} {:.2}\n{}", recall.at_1(), recall.at_3(), misses.join("\n"));
+    let batches: Vec<_> = (0..20).flat_map(|seed| wide::healthy(seed * 1000)).collect();
+    let named = named(&batches);
+    println!("{} of {}\n{}", named.len(), batches.len(), named.join("\n"));
 }
