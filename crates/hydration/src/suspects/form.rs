@@ -61,6 +61,10 @@ pub struct TextForm {
     pub is_damaged: bool,
     /// Has a character that is no letter and not ASCII, such as an emoji.
     pub has_symbol: bool,
+    /// Has a small letter.
+    pub has_small: bool,
+    /// Has a capital letter.
+    pub has_capital: bool,
 }
 
 impl TextForm {
@@ -69,11 +73,14 @@ impl TextForm {
         let (mut coarse, mut fine) = (DefaultHasher::new(), DefaultHasher::new());
         let mut last = '\0';
         let (mut has_digit, mut has_space, mut has_symbol) = (false, false, false);
+        let (mut has_small, mut has_capital) = (false, false);
         for character in masked.chars() {
             let class = class_of(character);
             has_digit |= class == '9';
             has_space |= class == ' ';
             has_symbol |= class == '\u{1}';
+            has_small |= class == 'a';
+            has_capital |= class == 'A';
             if class != last || !matches!(class, '9' | 'A' | 'a' | ' ') {
                 class.hash(&mut coarse);
             }
@@ -90,6 +97,8 @@ impl TextForm {
             has_space,
             is_damaged: is_damaged(text),
             has_symbol,
+            has_small,
+            has_capital,
         }
     }
 }

@@ -59,7 +59,7 @@ impl Finding {
 
 /// The findings of a batch, by rules that need no invocation.
 pub fn findings(profile: &Profile, log: &InvocationLog) -> Vec<Finding> {
-    let mut judge = Judge { profile, log, classes: Classes::of(profile), findings: Vec::new() };
+    let mut judge = Judge { profile, log, classes: Classes::of(profile), loose_keys: 0, findings: Vec::new() };
     judge.judge_units();
     judge.judge_missing();
     for path in profile.paths.ids() {
@@ -73,6 +73,8 @@ struct Judge<'a> {
     profile: &'a Profile,
     log: &'a InvocationLog,
     classes: Classes,
+    /// Sets of records that are without a key which most others have.
+    loose_keys: usize,
     findings: Vec<Finding>,
 }
 

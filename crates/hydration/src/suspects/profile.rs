@@ -53,7 +53,7 @@ pub struct Observed {
     pub text_kind: TextKind,
     pub coarse_mask: u32,
     pub fine_mask: u32,
-    /// Characters are these: a digit, a space, a damaged one, a symbol.
+    /// Marks of a text.
     pub marks: Marks,
     /// Bytes of a text, elements of a list, keys of an object.
     pub length: u32,
@@ -69,6 +69,8 @@ pub struct Marks {
     pub has_space: bool,
     pub is_damaged: bool,
     pub has_symbol: bool,
+    pub has_small: bool,
+    pub has_capital: bool,
 }
 
 /// A unit, without its content.
@@ -264,6 +266,8 @@ impl ValueSink for ProfileSink<'_> {
                         has_space: form.has_space,
                         is_damaged: form.is_damaged,
                         has_symbol: form.has_symbol,
+                        has_small: form.has_small,
+                        has_capital: form.has_capital,
                     },
                     length: length(text.len()),
                     hash: hash_of(text),

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use serde_json::Value;
 
 /// A failed batch.
+#[derive(Clone)]
 pub struct Batch {
     pub name: &'static str,
     pub records: Vec<StreamRecord>,

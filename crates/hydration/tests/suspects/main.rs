@@ -6,6 +6,7 @@
 
 mod domains;
 mod healthy;
+mod hostile;
 mod held_back;
 mod incidents;
 mod kit;
@@ -14,11 +15,11 @@ mod wide;
 
 use score::{named, recall};
 
-const SEEDS: std::ops::Range<u64> = 0..5;
+const SEEDS: std::ops::Range<u64> = 0..3;
 
 #[test]
 fn the_culprit_is_named_first_in_four_of_five_incidents() {
-    let batches: Vec<_> = SEEDS.flat_map(incidents::all).collect();
+    let batches: Vec<_> = SEEDS.flat_map(|seed| [incidents::all(seed), wide::incidents(seed)].concat()).collect();
     let (recall, misses) = recall(&batches);
     println!("{recall:?} {:.2} {:.2}\n{}", recall.at_1(), recall.at_3(), misses.join("\n"));
     assert!(recall.at_1() >= 0.8 && recall.at_3() >= 0.9, "{recall:?}");
@@ -26,7 +27,7 @@ fn the_culprit_is_named_first_in_four_of_five_incidents() {
 
 #[test]
 fn nobody_is_named_in_nineteen_of_twenty_healthy_batches() {
-    let batches: Vec<_> = SEEDS.flat_map(healthy::all).collect();
+    let batches: Vec<_> = SEEDS.flat_map(|seed| [healthy::all(seed), wide::healthy(seed)].concat()).collect();
     let named = named(&batches);
     println!("{} of {}\n{}", named.len(), batches.len(), named.join("\n"));
     assert!(named.len() * 20 <= batches.len(), "{} of {}", named.len(), batches.len());
@@ -45,14 +46,4 @@ fn the_culprit_is_named_first_in_four_of_five_incidents_that_were_held_back() {
     let (recall, misses) = recall(&batches);
     println!("{recall:?} {:.2} {:.2}\n{}", recall.at_1(), recall.at_3(), misses.join("\n"));
     assert!(recall.at_1() >= 0.8 && recall.at_3() >= 0.9, "{recall:?}");
-}
-
-#[test]
-fn wide() {
-    let batches: Vec<_> = SEEDS.flat_map(wide::incidents).collect();
-    let (recall, misses) = recall(&batches);
-    println!("{recall:?} {:.2} {:.2}\n{}", recall.at_1(), recall.at_3(), misses.join("\n"));
-    let batches: Vec<_> = (0..20).flat_map(|seed| wide::healthy(seed * 1000)).collect();
-    let named = named(&batches);
-    println!("{} of {}\n{}", named.len(), batches.len(), named.join("\n"));
 }

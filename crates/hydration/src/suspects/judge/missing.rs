@@ -1,5 +1,7 @@
 //! Keys that the others have and one record has not.
 
+use std::collections::HashSet;
+
 use crate::suspects::SuspectRule;
 use crate::suspects::content::ContentKind;
 use crate::suspects::judge::class::MIN_CLASS;
@@ -9,9 +11,9 @@ use crate::suspects::path::PathId;
 use crate::suspects::profile::ValueType;
 
 const BITS: f64 = 3.0;
-/// Bits off for each other key that a few records are without, up to a limit: then a missing key is usual here.
-const LOOSE_BITS: f64 = 0.75;
-const MAX_LOOSE_BITS: f64 = 2.5;
+/// Bits off for each other key that a few other records are without, up to a limit: then a missing key is usual here.
+const LOOSE_BITS: f64 = 1.0;
+const MAX_LOOSE_BITS: f64 = 4.0;
 
 /// Units that have the object around a key, and those of them that have not the key.
 #[derive(Debug, Default, Clone)]
@@ -27,10 +29,13 @@ impl Judge<'_> {
         let keys: Vec<PathId> = self.profile.paths.ids().filter(|path| self.profile.paths.is_key(*path)).collect();
         let presences: Vec<(PathId, Vec<Presence>)> =
             keys.into_iter().map(|path| (path, self.presence(path))).filter(|(_, classes)| has_missing(classes)).collect();
-        let loose: Vec<PathId> =
-            presences.iter().filter(|(_, classes)| is_loose(&total(classes))).map(|(path, _)| *path).collect();
+        // Sets of records that are without a key. A record that is without many keys counts once.
+        let loose: HashSet<Vec<u32>> =
+            presences.iter().map(|(_, classes)| total(classes)).filter(is_loose).map(|all| all.without).collect();
+        self.loose_keys = loose.len();
         for (path, classes) in &presences {
-            let others = loose.iter().filter(|other| *other != path).count();
+            let own = total(classes).without;
+            let others = loose.len() - usize::from(loose.contains(&own));
             let found = self.judge_key(*path, classes, (others as f64 * LOOSE_BITS).min(MAX_LOOSE_BITS));
             self.findings.extend(found);
         }
@@ -106,5 +111,5 @@ fn total(classes: &[Presence]) -> Presence {
 
 /// Returns true if some records are without the key, and most have it.
 fn is_loose(presence: &Presence) -> bool {
-    presence.missing > weak_limit(presence.all) && presence.missing * 6 < presence.all
+    presence.missing > 0 && presence.missing * 6 < presence.all
 }

@@ -99,6 +99,13 @@ fn orders_outside(number: f64, range: Range) -> Option<f64> {
     }
     let spread = (range.most / least).log10();
     let orders = if number > range.most { (number / range.most).log10() } else { (least / number).log10() };
+    if range.least == range.most {
+        return (orders >= 1.5).then_some(orders);
+    }
+    // Evenly spread numbers have one near zero now and then.
+    if number < range.least && range.least - number < range.most - range.least {
+        return None;
+    }
     // Times in milliseconds, serial numbers: a narrow range says more.
     let is_narrow = spread < 0.01;
     let is_outside = orders >= (spread * 0.9).max(1.0) || (is_narrow && orders > 0.05 && orders > 100.0 * spread);

@@ -17,6 +17,16 @@ const DATE_BITS: f64 = 5.0;
 const DAMAGED_BITS: f64 = 3.5;
 const LONG_BITS: f64 = 1.0;
 
+/// Returns true if the rare texts have small letters where the others have capitals only, or the other way.
+fn differs_in_case(texts: &[Observed], rare: &Rare<'_>) -> bool {
+    let is_rare = |text: &&Observed| rare.values.iter().any(|value| value.hash == text.hash);
+    let common = || texts.iter().filter(|text| !is_rare(text));
+    let have_no = |small: bool| common().all(|text| if small { !text.marks.has_small } else { !text.marks.has_capital });
+    let all_rare = |wanted: fn(&Observed) -> bool| rare.values.iter().all(|text| wanted(text));
+    have_no(true) && all_rare(|text| text.marks.has_small)
+        || have_no(false) && all_rare(|text| text.marks.has_capital && !text.marks.has_small)
+}
+
 impl Judge<'_> {
     pub(super) fn judge_texts(&mut self, path: PathId, values: &[Observed]) {
         let texts: Vec<Observed> = values.iter().filter(|value| value.value_type == ValueType::Text).copied().collect();
@@ -89,7 +99,8 @@ impl Judge<'_> {
             let usual = texts.iter().find(|text| rare.values.iter().all(|value| value.coarse_mask != text.coarse_mask));
             let is_code = usual.is_some_and(|usual| usual.marks.has_digit && !usual.marks.has_space);
             let is_symbol = rare.values.iter().any(|text| text.marks.has_symbol);
-            if is_mask(&rare, |text| text.coarse_mask) && (is_code || is_set || is_symbol) {
+            let is_case = is_set && rare.units.len() <= weak_limit(all) && differs_in_case(&texts, &rare);
+            if is_mask(&rare, |text| text.coarse_mask) && (is_code || is_symbol) || is_case {
                 let bits = if is_code { MASK_BITS } else { CASE_BITS };
                 let weight = self.weight(bits, &[Topic::Value, Topic::Date], Some(path));
                 return self.blame_form(path, &rare, weight, &|_| "has another form".to_owned(), "they differ", usual);
@@ -100,7 +111,7 @@ impl Judge<'_> {
             && is_mask(&rare, |text| text.fine_mask)
         {
             let usual = texts.iter().find(|text| rare.values.iter().all(|value| value.fine_mask != text.fine_mask));
-            if usual.is_some_and(|usual| usual.marks.has_digit || usual.length <= 4) {
+            if usual.is_some_and(|usual| usual.marks.has_digit) {
                 let weight = self.weight(FIXED_LENGTH_BITS, &[Topic::Value], Some(path));
                 self.blame_form(path, &rare, weight, &|_| "has another length".to_owned(), "they differ", usual);
             }

@@ -74,7 +74,9 @@ impl Judge<'_> {
         let parent = self.profile.paths.parent(path);
         let objects = self.profile.at(parent).iter().filter(|value| value.value_type == ValueType::Object).count();
         let optional = if values.len() * 10 < objects * 9 { 3.0 } else { 0.0 };
-        let weight = self.weight(NULL_BITS - optional, &[Topic::Absence], Some(path));
+        // So it is where several keys are missing here and there.
+        let loose = (self.loose_keys.saturating_sub(1) as f64 * 0.5).min(2.5);
+        let weight = self.weight(NULL_BITS - optional - loose, &[Topic::Absence], Some(path));
         let name = self.name(path);
         let usual = format!("{} have a value", others(rare.others()));
         let texts = Texts { claim: &|_| format!("{name} is null"), quotes: false, usual, like: None };

@@ -114,6 +114,10 @@ pub fn read(
             if token.len() > 1 || token.bytes().all(|byte| byte.is_ascii_digit()) {
                 found.push(literal(token, false, previous.map(normal), number, is_error));
             }
+            // `Currency.XBT`, `status:lost`: the last part may be the value.
+            if let Some((before, last)) = token.rsplit_once(['.', ':', '/']).filter(|(_, last)| last.len() > 2) {
+                found.push(literal(last, false, Some(normal(before)), number, is_error));
+            }
             previous = Some(token);
         }
     }
