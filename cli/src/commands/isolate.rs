@@ -319,8 +319,7 @@ impl<Q: Queue, F: Function, C: Clock> Trials<'_, Q, F, C> {
             Some((smallest, _)) => smallest.clone(),
             None => smallest(places.to_vec(), async |places: &[usize]| self.run(places).await).await?,
         };
-        let is_selective =
-            smallest.places.len() == places.len() || self.has_one_that_passes(places, &smallest).await?;
+        let is_selective = smallest.places.len() == places.len() || self.has_one_that_passes(places, &smallest).await?;
         Ok((Some(smallest), is_selective, found.map(|(_, suspect)| suspect)))
     }
 

@@ -73,7 +73,9 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
 ) -> Result<QueueContents> {
     let spool = match keep_bodies {
         KeepBodies::None => None,
-        KeepBodies::Of(_) | KeepBodies::UntilFound(_) | KeepBodies::UntilFoundWithOthers(_) => Some(Rc::new(Spool::open()?)),
+        KeepBodies::Of(_) | KeepBodies::UntilFound(_) | KeepBodies::UntilFoundWithOthers(_) => {
+            Some(Rc::new(Spool::open()?))
+        }
     };
     let reader = Reader { keep_bodies, spool, messages: RefCell::default(), others: Cell::new(0) };
     let progress = Progress::new("reading the queue");
@@ -82,7 +84,15 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
     let objects_not_read = lease.interrupt.race(read_objects(bucket, &mut queue_messages)).await?;
     let SortedMessages { hydrated, foreign } = unite_copies(queue_messages);
     let others_with_body = Vec::new();
-    Ok(QueueContents { received, messages: hydrated, foreign, shown: 0, filtered: 0, objects_not_read, others_with_body })
+    Ok(QueueContents {
+        received,
+        messages: hydrated,
+        foreign,
+        shown: 0,
+        filtered: 0,
+        objects_not_read,
+        others_with_body,
+    })
 }
 
 struct Reader<'a> {

@@ -5,7 +5,9 @@ use crate::test_support::tool::Tool;
 /// Forty orders, of which the 18th has a text for its total.
 fn orders() -> Vec<String> {
     let total = |n: usize| if n == 17 { r#""12,50 € (see note)""#.to_owned() } else { format!("{}.5", n + 1) };
-    (0..40).map(|n| format!(r#"{{"orderId":"ORD-{:04}","lines":{},"total":{}}}"#, 4000 + n * 3, 1 + n % 4, total(n))).collect()
+    (0..40)
+        .map(|n| format!(r#"{{"orderId":"ORD-{:04}","lines":{},"total":{}}}"#, 4000 + n * 3, 1 + n % 4, total(n)))
+        .collect()
 }
 
 /// A queue with the orders, and a function that fails on that total.
@@ -15,7 +17,11 @@ fn with_orders() -> Tool {
     tool.queue.send(TestBatch { records: orders(), ..batch("ab") }.message());
     let poison = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, poison);
     tool.function.always(move |invocation| {
-        if invocation.event.contains(&poison) { failed("ValueError", "could not convert string to float") } else { returned("null") }
+        if invocation.event.contains(&poison) {
+            failed("ValueError", "could not convert string to float")
+        } else {
+            returned("null")
+        }
     });
     tool
 }
@@ -41,7 +47,10 @@ async fn list_and_status_in_json_have_the_best_suspect() {
     for command in ["list -o json", "status -o json"] {
         let lines = tool.run(command).await.json();
         let of_queue = lines.iter().find(|line| line.to_string().contains("order-projector")).unwrap();
-        assert_eq!((of_queue["suspects"].as_array().unwrap().len(), &of_queue["suspects"][0]["record"]), (1, &18.into()));
+        assert_eq!(
+            (of_queue["suspects"].as_array().unwrap().len(), &of_queue["suspects"][0]["record"]),
+            (1, &18.into())
+        );
     }
     // The list does not read the objects in the bucket, and so says nothing of their suspects.
     let lines = tool.run("list -o json").await.json();

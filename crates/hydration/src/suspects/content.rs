@@ -33,7 +33,11 @@ impl<'a> Content<'a> {
         let start = text.trim_start_matches(|first: char| first.is_whitespace() || first == '\u{FEFF}');
         if start.is_empty() {
             Self::Empty
-        } else if start.starts_with("{\"") || start.starts_with("[{") || start.starts_with("{\n") || start.starts_with("{ ") {
+        } else if start.starts_with("{\"")
+            || start.starts_with("[{")
+            || start.starts_with("{\n")
+            || start.starts_with("{ ")
+        {
             Self::BrokenJson(text)
         } else {
             Self::Text(text)

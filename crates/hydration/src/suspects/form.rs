@@ -161,7 +161,8 @@ fn kind_of(text: &str) -> (TextKind, Option<f64>) {
 fn number_kind(text: &str) -> Option<TextKind> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
-    let are_digits = |text: &str| !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let are_digits =
+        |text: &str| !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_digit());
     match fraction {
         _ if !are_digits(whole) => None,
         None => Some(TextKind::Integer),
@@ -202,7 +203,9 @@ fn date(text: &str) -> Option<Option<f64>> {
         time::Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()
     });
     let is_time = hours < 24 && minutes < 60 && seconds <= 60;
-    let seconds = |date: time::Date| f64::from(date.to_julian_day()) * 86_400.0 + f64::from(hours * 3600 + minutes * 60 + seconds);
+    let seconds = |date: time::Date| {
+        f64::from(date.to_julian_day()) * 86_400.0 + f64::from(hours * 3600 + minutes * 60 + seconds)
+    };
     Some(date.filter(|_| is_time).map(seconds))
 }
 

@@ -205,8 +205,9 @@ fn rare<'v, K: Hash + Eq>(
     if rare_total == 0 || smallest_common < 4 * rare_total {
         return None;
     }
-    let is_rare =
-        |value: &&Observed| category(value).and_then(|key| counts.get(&key)).is_some_and(|count| *count <= largest_rare);
+    let is_rare = |value: &&Observed| {
+        category(value).and_then(|key| counts.get(&key)).is_some_and(|count| *count <= largest_rare)
+    };
     let rare_values: Vec<&Observed> = values.iter().filter(is_rare).collect();
     let units = distinct_units(rare_values.iter().copied());
     let counted = values.iter().filter(|value| category(value).is_some());

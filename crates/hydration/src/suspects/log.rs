@@ -112,9 +112,11 @@ impl InvocationLog {
     pub fn blames_all_alike(&self, profile: &Profile, named: &[Finding], evidence: &BatchEvidence) -> bool {
         let Some(key) = &self.missing_key else { return false };
         let wanted = literal::normal(key);
-        let is_known = profile.paths.ids().filter(|path| *path != PathId::ROOT).any(|path| {
-            profile.paths.last_key(path).is_some_and(|known| literal::normal(known) == wanted)
-        });
+        let is_known = profile
+            .paths
+            .ids()
+            .filter(|path| *path != PathId::ROOT)
+            .any(|path| profile.paths.last_key(path).is_some_and(|known| literal::normal(known) == wanted));
         let first = evidence.records.iter().position(|record| record.may_be_named);
         !is_known && named.iter().all(|finding| Some(finding.record) == first && !finding.quotes(key))
     }
@@ -124,7 +126,8 @@ impl InvocationLog {
 fn ignored_texts(lines: &[LogLine], not_evidence: &[String]) -> HashSet<String> {
     let is_number = |text: &&String| text.bytes().all(|byte| byte.is_ascii_digit());
     let (ends, others): (Vec<&String>, Vec<&String>) = not_evidence.iter().partition(is_number);
-    let has = |end: &&String| lines.iter().any(|line| line.pieces.iter().any(|piece| piece.text.contains(end.as_str())));
+    let has =
+        |end: &&String| lines.iter().any(|line| line.pieces.iter().any(|piece| piece.text.contains(end.as_str())));
     let mut ignored: HashSet<String> = others.into_iter().cloned().collect();
     if ends.len() > 1 && ends.iter().all(has) {
         ignored.extend(ends.into_iter().cloned());

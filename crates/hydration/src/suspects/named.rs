@@ -194,7 +194,8 @@ impl<'l> Search<'l> {
             }
         }
         for (phrase, hits) in self.phrases.iter().filter(|(_, hits)| hits.is_few(self.limit)) {
-            let literal = Literal { text: phrase.clone(), is_quoted: true, key: None, line: 0, is_error: true, is_cut: false };
+            let literal =
+                Literal { text: phrase.clone(), is_quoted: true, key: None, line: 0, is_error: true, is_cut: false };
             found.extend(hits.found.iter().map(|hit| finding(hit, &literal, hits.records, surprise(hits.records))));
         }
         found.extend(self.last_before_errors(surprise(1)));
@@ -211,7 +212,10 @@ impl<'l> Search<'l> {
         let mut found = Vec::new();
         for lines in self.log.lines_before_errors() {
             let named = lines.iter().rev().find_map(|line| {
-                let hits = by_line.get(line)?.iter().filter_map(|index| Some((self.log.literals.get(*index)?, self.hits.get(*index)?)));
+                let hits = by_line
+                    .get(line)?
+                    .iter()
+                    .filter_map(|index| Some((self.log.literals.get(*index)?, self.hits.get(*index)?)));
                 let unique = hits.filter(|(_, hits)| hits.records == 1);
                 let findings: Vec<Finding> = unique
                     .flat_map(|(literal, hits)| hits.found.iter().map(|hit| finding(hit, literal, 1, surprise)))

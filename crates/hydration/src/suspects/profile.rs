@@ -251,9 +251,7 @@ impl ValueSink for ProfileSink<'_> {
                 let number = text.parse().unwrap_or(f64::NAN);
                 Observed { number, hash: hash_of(text), ..self.empty(ValueType::Number) }
             }
-            WalkedValue::Binary(bytes) => {
-                Observed { length: length(bytes.len()), ..self.empty(ValueType::Binary) }
-            }
+            WalkedValue::Binary(bytes) => Observed { length: length(bytes.len()), ..self.empty(ValueType::Binary) },
             WalkedValue::Set(kind) => self.empty(ValueType::Set(kind)),
             WalkedValue::Text(text) => {
                 let form = TextForm::of(text);

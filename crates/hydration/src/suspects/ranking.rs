@@ -6,7 +6,7 @@ use crate::suspects::evidence::BatchEvidence;
 use crate::suspects::judge::Finding;
 use crate::suspects::profile::Profile;
 use crate::suspects::reason::Reasons;
-use crate::suspects::{MAX_SUSPECTS, SuspectRule, THRESHOLD, Suspect};
+use crate::suspects::{MAX_SUSPECTS, Suspect, SuspectRule, THRESHOLD};
 
 /// The share of its bits that a second mark of a record adds, and the most bits that all further marks add.
 const FURTHER_SHARE: f64 = 0.2;

@@ -55,7 +55,8 @@ impl<'a> Reasons<'a> {
     fn quote(&self, place: ValuePlace) -> Option<String> {
         let wanted = path_of(&self.profile.paths, place.path);
         self.visit(place.unit, |content| {
-            let mut sink = QuoteSink { wanted: &wanted, ordinal: place.ordinal, steps: Vec::new(), seen: 0, quoted: None };
+            let mut sink =
+                QuoteSink { wanted: &wanted, ordinal: place.ordinal, steps: Vec::new(), seen: 0, quoted: None };
             walk(content, &mut sink);
             sink.quoted
         })?

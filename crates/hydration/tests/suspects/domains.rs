@@ -9,7 +9,14 @@ pub fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
 
 pub fn uuid(rng: &mut Rng) -> String {
     let (a, b) = (rng.u64(..), rng.u64(..));
-    format!("{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}", a >> 32, a & 0xffff, b >> 52, (b >> 40) & 0xfff, b & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+        a >> 32,
+        a & 0xffff,
+        b >> 52,
+        (b >> 40) & 0xfff,
+        b & 0xffff_ffff_ffff
+    )
 }
 
 /// A time on the morning of one day.
@@ -24,15 +31,43 @@ pub fn price(rng: &mut Rng) -> f64 {
 }
 
 pub fn name(rng: &mut Rng) -> String {
-    let first = ["Anna", "Zoë", "Jean-Luc", "Mia", "Oluwaseun", "José", "李", "Fatima", "Björn", "Kim", "Ravi", "Ana María"];
-    let last = ["Schmidt", "O'Brien", "Müller", "Nguyen", "van der Berg", "García-López", "Smith", "Okafor", "王", "Rossi"];
+    let first =
+        ["Anna", "Zoë", "Jean-Luc", "Mia", "Oluwaseun", "José", "李", "Fatima", "Björn", "Kim", "Ravi", "Ana María"];
+    let last =
+        ["Schmidt", "O'Brien", "Müller", "Nguyen", "van der Berg", "García-López", "Smith", "Okafor", "王", "Rossi"];
     format!("{} {}", pick(rng, &first), pick(rng, &last))
 }
 
 pub fn sentence(rng: &mut Rng) -> String {
     let words = [
-        "please", "ring", "twice", "the", "parcel", "was", "left", "at", "door", "of", "neighbour", "thanks", "not", "blue",
-        "but", "green", "see", "you", "soon", "delivery", "late", "again", "great", "service", "2", "weeks", "OK!", "😀",
+        "please",
+        "ring",
+        "twice",
+        "the",
+        "parcel",
+        "was",
+        "left",
+        "at",
+        "door",
+        "of",
+        "neighbour",
+        "thanks",
+        "not",
+        "blue",
+        "but",
+        "green",
+        "see",
+        "you",
+        "soon",
+        "delivery",
+        "late",
+        "again",
+        "great",
+        "service",
+        "2",
+        "weeks",
+        "OK!",
+        "😀",
     ];
     (0..rng.usize(2..14)).map(|_| pick(rng, &words)).collect::<Vec<_>>().join(" ")
 }
@@ -85,7 +120,8 @@ pub fn telemetry(rng: &mut Rng, index: usize) -> Value {
 
 /// An event of a web site, one of several types with keys of their own.
 pub fn click(rng: &mut Rng, _: usize) -> Value {
-    let kind = pick(rng, &["page_view", "page_view", "page_view", "page_view", "click", "click", "search", "add_to_cart"]);
+    let kind =
+        pick(rng, &["page_view", "page_view", "page_view", "page_view", "click", "click", "search", "add_to_cart"]);
     let mut event = json!({
         "eventId": uuid(rng), "type": kind, "time": time(rng), "session": uuid(rng),
         "user": if rng.bool() { json!(format!("u{}", rng.u32(1..5_000))) } else { Value::Null },
@@ -93,7 +129,10 @@ pub fn click(rng: &mut Rng, _: usize) -> Value {
         "agent": pick(rng, &["Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1)", "curl/8.5.0"]),
     });
     match kind {
-        "click" => event["element"] = json!({"id": pick(rng, &["buy", "menu", "logo"]), "x": rng.u16(0..1900), "y": rng.u16(0..4000)}),
+        "click" => {
+            event["element"] =
+                json!({"id": pick(rng, &["buy", "menu", "logo"]), "x": rng.u16(0..1900), "y": rng.u16(0..4000)})
+        }
         "search" => event["query"] = sentence(rng).into(),
         "add_to_cart" => event["item"] = json!({"sku": format!("SKU-{:05}", rng.u32(1..900)), "price": price(rng)}),
         _ => event["referrer"] = pick(rng, &["", "https://search.example/", "https://news.example/a/1"]).into(),
@@ -184,7 +223,11 @@ pub fn chat(rng: &mut Rng, _: usize) -> Value {
 pub fn csv_line(rng: &mut Rng, index: usize) -> Vec<u8> {
     let line = format!(
         "{},sensor-{:02},{:.2},{},{}",
-        1_795_161_600 + index, rng.u8(1..20), 10.0 + rng.f64() * 20.0, rng.u16(900..1100), pick(rng, &["ok", "ok", "ok", "warn"])
+        1_795_161_600 + index,
+        rng.u8(1..20),
+        10.0 + rng.f64() * 20.0,
+        rng.u16(900..1100),
+        pick(rng, &["ok", "ok", "ok", "warn"])
     );
     line.into_bytes()
 }

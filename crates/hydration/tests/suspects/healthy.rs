@@ -88,16 +88,41 @@ pub fn all(seed: u64) -> Vec<Batch> {
 pub fn outside_causes(seed: u64) -> Vec<Batch> {
     let odd = |name| batch(name, seed, 100, order).poison(|_, order| order["total"] = json!("twelve"));
     let causes: [(&str, String); 10] = [
-        ("a timeout", "2026-11-20T11:58:03.120Z 8f7d2c1a-53b4-4f0e-9a57-0c7d1f6be001 Task timed out after 30.03 seconds".to_owned()),
+        (
+            "a timeout",
+            "2026-11-20T11:58:03.120Z 8f7d2c1a-53b4-4f0e-9a57-0c7d1f6be001 Task timed out after 30.03 seconds"
+                .to_owned(),
+        ),
         ("a refused connection", node("Error", "connect ECONNREFUSED 10.0.3.17:5432")),
-        ("a throttled table", python("ClientError: An error occurred (ProvisionedThroughputExceededException) when calling the PutItem operation (reached max retries: 4): The level of configured provisioned throughput for the table was exceeded.")),
+        (
+            "a throttled table",
+            python(
+                "ClientError: An error occurred (ProvisionedThroughputExceededException) when calling the PutItem operation (reached max retries: 4): The level of configured provisioned throughput for the table was exceeded.",
+            ),
+        ),
         ("a throttled service", node("ThrottlingException", "Rate exceeded")),
         ("no memory left", "Error: Runtime exited with error: signal: killed\nRuntime.ExitError".to_owned()),
-        ("no memory left in Java", "java.lang.OutOfMemoryError: Java heap space\n\tat App.handle(App.java:7)".to_owned()),
-        ("no permission", python("ClientError: An error occurred (AccessDeniedException) when calling the GetItem operation: User: arn:aws:sts::123456789012:assumed-role/f is not authorized to perform: dynamodb:GetItem")),
-        ("a module that is missing", "[ERROR] Runtime.ImportModuleError: Unable to import module 'app': No module named 'requests'".to_owned()),
+        (
+            "no memory left in Java",
+            "java.lang.OutOfMemoryError: Java heap space\n\tat App.handle(App.java:7)".to_owned(),
+        ),
+        (
+            "no permission",
+            python(
+                "ClientError: An error occurred (AccessDeniedException) when calling the GetItem operation: User: arn:aws:sts::123456789012:assumed-role/f is not authorized to perform: dynamodb:GetItem",
+            ),
+        ),
+        (
+            "a module that is missing",
+            "[ERROR] Runtime.ImportModuleError: Unable to import module 'app': No module named 'requests'".to_owned(),
+        ),
         ("a name that does not resolve", node("Error", "getaddrinfo ENOTFOUND db.internal")),
-        ("a service that is down", python("requests.exceptions.HTTPError: 503 Server Error: Service Unavailable for url: https://api.example/orders")),
+        (
+            "a service that is down",
+            python(
+                "requests.exceptions.HTTPError: 503 Server Error: Service Unavailable for url: https://api.example/orders",
+            ),
+        ),
     ];
     causes.into_iter().map(|(name, text)| odd(name).log(|_, _, _| text).build()).map(no_culprit).collect()
 }

@@ -18,14 +18,22 @@ fn values(seed: u64) -> Vec<Batch> {
                 payment["money"] = json!({"value": amount, "currency": "EUR"});
             })
             .build(),
-        batch("a status that nobody knows", seed, 150, order).poison(|_, order| order["status"] = json!("on-hold")).build(),
-        batch("a device id as a number", seed, 100, telemetry).poison(|_, reading| reading["deviceId"] = json!(17)).build(),
-        batch("a boolean as a string", seed, 100, profile).poison(|_, profile| profile["newsletter"] = json!("true")).build(),
+        batch("a status that nobody knows", seed, 150, order)
+            .poison(|_, order| order["status"] = json!("on-hold"))
+            .build(),
+        batch("a device id as a number", seed, 100, telemetry)
+            .poison(|_, reading| reading["deviceId"] = json!(17))
+            .build(),
+        batch("a boolean as a string", seed, 100, profile)
+            .poison(|_, profile| profile["newsletter"] = json!("true"))
+            .build(),
         batch("a list for an object", seed, 100, order).poison(|_, order| order["address"] = json!([])).build(),
         batch("a quantity of a million", seed, 100, order)
             .poison(|_, order| order["lines"][0]["quantity"] = json!(1_000_000))
             .build(),
-        batch("the first year", seed, 100, order).poison(|_, order| order["createdAt"] = json!("0001-01-01T00:00:00Z")).build(),
+        batch("the first year", seed, 100, order)
+            .poison(|_, order| order["createdAt"] = json!("0001-01-01T00:00:00Z"))
+            .build(),
         batch("an address without a city", seed, 100, order)
             .poison(|_, order| drop(order["address"].as_object_mut().unwrap().remove("city")))
             .build(),

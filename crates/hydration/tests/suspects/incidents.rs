@@ -6,7 +6,10 @@ use crate::domains::{self, click, order, payment, profile, stock_change, telemet
 use crate::kit::{Batch, Form, batch, node, python, raw_batch, sequence_number};
 
 pub fn all(seed: u64) -> Vec<Batch> {
-    [shop(seed), devices(seed), people(seed), payments(seed), changes(seed), forms(seed)].into_iter().flatten().collect()
+    [shop(seed), devices(seed), people(seed), payments(seed), changes(seed), forms(seed)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn shop(seed: u64) -> Vec<Batch> {
@@ -29,7 +32,9 @@ fn shop(seed: u64) -> Vec<Batch> {
             .poison(|_, order| order["lines"] = Value::Null)
             .log(|_, _, _| node("TypeError", "Cannot read properties of null (reading 'map')"))
             .build(),
-        batch("a negative quantity", seed, 80, order).poison(|_, order| order["lines"][0]["quantity"] = json!(-3)).build(),
+        batch("a negative quantity", seed, 80, order)
+            .poison(|_, order| order["lines"][0]["quantity"] = json!(-3))
+            .build(),
         batch("a product that does not exist, named by the log", seed, 120, order)
             .poison(|_, order| order["lines"][0]["sku"] = json!("SKU-01234"))
             .log(|_, _, _| python("ProductNotFound: product SKU-01234 does not exist"))
@@ -37,7 +42,10 @@ fn shop(seed: u64) -> Vec<Batch> {
         batch("an order that the log names by its id", seed, 100, order)
             .poison(|_, _| {})
             .log(|order, _, _| {
-                node("ConstraintError", &format!("order {} is closed and takes no changes", order["orderId"].as_str().unwrap()))
+                node(
+                    "ConstraintError",
+                    &format!("order {} is closed and takes no changes", order["orderId"].as_str().unwrap()),
+                )
             })
             .build(),
     ]
@@ -97,7 +105,9 @@ fn people(seed: u64) -> Vec<Batch> {
                 profile["preferences"]["theme"] = (0..60).fold(json!(1), |inner, _| json!({"child": inner}));
             })
             .build(),
-        batch("an event within a string", seed, 150, click).poison_bytes(|_, event| json!(event.to_string()).to_string().into_bytes()).build(),
+        batch("an event within a string", seed, 150, click)
+            .poison_bytes(|_, event| json!(event.to_string()).to_string().into_bytes())
+            .build(),
         batch("an event of 300 KB", seed, 150, click)
             .poison(|_, event| event["url"] = format!("https://shop.example/p/1?q={}", "x".repeat(300_000)).into())
             .build(),
@@ -154,7 +164,12 @@ fn changes(seed: u64) -> Vec<Batch> {
         batch("an item that the log names by its key", seed, 50, stock_change)
             .form(Form::DynamoDb)
             .poison(|_, _| {})
-            .log(|change, _, _| format!("ERROR\tcannot update the search index: {{ id: {} }}: mapper_parsing_exception", change["keys"]["id"]))
+            .log(|change, _, _| {
+                format!(
+                    "ERROR\tcannot update the search index: {{ id: {} }}: mapper_parsing_exception",
+                    change["keys"]["id"]
+                )
+            })
             .build(),
     ]
 }
@@ -169,6 +184,12 @@ fn forms(seed: u64) -> Vec<Batch> {
             .poison_bytes(|_, _| b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>".to_vec())
             .form(Form::Gzip)
             .build(),
-        raw_batch("text among binary messages", seed, 80, domains::binary, Some(|_, _| b"connection closed by peer".to_vec())),
+        raw_batch(
+            "text among binary messages",
+            seed,
+            80,
+            domains::binary,
+            Some(|_, _| b"connection closed by peer".to_vec()),
+        ),
     ]
 }

@@ -201,7 +201,10 @@ fn item(value: &Value) -> Option<Item> {
 fn change(index: usize, change: &Value) -> StreamRecord {
     StreamRecord::DynamoDb(Box::new(DynamoDbRecord {
         sequence_number: SequenceNumber::parse(&sequence_number(index)).unwrap(),
-        event_id: Some(format!("{:032x}", Md5::digest(index.to_le_bytes()).iter().fold(0_u128, |id, byte| id << 8 | u128::from(*byte)))),
+        event_id: Some(format!(
+            "{:032x}",
+            Md5::digest(index.to_le_bytes()).iter().fold(0_u128, |id, byte| id << 8 | u128::from(*byte))
+        )),
         event_name: change["eventName"].as_str().map(str::to_owned),
         event_version: Some("1.1".to_owned()),
         event_source: Some("aws:dynamodb".to_owned()),

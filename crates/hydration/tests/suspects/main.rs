@@ -6,8 +6,8 @@
 
 mod domains;
 mod healthy;
-mod hostile;
 mod held_back;
+mod hostile;
 mod incidents;
 mod kit;
 mod score;

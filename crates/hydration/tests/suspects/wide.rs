@@ -46,7 +46,13 @@ fn lead(rng: &mut Rng, index: usize) -> Value {
                 0 => json!(sentence(rng)),
                 1 => json!(price(rng)),
                 2 => json!(rng.bool()),
-                _ => if rng.u8(0..10) == 0 { Value::Null } else { json!(skewed(rng, &["a", "b", "c", "d", "e"])) },
+                _ => {
+                    if rng.u8(0..10) == 0 {
+                        Value::Null
+                    } else {
+                        json!(skewed(rng, &["a", "b", "c", "d", "e"]))
+                    }
+                }
             };
         }
     }
@@ -85,9 +91,22 @@ fn review(rng: &mut Rng, index: usize) -> Value {
 
 /// A line of a web server's log.
 fn access_line(rng: &mut Rng, _: usize) -> Vec<u8> {
-    format!("{}.{}.{}.{} - {} [20/Nov/2026:{:02}:{:02}:{:02} +0000] \"{} /{} HTTP/1.1\" {} {}", rng.u8(1..), rng.u8(..), rng.u8(..), rng.u8(..),
-        if rng.u8(0..9) == 0 { "kim" } else { "-" }, rng.u8(0..24), rng.u8(0..60), rng.u8(0..60), skewed(rng, &["GET", "POST", "PUT", "DELETE"]), sentence(rng).replace(' ', "/"),
-        skewed(rng, &["200", "304", "404", "500"]), rng.u32(100..90_000)).into_bytes()
+    format!(
+        "{}.{}.{}.{} - {} [20/Nov/2026:{:02}:{:02}:{:02} +0000] \"{} /{} HTTP/1.1\" {} {}",
+        rng.u8(1..),
+        rng.u8(..),
+        rng.u8(..),
+        rng.u8(..),
+        if rng.u8(0..9) == 0 { "kim" } else { "-" },
+        rng.u8(0..24),
+        rng.u8(0..60),
+        rng.u8(0..60),
+        skewed(rng, &["GET", "POST", "PUT", "DELETE"]),
+        sentence(rng).replace(' ', "/"),
+        skewed(rng, &["200", "304", "404", "500"]),
+        rng.u32(100..90_000)
+    )
+    .into_bytes()
 }
 
 fn item(rng: &mut Rng, index: usize) -> Value {

@@ -17,8 +17,27 @@ pub const MIN_CLASS: usize = 6;
 
 /// The names of keys that say which type an event has.
 const TYPE_KEYS: [&str; 21] = [
-    "type", "kind", "event", "eventtype", "eventname", "action", "op", "operation", "messagetype", "recordtype",
-    "detailtype", "command", "cmd", "subtype", "topic", "category", "class", "entity", "entitytype", "changetype", "method",
+    "type",
+    "kind",
+    "event",
+    "eventtype",
+    "eventname",
+    "action",
+    "op",
+    "operation",
+    "messagetype",
+    "recordtype",
+    "detailtype",
+    "command",
+    "cmd",
+    "subtype",
+    "topic",
+    "category",
+    "class",
+    "entity",
+    "entitytype",
+    "changetype",
+    "method",
 ];
 
 /// Returns true if a key of this name says which type an event has.
@@ -60,8 +79,8 @@ impl Classes {
 
     /// The bits to take off a unit that is the first of its type: it differs because of that.
     pub fn discount(&self, unit: u32, rule: SuspectRule) -> f64 {
-        let is_first = self.first_of_type.contains(&unit)
-            || (self.len() > 1 && self.size(self.class(unit)) < MIN_CLASS / 2);
+        let is_first =
+            self.first_of_type.contains(&unit) || (self.len() > 1 && self.size(self.class(unit)) < MIN_CLASS / 2);
         match rule {
             SuspectRule::MissingKey | SuspectRule::Type | SuspectRule::Null | SuspectRule::NewValue if is_first => 5.0,
             _ => 0.0,
@@ -78,7 +97,8 @@ impl Classes {
         if optional.is_empty() {
             return None;
         }
-        let candidates = profile.paths.ids().filter(|path| profile.paths.is_key(*path) && profile.paths.is_single(*path));
+        let candidates =
+            profile.paths.ids().filter(|path| profile.paths.is_key(*path) && profile.paths.is_single(*path));
         let tried = candidates.filter_map(|path| Some((path, classes_by(profile, path)?)));
         // A name that says what it is comes first.
         let mut tried: Vec<(PathId, Self)> = tried.collect();

@@ -27,8 +27,11 @@ struct Presence {
 impl Judge<'_> {
     pub(super) fn judge_missing(&mut self) {
         let keys: Vec<PathId> = self.profile.paths.ids().filter(|path| self.profile.paths.is_key(*path)).collect();
-        let presences: Vec<(PathId, Vec<Presence>)> =
-            keys.into_iter().map(|path| (path, self.presence(path))).filter(|(_, classes)| has_missing(classes)).collect();
+        let presences: Vec<(PathId, Vec<Presence>)> = keys
+            .into_iter()
+            .map(|path| (path, self.presence(path)))
+            .filter(|(_, classes)| has_missing(classes))
+            .collect();
         // Sets of records that are without a key. A record that is without many keys counts once.
         let loose: HashSet<Vec<u32>> =
             presences.iter().map(|(_, classes)| total(classes)).filter(is_loose).map(|all| all.without).collect();
@@ -46,7 +49,8 @@ impl Judge<'_> {
         let parent = self.profile.paths.parent(path);
         let mut classes = vec![Presence::default(); self.classes.len()];
         let mut children = self.profile.at(path).iter().peekable();
-        let mut objects = self.profile.at(parent).iter().filter(|value| value.value_type == ValueType::Object).peekable();
+        let mut objects =
+            self.profile.at(parent).iter().filter(|value| value.value_type == ValueType::Object).peekable();
         while let Some(object) = objects.next() {
             let mut wanted = 1;
             while objects.next_if(|next| next.unit == object.unit).is_some() {

@@ -29,7 +29,9 @@ impl Judge<'_> {
         }
         let are_times = numbers.iter().all(|value| value.text_kind == TextKind::Date);
         let by_number = |a: &&Observed, b: &&Observed| a.number.total_cmp(&b.number);
-        let (Some(least), Some(most)) = (numbers.iter().min_by(by_number), numbers.iter().max_by(by_number)) else { return };
+        let (Some(least), Some(most)) = (numbers.iter().min_by(by_number), numbers.iter().max_by(by_number)) else {
+            return;
+        };
         for extreme in [least, most] {
             let rest = numbers.iter().filter(|value| value.unit != extreme.unit).map(|value| value.number);
             let range = rest.fold(Range { least: f64::INFINITY, most: f64::NEG_INFINITY }, |range, number| Range {

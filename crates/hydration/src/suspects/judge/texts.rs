@@ -21,7 +21,8 @@ const LONG_BITS: f64 = 1.0;
 fn differs_in_case(texts: &[Observed], rare: &Rare<'_>) -> bool {
     let is_rare = |text: &&Observed| rare.values.iter().any(|value| value.hash == text.hash);
     let common = || texts.iter().filter(|text| !is_rare(text));
-    let have_no = |small: bool| common().all(|text| if small { !text.marks.has_small } else { !text.marks.has_capital });
+    let have_no =
+        |small: bool| common().all(|text| if small { !text.marks.has_small } else { !text.marks.has_capital });
     let all_rare = |wanted: fn(&Observed) -> bool| rare.values.iter().all(|text| wanted(text));
     have_no(true) && all_rare(|text| text.marks.has_small)
         || have_no(false) && all_rare(|text| text.marks.has_capital && !text.marks.has_small)
@@ -47,7 +48,13 @@ impl Judge<'_> {
             let name = self.name(path);
             let usual = format!("{} have none", others(rare.others()));
             let claim = |_: &Observed| format!("{name} has control or damaged characters");
-            self.blame(SuspectRule::Characters, path, &rare, weight, &Texts { claim: &claim, quotes: true, usual, like: None });
+            self.blame(
+                SuspectRule::Characters,
+                path,
+                &rare,
+                weight,
+                &Texts { claim: &claim, quotes: true, usual, like: None },
+            );
         }
     }
 
@@ -59,7 +66,13 @@ impl Judge<'_> {
             let name = self.name(path);
             let usual = format!("{} have a text", others(rare.others()));
             let claim = |_: &Observed| format!("{name} is empty");
-            self.blame(SuspectRule::Text, path, &rare, weight, &Texts { claim: &claim, quotes: false, usual, like: None });
+            self.blame(
+                SuspectRule::Text,
+                path,
+                &rare,
+                weight,
+                &Texts { claim: &claim, quotes: false, usual, like: None },
+            );
         }
     }
 
@@ -149,7 +162,13 @@ impl Judge<'_> {
             let name = self.name(path);
             let usual = format!("{} have one that does", others(rare.others()));
             let claim = |_: &Observed| format!("{name} is a date that does not exist");
-            self.blame(SuspectRule::Text, path, &rare, weight, &Texts { claim: &claim, quotes: true, usual, like: None });
+            self.blame(
+                SuspectRule::Text,
+                path,
+                &rare,
+                weight,
+                &Texts { claim: &claim, quotes: true, usual, like: None },
+            );
         }
     }
 
@@ -164,7 +183,13 @@ impl Judge<'_> {
             let name = self.name(path);
             let usual = format!("{} have at most {second}", others(rare.others()));
             let claim = |text: &Observed| format!("{name} has {} bytes", text.length);
-            self.blame(SuspectRule::Size, path, &rare, weight, &Texts { claim: &claim, quotes: false, usual, like: None });
+            self.blame(
+                SuspectRule::Size,
+                path,
+                &rare,
+                weight,
+                &Texts { claim: &claim, quotes: false, usual, like: None },
+            );
         }
     }
 }

@@ -65,7 +65,11 @@ impl Judge<'_> {
         };
         let byte = |unit: &ProfiledUnit| (unit.kind == ContentKind::Binary).then_some(unit.first_byte);
         self.judge_mark(&first_byte, byte, |_| true);
-        let length = UnitMark { claim: &|unit| format!("it has {} bytes", unit.bytes), usual: "are all of one size", ..first_byte };
+        let length = UnitMark {
+            claim: &|unit| format!("it has {} bytes", unit.bytes),
+            usual: "are all of one size",
+            ..first_byte
+        };
         let is_binary = self.profile.units.iter().filter(|unit| unit.kind == ContentKind::Binary);
         let mut sizes: HashMap<usize, usize> = HashMap::new();
         is_binary.for_each(|unit| *sizes.entry(unit.bytes).or_default() += 1);
@@ -79,7 +83,7 @@ impl Judge<'_> {
             rule: SuspectRule::Encoding,
             bits: KIND_BITS,
             topic: Topic::Json,
-            limit: strong_limit,
+            limit: kind_limit,
             claim: &|unit| kind_words(unit.kind).to_owned(),
             usual: "are of another form",
         };
@@ -135,7 +139,8 @@ impl Judge<'_> {
         if aggregates == 0 || aggregates > weak_limit(all) || all < 5 * aggregates {
             return;
         }
-        let bits = self.weight(AGGREGATE_BITS, &[Topic::Json, Topic::Characters], None).bits + surprise(all, aggregates);
+        let bits =
+            self.weight(AGGREGATE_BITS, &[Topic::Json, Topic::Characters], None).bits + surprise(all, aggregates);
         let mut seen = std::collections::HashSet::new();
         let mut found = Vec::new();
         for (number, unit) in (0_u32..).zip(&self.profile.units) {
@@ -186,6 +191,11 @@ impl Judge<'_> {
         let second = numbered().filter(|(_, other)| *other != index).map(|(number, _)| number).max()?;
         Some((index, most, second))
     }
+}
+
+/// The most units of another form. A stream that carries two forms by design has more of each.
+fn kind_limit(all: usize) -> usize {
+    (all / 40).clamp(1, 3)
 }
 
 fn kind_words(kind: ContentKind) -> &'static str {

@@ -22,9 +22,28 @@ const MAX_SET: usize = 12;
 
 /// Ids that several records of a batch have by nature.
 const SHARED_IDS: [&str; 22] = [
-    "userid", "customerid", "deviceid", "sessionid", "accountid", "productid", "parentid", "correlationid", "traceid",
-    "tenantid", "storeid", "merchantid", "clientid", "categoryid", "groupid", "orgid", "organizationid", "sensorid",
-    "visitorid", "warehouseid", "sourceid", "anonymousid",
+    "userid",
+    "customerid",
+    "deviceid",
+    "sessionid",
+    "accountid",
+    "productid",
+    "parentid",
+    "correlationid",
+    "traceid",
+    "tenantid",
+    "storeid",
+    "merchantid",
+    "clientid",
+    "categoryid",
+    "groupid",
+    "orgid",
+    "organizationid",
+    "sensorid",
+    "visitorid",
+    "warehouseid",
+    "sourceid",
+    "anonymousid",
 ];
 
 impl Judge<'_> {
@@ -112,7 +131,13 @@ impl Judge<'_> {
             let weight = self.weight(LONG_LIST_BITS, &[Topic::Size], Some(path));
             let usual = format!("{} have at most {second}", others(rare.others()));
             let claim = |list: &Observed| format!("{name} has {} elements", list.length);
-            self.blame(SuspectRule::Size, path, &rare, weight, &Texts { claim: &claim, quotes: false, usual, like: None });
+            self.blame(
+                SuspectRule::Size,
+                path,
+                &rare,
+                weight,
+                &Texts { claim: &claim, quotes: false, usual, like: None },
+            );
         }
     }
 
@@ -141,7 +166,8 @@ impl Judge<'_> {
         }
         let all = distinct_units(values.iter()).len();
         let Some(rare) = rare(values, weak_limit(all), of_set) else { return };
-        let smallest_common = counts.values().copied().filter(|count| *count > rare.values.len()).min().unwrap_or_default();
+        let smallest_common =
+            counts.values().copied().filter(|count| *count > rare.values.len()).min().unwrap_or_default();
         let is_hinted = self.names_key_of(path) || self.log.is_about(Topic::Value);
         let is_type = self.profile.paths.last_key(path).is_some_and(is_type_key);
         let bits = if is_version && counts.len() <= 3 {
@@ -151,14 +177,16 @@ impl Judge<'_> {
         } else {
             return;
         };
-        let like = values.iter().find(|value| of_set(value).is_some_and(|hash| rare.values.iter().all(|r| r.hash != hash)));
+        let like =
+            values.iter().find(|value| of_set(value).is_some_and(|hash| rare.values.iter().all(|r| r.hash != hash)));
         let mut weight = self.weight(bits, &[Topic::Value], Some(path));
         // A version that the log does not speak of, on a key that says the type, is the first of a new type.
         if is_type && !is_hinted {
             weight.bits -= 3.0;
         }
         let name = self.name(path);
-        let usual = format!("{} have one of {} values", others(rare.others()), counts.len().saturating_sub(rare.units.len()));
+        let usual =
+            format!("{} have one of {} values", others(rare.others()), counts.len().saturating_sub(rare.units.len()));
         let texts = Texts { claim: &|_| name.clone(), quotes: true, usual, like };
         self.blame(SuspectRule::NewValue, path, &rare, weight, &texts);
     }
@@ -205,7 +233,10 @@ impl Judge<'_> {
 }
 
 /// The value with the largest number, and the second largest number.
-pub(super) fn two_largest<'v>(values: &'v [Observed], number: impl Fn(&Observed) -> u32) -> Option<(&'v Observed, u32)> {
+pub(super) fn two_largest<'v>(
+    values: &'v [Observed],
+    number: impl Fn(&Observed) -> u32,
+) -> Option<(&'v Observed, u32)> {
     let largest = values.iter().max_by_key(|value| number(value))?;
     let others = values.iter().filter(|value| value.unit != largest.unit);
     Some((largest, others.map(number).max()?))

@@ -88,7 +88,9 @@ fn parse_json_event(value: &Value, lines: &mut Vec<LogLine>) {
             let is_event = ["ingestionTime", "logStreamName", "eventId", "@ptr", "@logStream"];
             let message = fields.get("message").or(fields.get("@message")).and_then(Value::as_str);
             match message {
-                Some(message) if is_event.iter().any(|key| fields.contains_key(*key)) && !fields.contains_key("level") => {
+                Some(message)
+                    if is_event.iter().any(|key| fields.contains_key(*key)) && !fields.contains_key("level") =>
+                {
                     parse_event(message, lines);
                 }
                 Some(message) if fields.len() <= 2 => parse_event(message, lines),
@@ -109,7 +111,8 @@ fn structured(value: &Value) -> LogLine {
     let text = pieces.iter().map(|piece: &Piece| piece.text.as_str()).collect::<Vec<_>>().join(" ");
     let is_from_lambda = value.get("type").and_then(Value::as_str).is_some_and(|kind| kind.starts_with("platform."));
     let starts_invocation = value.get("type").and_then(Value::as_str) == Some("platform.start");
-    let has_error = value.get("errorType").is_some() || value.get("errorMessage").is_some() || value.get("err").is_some();
+    let has_error =
+        value.get("errorType").is_some() || value.get("errorMessage").is_some() || value.get("err").is_some();
     let level = level.unwrap_or(if has_error { Level::Error } else { level_of_words(&text) });
     if is_from_lambda {
         pieces.retain(|piece| piece.key.as_deref().is_some_and(|key| key.contains("rror") || key == "status"));
@@ -119,10 +122,40 @@ fn structured(value: &Value) -> LogLine {
 
 /// Keys whose values say nothing of a record.
 const RUNTIME_KEYS: [&str; 34] = [
-    "timestamp", "@timestamp", "time", "ts", "date", "asctime", "level", "loglevel", "severity", "levelname", "logger",
-    "name", "service", "requestid", "awsrequestid", "functionrequestid", "functionname", "functionarn",
-    "functionmemorysize", "functionversion", "coldstart", "xraytraceid", "traceid", "spanid", "location", "thread", "pid",
-    "hostname", "file", "line", "lineno", "correlationid", "samplingrate", "logstream",
+    "timestamp",
+    "@timestamp",
+    "time",
+    "ts",
+    "date",
+    "asctime",
+    "level",
+    "loglevel",
+    "severity",
+    "levelname",
+    "logger",
+    "name",
+    "service",
+    "requestid",
+    "awsrequestid",
+    "functionrequestid",
+    "functionname",
+    "functionarn",
+    "functionmemorysize",
+    "functionversion",
+    "coldstart",
+    "xraytraceid",
+    "traceid",
+    "spanid",
+    "location",
+    "thread",
+    "pid",
+    "hostname",
+    "file",
+    "line",
+    "lineno",
+    "correlationid",
+    "samplingrate",
+    "logstream",
 ];
 
 fn flatten(
@@ -203,7 +236,8 @@ fn parse_line(line: &str) -> LogLine {
     }
     let is_frame = is_frame(rest);
     let level = level.unwrap_or_else(|| if is_frame { Level::Unknown } else { level_of_words(rest) });
-    let is_from_lambda = rest.contains("Task timed out after") || rest.contains("Runtime exited") || rest.contains("RequestId: ");
+    let is_from_lambda =
+        rest.contains("Task timed out after") || rest.contains("Runtime exited") || rest.contains("RequestId: ");
     LogLine { level, pieces, is_frame, starts_invocation: false, is_from_lambda, request_id }
 }
 
@@ -264,9 +298,35 @@ fn level_of_name(name: &str) -> Option<Level> {
 
 /// Words of an error.
 const ERROR_WORDS: [&str; 29] = [
-    "error", "exception", "traceback", "fail", "fatal", "panic", "invalid", "cannot", "can't", "could not", "unable",
-    "unexpected", "reject", "unhandled", "denied", "not found", "does not exist", "violat", "malformed", "duplicate",
-    "missing", "unknown", "unsupported", "abort", "refused", "timed out", "too large", "out of range", "not valid",
+    "error",
+    "exception",
+    "traceback",
+    "fail",
+    "fatal",
+    "panic",
+    "invalid",
+    "cannot",
+    "can't",
+    "could not",
+    "unable",
+    "unexpected",
+    "reject",
+    "unhandled",
+    "denied",
+    "not found",
+    "does not exist",
+    "violat",
+    "malformed",
+    "duplicate",
+    "missing",
+    "unknown",
+    "unsupported",
+    "abort",
+    "refused",
+    "timed out",
+    "too large",
+    "out of range",
+    "not valid",
 ];
 
 fn level_of_words(text: &str) -> Level {

@@ -33,8 +33,9 @@ pub struct Words(HashSet<String>);
 /// Words of prose that are common keys too. Unless they are quoted, they say nothing.
 const PROSE: [&str; 40] = [
     "error", "message", "type", "value", "time", "data", "record", "records", "name", "key", "user", "event", "status",
-    "state", "number", "string", "null", "code", "order", "item", "items", "object", "list", "field", "for", "the", "date",
-    "index", "text", "input", "version", "body", "table", "function", "request", "source", "detail", "details", "path", "id",
+    "state", "number", "string", "null", "code", "order", "item", "items", "object", "list", "field", "for", "the",
+    "date", "index", "text", "input", "version", "body", "table", "function", "request", "source", "detail", "details",
+    "path", "id",
 ];
 
 impl Words {
@@ -122,7 +123,8 @@ pub fn read(
         }
     }
     found.truncate(MAX_LITERALS_OF_LINE);
-    literals.extend(found.into_iter().filter(|literal| !ignored.contains(&literal.text) && !is_of_runtime(&literal.text)));
+    literals
+        .extend(found.into_iter().filter(|literal| !ignored.contains(&literal.text) && !is_of_runtime(&literal.text)));
 }
 
 fn literal(text: &str, is_quoted: bool, key: Option<String>, line: usize, is_error: bool) -> Literal {
@@ -151,6 +153,7 @@ fn quoted(text: &str) -> Vec<Quoted<'_>> {
     let mut found = Vec::new();
     let mut rest = text;
     let mut previous = ' ';
+    let mut not_closed = 0;
     while let Some((start, quote)) = rest.char_indices().find(|(_, character)| closing(*character).is_some()) {
         let before = rest.get(..start).unwrap_or_default();
         let inner = rest.get(start + quote.len_utf8()..).unwrap_or_default();
@@ -169,9 +172,12 @@ fn quoted(text: &str) -> Vec<Quoted<'_>> {
                 found.push(Quoted { text: inner.get(..end).unwrap_or_default(), key });
                 rest = inner.get(end + closing.len_utf8()..).unwrap_or_default();
             }
-            None => rest = inner,
+            None => {
+                not_closed += usize::from(opens);
+                rest = inner;
+            }
         }
-        if found.len() == MAX_LITERALS_OF_LINE {
+        if found.len() == MAX_LITERALS_OF_LINE || not_closed == MAX_LITERALS_OF_LINE {
             break;
         }
     }
@@ -192,5 +198,7 @@ fn closing(opening: char) -> Option<char> {
 /// The words of a text, without the punctuation around them.
 pub fn tokens(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     let splits = |character: char| character.is_whitespace() || ",;()[]{}=<>\"'`|“”«»".contains(character);
-    text.split(splits).map(|token| token.trim_matches(['.', ':', '!', '?', '#', '*', '…'])).filter(|token| !token.is_empty())
+    text.split(splits)
+        .map(|token| token.trim_matches(['.', ':', '!', '?', '#', '*', '…']))
+        .filter(|token| !token.is_empty())
 }
