@@ -22,13 +22,16 @@ mod wide;
 
 use std::time::Instant;
 
-use kit::Batch;
+use kit::MadeUpBatch;
+
+/// The batches of a seed.
+type Batches = fn(u64) -> Vec<MadeUpBatch>;
 
 const SEEDS: std::ops::Range<u64> = 0..20;
 
 fn main() {
     println!("\n| suspects | batches | named first | among three |\n| --- | --- | --- | --- |");
-    let sets: [(&str, fn(u64) -> Vec<Batch>); 3] = [
+    let sets: [(&str, Batches); 3] = [
         ("incidents", incidents::all),
         ("incidents held back", held_back::all),
         ("incidents in data that varies more", wide::incidents),
@@ -37,14 +40,14 @@ fn main() {
         let (recall, _) = score::recall(&SEEDS.flat_map(incidents).collect::<Vec<_>>());
         println!("| {name} | {} | {:.2} | {:.2} |", recall.incidents, recall.at_1(), recall.at_3());
     }
-    let sets: [(&str, fn(u64) -> Vec<Batch>); 3] = [
+    let sets: [(&str, Batches); 3] = [
         ("healthy", healthy::all),
         ("healthy, with more variety", wide::healthy),
         ("a cause outside the records", healthy::outside_causes),
     ];
     println!("\n| nobody to blame | batches | somebody named |\n| --- | --- | --- |");
     for (name, batches) in sets {
-        let batches: Vec<Batch> = SEEDS.flat_map(batches).collect();
+        let batches: Vec<MadeUpBatch> = SEEDS.flat_map(batches).collect();
         println!("| {name} | {} | {} |", batches.len(), score::named(&batches).len());
     }
     let orders = kit::batch("orders", 1, 10_000, domains::order).build();

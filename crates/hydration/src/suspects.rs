@@ -120,11 +120,11 @@ pub fn find(evidence: &BatchEvidence) -> Vec<Suspect> {
 
 fn find_with(evidence: &BatchEvidence, log: &InvocationLog, with_background: bool) -> Vec<Suspect> {
     let profile = Profile::of(evidence, with_background);
-    let mut findings = judge::findings(&profile, log);
-    let named = named::findings(evidence, log);
+    let mut clues = judge::clues(&profile, log);
+    let named = named::clues(evidence, log);
     if log.blames_all_alike(&profile, &named, evidence) {
         return Vec::new();
     }
-    findings.extend(named);
-    ranking::suspects(evidence, &profile, findings)
+    clues.extend(named);
+    ranking::suspects(evidence, &profile, clues)
 }

@@ -6,7 +6,7 @@ use crate::record::DynamoDbRecord;
 
 /// Decoded content.
 #[derive(Debug)]
-pub enum Content<'a> {
+pub enum UnitContent<'a> {
     Empty,
     Json(Cow<'a, str>),
     /// Text that begins as JSON does, and that is none.
@@ -27,7 +27,7 @@ pub enum ContentKind {
     Change,
 }
 
-impl<'a> Content<'a> {
+impl<'a> UnitContent<'a> {
     /// The content of text that is not JSON.
     pub fn of_text(text: Cow<'a, str>) -> Self {
         let start = text.trim_start_matches(|first: char| first.is_whitespace() || first == '\u{FEFF}');

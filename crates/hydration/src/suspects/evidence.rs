@@ -63,9 +63,9 @@ impl BatchEvidence {
 
 fn parse(message: &ParsedMessage) -> Vec<EvidenceRecord> {
     let source = message.head.batch.as_ref().map_or(Source::Kinesis, |batch| batch.stream.source());
-    let parse = |(place, raw): (usize, &Box<serde_json::value::RawValue>)| {
+    let parse = |(place, raw): (usize, &serde_json::value::RawValue)| {
         let record = EventRecord::parse(source, raw)?.record;
         Some(EvidenceRecord { place, record, may_be_named: true })
     };
-    message.records.iter().enumerate().filter_map(parse).collect()
+    message.records.iter().map(AsRef::as_ref).enumerate().filter_map(parse).collect()
 }

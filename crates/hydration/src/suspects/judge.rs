@@ -34,7 +34,7 @@ pub struct ValuePlace {
 
 /// A mark of a record, and what it says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
+pub struct Clue {
     /// The index of the record in the evidence.
     pub record: usize,
     pub unit: Option<u32>,
@@ -50,22 +50,22 @@ pub struct Finding {
     pub like: Option<ValuePlace>,
 }
 
-impl Finding {
+impl Clue {
     /// Returns true if the claim has the text.
     pub fn quotes(&self, text: &str) -> bool {
         self.claim.contains(text)
     }
 }
 
-/// The findings of a batch, by rules that need no invocation.
-pub fn findings(profile: &Profile, log: &InvocationLog) -> Vec<Finding> {
-    let mut judge = Judge { profile, log, classes: Classes::of(profile), loose_keys: 0, findings: Vec::new() };
+/// The clues of a batch, by rules that need no invocation.
+pub fn clues(profile: &Profile, log: &InvocationLog) -> Vec<Clue> {
+    let mut judge = Judge { profile, log, classes: Classes::of(profile), loose_keys: 0, clues: Vec::new() };
     judge.judge_units();
     judge.judge_missing();
     for path in profile.paths.ids() {
         judge.judge_values(path);
     }
-    judge.findings
+    judge.clues
 }
 
 /// The judge of one batch.
@@ -75,7 +75,7 @@ struct Judge<'a> {
     classes: Classes,
     /// Sets of records that are without a key which most others have.
     loose_keys: usize,
-    findings: Vec<Finding>,
+    clues: Vec<Clue>,
 }
 
 /// The weight of a rule at a path.
@@ -113,7 +113,7 @@ impl Judge<'_> {
         self.profile.paths.last_key(path).is_some_and(|key| self.log.names_key(key))
     }
 
-    /// Adds a finding for each rare value, in the first of its units' places.
+    /// Adds a clue for each rare value, in the first of its units' places.
     fn blame(&mut self, rule: SuspectRule, path: PathId, rare: &Rare<'_>, weight: Weight, text: &Texts<'_>) {
         let bits = weight.bits + surprise(rare.all_units, rare.units.len());
         let mut last = None;
@@ -123,18 +123,18 @@ impl Judge<'_> {
             }
             let claim = (text.claim)(value);
             let here = text.quotes.then_some(ValuePlace { unit: value.unit, path, ordinal: value.ordinal });
-            let finding = self.finding(value.unit, rule, bits - self.classes.discount(value.unit, rule), claim);
+            let clue = self.clue(value.unit, rule, bits - self.classes.discount(value.unit, rule), claim);
             let usual = text.usual.clone();
             let like = text.like.map(|like| ValuePlace { unit: like.unit, path, ordinal: like.ordinal });
-            self.findings.extend(finding.map(|finding| Finding { here, usual, like, ..finding }));
+            self.clues.extend(clue.map(|clue| Clue { here, usual, like, ..clue }));
         }
     }
 
-    /// A finding at a unit, unless it may not be named.
-    fn finding(&self, unit: u32, rule: SuspectRule, bits: f64, claim: String) -> Option<Finding> {
+    /// A clue at a unit, unless it may not be named.
+    fn clue(&self, unit: u32, rule: SuspectRule, bits: f64, claim: String) -> Option<Clue> {
         let profiled = self.profile.unit(unit).filter(|profiled| profiled.may_be_named)?;
         let record = profiled.record?;
-        Some(Finding { record, unit: Some(unit), rule, bits, claim, here: None, usual: String::new(), like: None })
+        Some(Clue { record, unit: Some(unit), rule, bits, claim, here: None, usual: String::new(), like: None })
     }
 
     fn name(&self, path: PathId) -> String {
@@ -142,7 +142,7 @@ impl Judge<'_> {
     }
 }
 
-/// The texts of a finding.
+/// The texts of a clue.
 struct Texts<'t> {
     claim: &'t dyn Fn(&Observed) -> String,
     /// The value is quoted after the claim.

@@ -7,7 +7,7 @@ mod literal;
 use std::collections::HashSet;
 
 use crate::suspects::evidence::BatchEvidence;
-use crate::suspects::judge::Finding;
+use crate::suspects::judge::Clue;
 use crate::suspects::path::PathId;
 use crate::suspects::profile::Profile;
 
@@ -109,7 +109,7 @@ impl InvocationLog {
 
     /// Returns true if the error is about a key that no record has, so that every record fails alike, and the log names
     /// no record but the first.
-    pub fn blames_all_alike(&self, profile: &Profile, named: &[Finding], evidence: &BatchEvidence) -> bool {
+    pub fn blames_all_alike(&self, profile: &Profile, named: &[Clue], evidence: &BatchEvidence) -> bool {
         let Some(key) = &self.missing_key else { return false };
         let wanted = literal::normal(key);
         let is_known = profile
@@ -118,7 +118,7 @@ impl InvocationLog {
             .filter(|path| *path != PathId::ROOT)
             .any(|path| profile.paths.last_key(path).is_some_and(|known| literal::normal(known) == wanted));
         let first = evidence.records.iter().position(|record| record.may_be_named);
-        !is_known && named.iter().all(|finding| Some(finding.record) == first && !finding.quotes(key))
+        !is_known && named.iter().all(|clue| Some(clue.record) == first && !clue.quotes(key))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::record::StreamRecord;
 use crate::suspects::SuspectRule;
 use crate::suspects::evidence::BatchEvidence;
-use crate::suspects::judge::Finding;
+use crate::suspects::judge::Clue;
 use crate::suspects::log::{InvocationLog, Literal, normal_key, number_text, tokens};
 use crate::suspects::unit::{Decoder, Unit};
 use crate::suspects::walk::{ValueSink, WalkedValue, walk};
@@ -22,7 +22,7 @@ const MAX_COUNTED: f64 = 128.0;
 
 /// Places in a record where a literal may be, the most telling first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum HitPlace {
     SequenceNumber,
     PartitionKey,
     ItemKey,
@@ -36,7 +36,7 @@ enum Place {
 #[derive(Debug, Clone)]
 struct Hit {
     record: usize,
-    place: Place,
+    place: HitPlace,
     /// The last key before the value, in its normal form.
     key: Option<String>,
 }
@@ -49,7 +49,7 @@ struct Hits {
     last: Option<usize>,
 }
 
-struct Search<'l> {
+struct LiteralSearch<'l> {
     log: &'l InvocationLog,
     /// Literals by their text.
     by_text: HashMap<&'l str, Vec<usize>>,
@@ -67,13 +67,13 @@ struct Search<'l> {
     phrases: HashMap<String, Hits>,
 }
 
-/// A finding for each record that the log names.
-pub fn findings(evidence: &BatchEvidence, log: &InvocationLog) -> Vec<Finding> {
+/// A clue for each record that the log names.
+pub fn clues(evidence: &BatchEvidence, log: &InvocationLog) -> Vec<Clue> {
     if log.literals.is_empty() {
         return Vec::new();
     }
     let all = evidence.records.len() + evidence.background.len();
-    let mut search = Search::new(log, (all / 20).clamp(1, 5));
+    let mut search = LiteralSearch::new(log, (all / 20).clamp(1, 5));
     let mut decoder = Decoder::new(evidence.is_deaggregated);
     let records = evidence.records.iter().map(|record| &record.record).chain(&evidence.background);
     for (index, record) in records.enumerate() {
@@ -81,10 +81,10 @@ pub fn findings(evidence: &BatchEvidence, log: &InvocationLog) -> Vec<Finding> {
         search.search_ids(record);
         decoder.visit(record, |unit| search.search_unit(&unit));
     }
-    search.findings(evidence, all)
+    search.clues(evidence, all)
 }
 
-impl<'l> Search<'l> {
+impl<'l> LiteralSearch<'l> {
     fn new(log: &'l InvocationLog, limit: usize) -> Self {
         let mut by_text: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut by_number: HashMap<String, Vec<usize>> = HashMap::new();
@@ -112,12 +112,12 @@ impl<'l> Search<'l> {
     }
 
     fn search_ids(&mut self, record: &StreamRecord) {
-        self.look_up(record.sequence_number().as_str(), Place::SequenceNumber, None);
+        self.look_up(record.sequence_number().as_str(), HitPlace::SequenceNumber, None);
         match record {
-            StreamRecord::Kinesis(record) => self.look_up(&record.partition_key, Place::PartitionKey, None),
+            StreamRecord::Kinesis(record) => self.look_up(&record.partition_key, HitPlace::PartitionKey, None),
             StreamRecord::DynamoDb(change) => {
                 if let Some(id) = &change.event_id {
-                    self.look_up(id, Place::SequenceNumber, None);
+                    self.look_up(id, HitPlace::SequenceNumber, None);
                 }
             }
         }
@@ -125,7 +125,7 @@ impl<'l> Search<'l> {
 
     fn search_unit(&mut self, unit: &Unit<'_>) {
         if let (Some(key), Some(_)) = (unit.partition_key, unit.in_aggregate) {
-            self.look_up(key, Place::PartitionKey, None);
+            self.look_up(key, HitPlace::PartitionKey, None);
         }
         let mut sink = SearchSink { search: self, keys: Vec::new() };
         walk(&unit.content, &mut sink);
@@ -133,29 +133,29 @@ impl<'l> Search<'l> {
         for needle in self.needles.clone() {
             let literal = self.log.literals.get(needle);
             if literal.is_some_and(|literal| text.contains(literal.text.as_str())) {
-                self.hit(needle, Place::Within, None);
+                self.hit(needle, HitPlace::Within, None);
             }
         }
     }
 
-    fn look_up(&mut self, text: &str, place: Place, key: Option<&str>) {
+    fn look_up(&mut self, text: &str, place: HitPlace, key: Option<&str>) {
         let found = self.by_text.get(text).cloned().unwrap_or_default();
         found.into_iter().for_each(|index| self.hit(index, place, key));
     }
 
-    fn look_up_number(&mut self, number: &str, place: Place, key: Option<&str>) {
+    fn look_up_number(&mut self, number: &str, place: HitPlace, key: Option<&str>) {
         let found = self.by_number.get(number).cloned().unwrap_or_default();
         found.into_iter().for_each(|index| self.hit(index, place, key));
     }
 
-    fn hit(&mut self, literal: usize, place: Place, key: Option<&str>) {
+    fn hit(&mut self, literal: usize, place: HitPlace, key: Option<&str>) {
         let (record, limit) = (self.record, self.limit);
         if let Some(hits) = self.hits.get_mut(literal) {
             hits.add(record, place, key, limit);
         }
     }
 
-    fn search_text(&mut self, text: &str, place: Place, key: Option<&str>) {
+    fn search_text(&mut self, text: &str, place: HitPlace, key: Option<&str>) {
         let trimmed = text.trim();
         self.look_up(trimmed, place, key);
         if let Some(number) = number_text(trimmed) {
@@ -170,7 +170,7 @@ impl<'l> Search<'l> {
             words += 1;
             are_all_logged &= self.words.contains(word);
             if word.len() >= 4 && word.len() < trimmed.len() && word.bytes().any(|byte| byte.is_ascii_digit()) {
-                self.look_up(word, Place::Within, key);
+                self.look_up(word, HitPlace::Within, key);
             }
         }
         let is_phrase = words > 1 && are_all_logged && trimmed.len() >= MIN_NEEDLE_BYTES && self.lookups < MAX_LOOKUPS;
@@ -178,33 +178,33 @@ impl<'l> Search<'l> {
             self.lookups += 1;
             if self.log.errors_have(trimmed) {
                 let (record, limit) = (self.record, self.limit);
-                self.phrases.entry(trimmed.to_owned()).or_default().add(record, Place::Value, key, limit);
+                self.phrases.entry(trimmed.to_owned()).or_default().add(record, HitPlace::Value, key, limit);
             }
         }
     }
 
     /// The evidence against each record that may be named.
-    fn findings(self, evidence: &BatchEvidence, all: usize) -> Vec<Finding> {
+    fn clues(self, evidence: &BatchEvidence, all: usize) -> Vec<Clue> {
         let mut found = Vec::new();
         let surprise = |records: usize| ((all as f64).min(MAX_COUNTED) / (records.max(1) as f64)).log2();
         for (literal, hits) in self.log.literals.iter().zip(&self.hits) {
             if literal.is_error && hits.is_few(self.limit) {
-                let named = hits.found.iter().map(|hit| finding(hit, literal, hits.records, surprise(hits.records)));
+                let named = hits.found.iter().map(|hit| clue(hit, literal, hits.records, surprise(hits.records)));
                 found.extend(named);
             }
         }
         for (phrase, hits) in self.phrases.iter().filter(|(_, hits)| hits.is_few(self.limit)) {
             let literal =
                 Literal { text: phrase.clone(), is_quoted: true, key: None, line: 0, is_error: true, is_cut: false };
-            found.extend(hits.found.iter().map(|hit| finding(hit, &literal, hits.records, surprise(hits.records))));
+            found.extend(hits.found.iter().map(|hit| clue(hit, &literal, hits.records, surprise(hits.records))));
         }
         found.extend(self.last_before_errors(surprise(1)));
-        found.retain(|finding| evidence.records.get(finding.record).is_some_and(|record| record.may_be_named));
+        found.retain(|clue| evidence.records.get(clue.record).is_some_and(|record| record.may_be_named));
         found
     }
 
     /// The records that the log names last before an error, where other lines name others: the one in work.
-    fn last_before_errors(&self, surprise: f64) -> Vec<Finding> {
+    fn last_before_errors(&self, surprise: f64) -> Vec<Clue> {
         let mut by_line: HashMap<usize, Vec<usize>> = HashMap::new();
         for (index, literal) in self.log.literals.iter().enumerate().filter(|(_, literal)| !literal.is_error) {
             by_line.entry(literal.line).or_default().push(index);
@@ -217,15 +217,15 @@ impl<'l> Search<'l> {
                     .iter()
                     .filter_map(|index| Some((self.log.literals.get(*index)?, self.hits.get(*index)?)));
                 let unique = hits.filter(|(_, hits)| hits.records == 1);
-                let findings: Vec<Finding> = unique
-                    .flat_map(|(literal, hits)| hits.found.iter().map(|hit| finding(hit, literal, 1, surprise)))
+                let clues: Vec<Clue> = unique
+                    .flat_map(|(literal, hits)| hits.found.iter().map(|hit| clue(hit, literal, 1, surprise)))
                     .collect();
-                (!findings.is_empty()).then_some(findings)
+                (!clues.is_empty()).then_some(clues)
             });
-            found.extend(named.into_iter().flatten().map(|finding| Finding {
-                bits: finding.bits - 2.0,
+            found.extend(named.into_iter().flatten().map(|clue| Clue {
+                bits: clue.bits - 2.0,
                 usual: "the last that the log names before the error".to_owned(),
-                ..finding
+                ..clue
             }));
         }
         found
@@ -233,7 +233,7 @@ impl<'l> Search<'l> {
 }
 
 impl Hits {
-    fn add(&mut self, record: usize, place: Place, key: Option<&str>, limit: usize) {
+    fn add(&mut self, record: usize, place: HitPlace, key: Option<&str>, limit: usize) {
         if self.last.replace(record) != Some(record) {
             self.records += 1;
         }
@@ -288,29 +288,29 @@ fn strength(literal: &Literal, hit: &Hit) -> f64 {
         bits += 3.5;
     }
     match hit.place {
-        Place::SequenceNumber => 14.0,
-        Place::PartitionKey | Place::ItemKey => bits + 1.0,
-        Place::Value => bits,
+        HitPlace::SequenceNumber => 14.0,
+        HitPlace::PartitionKey | HitPlace::ItemKey => bits + 1.0,
+        HitPlace::Value => bits,
         // A key that few records have, where the error quotes it.
-        Place::Key if literal.is_quoted => bits.min(5.0),
-        Place::Key => 0.0,
-        Place::Within => bits.min(7.0) - 2.0,
+        HitPlace::Key if literal.is_quoted => bits.min(5.0),
+        HitPlace::Key => 0.0,
+        HitPlace::Within => bits.min(7.0) - 2.0,
     }
 }
 
-fn finding(hit: &Hit, literal: &Literal, records: usize, surprise: f64) -> Finding {
+fn clue(hit: &Hit, literal: &Literal, records: usize, surprise: f64) -> Clue {
     let strength = strength(literal, hit);
     let rule = match hit.place {
-        Place::SequenceNumber | Place::PartitionKey | Place::ItemKey => SuspectRule::LoggedId,
-        Place::Value | Place::Key | Place::Within => SuspectRule::LoggedValue,
+        HitPlace::SequenceNumber | HitPlace::PartitionKey | HitPlace::ItemKey => SuspectRule::LoggedId,
+        HitPlace::Value | HitPlace::Key | HitPlace::Within => SuspectRule::LoggedValue,
     };
     let what = match hit.place {
-        Place::SequenceNumber => "its sequence number or event id",
-        Place::PartitionKey => "its partition key",
-        Place::ItemKey => "a key of its item",
-        Place::Value => "a value of it",
-        Place::Key => "a key of it",
-        Place::Within => "a part of it",
+        HitPlace::SequenceNumber => "its sequence number or event id",
+        HitPlace::PartitionKey => "its partition key",
+        HitPlace::ItemKey => "a key of its item",
+        HitPlace::Value => "a value of it",
+        HitPlace::Key => "a key of it",
+        HitPlace::Within => "a part of it",
     };
     let shown = shorten(&literal.text);
     let usual = match records {
@@ -320,7 +320,7 @@ fn finding(hit: &Hit, literal: &Literal, records: usize, surprise: f64) -> Findi
     // Without strength of its own, being rare is nothing.
     let bits = if strength <= 1.0 { strength } else { strength + surprise };
     let claim = format!("the log names {what}, \"{shown}\"");
-    Finding { record: hit.record, unit: None, rule, bits, claim, here: None, usual, like: None }
+    Clue { record: hit.record, unit: None, rule, bits, claim, here: None, usual, like: None }
 }
 
 fn shorten(text: &str) -> String {
@@ -332,7 +332,7 @@ fn shorten(text: &str) -> String {
 
 /// A walk that looks the values up.
 struct SearchSink<'s, 'l> {
-    search: &'s mut Search<'l>,
+    search: &'s mut LiteralSearch<'l>,
     /// The keys so far. An element of a list has none.
     keys: Vec<Option<String>>,
 }
@@ -342,15 +342,15 @@ impl SearchSink<'_, '_> {
         self.keys.iter().rev().find_map(Clone::clone)
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> HitPlace {
         let is_item_key = self.keys.first().is_some_and(|key| key.as_deref() == Some("keys"));
-        if is_item_key { Place::ItemKey } else { Place::Value }
+        if is_item_key { HitPlace::ItemKey } else { HitPlace::Value }
     }
 }
 
 impl ValueSink for SearchSink<'_, '_> {
     fn key(&mut self, key: &str) {
-        self.search.look_up(key, Place::Key, None);
+        self.search.look_up(key, HitPlace::Key, None);
         self.keys.push(Some(key.to_owned()));
     }
 

@@ -24,14 +24,14 @@ impl PathId {
 
 /// A step from a path to a longer one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum PathStep {
     Key(Box<str>),
     Element,
     /// A column of a line of text, from 1.
     Column(u32),
 }
 
-impl Step {
+impl PathStep {
     pub fn key(key: &str) -> Self {
         Self::Key(first_chars(key).into())
     }
@@ -40,7 +40,7 @@ impl Step {
 #[derive(Debug)]
 struct Node {
     parent: PathId,
-    step: Step,
+    step: PathStep,
     children: usize,
 }
 
@@ -48,12 +48,12 @@ struct Node {
 #[derive(Debug)]
 pub struct Paths {
     nodes: Vec<Node>,
-    ids: HashMap<(PathId, Step), PathId>,
+    ids: HashMap<(PathId, PathStep), PathId>,
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        let root = Node { parent: PathId::ROOT, step: Step::Element, children: 0 };
+        let root = Node { parent: PathId::ROOT, step: PathStep::Element, children: 0 };
         Self { nodes: vec![root], ids: HashMap::new() }
     }
 }
@@ -65,11 +65,11 @@ impl Paths {
 
     /// The path of a key. `None` where a limit is reached.
     pub fn key(&mut self, parent: PathId, key: &str) -> Option<PathId> {
-        self.child(parent, Step::key(key))
+        self.child(parent, PathStep::key(key))
     }
 
     /// The path of a step. `None` where a limit is reached.
-    pub fn child(&mut self, parent: PathId, step: Step) -> Option<PathId> {
+    pub fn child(&mut self, parent: PathId, step: PathStep) -> Option<PathId> {
         let known = (parent, step);
         if let Some(id) = self.ids.get(&known) {
             return Some(*id);
@@ -90,7 +90,7 @@ impl Paths {
     }
 
     /// The last step of a path.
-    pub fn step(&self, path: PathId) -> Option<&Step> {
+    pub fn step(&self, path: PathId) -> Option<&PathStep> {
         self.nodes.get(path.index()).map(|node| &node.step)
     }
 
@@ -103,7 +103,7 @@ impl Paths {
         let mut path = path;
         while path != PathId::ROOT {
             let node = self.nodes.get(path.index())?;
-            if let Step::Key(key) = &node.step {
+            if let PathStep::Key(key) = &node.step {
                 return Some(key);
             }
             path = node.parent;
@@ -113,7 +113,7 @@ impl Paths {
 
     /// Returns true if the last step is a key.
     pub fn is_key(&self, path: PathId) -> bool {
-        path != PathId::ROOT && self.nodes.get(path.index()).is_some_and(|node| matches!(node.step, Step::Key(_)))
+        path != PathId::ROOT && self.nodes.get(path.index()).is_some_and(|node| matches!(node.step, PathStep::Key(_)))
     }
 
     /// Returns true if each unit has the path once at most.
@@ -121,7 +121,7 @@ impl Paths {
         let mut path = path;
         while path != PathId::ROOT {
             match self.nodes.get(path.index()) {
-                Some(Node { step: Step::Key(_) | Step::Column(_), parent, .. }) => path = *parent,
+                Some(Node { step: PathStep::Key(_) | PathStep::Column(_), parent, .. }) => path = *parent,
                 _ => return false,
             }
         }
@@ -140,14 +140,14 @@ impl Paths {
         let mut name = String::new();
         for step in steps.into_iter().rev() {
             match step {
-                Step::Key(key) => {
+                PathStep::Key(key) => {
                     if !name.is_empty() {
                         name.push('.');
                     }
                     name.push_str(key);
                 }
-                Step::Element => name.push_str("[]"),
-                Step::Column(number) => name.push_str(&format!("column {number}")),
+                PathStep::Element => name.push_str("[]"),
+                PathStep::Column(number) => name.push_str(&format!("column {number}")),
             }
         }
         name

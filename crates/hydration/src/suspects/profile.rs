@@ -2,10 +2,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::suspects::content::{Content, ContentKind};
+use crate::suspects::content::{ContentKind, UnitContent};
 use crate::suspects::evidence::BatchEvidence;
 use crate::suspects::form::{TextForm, TextKind, is_damaged};
-use crate::suspects::path::{PathId, Paths, Step};
+use crate::suspects::path::{PathId, PathStep, Paths};
 use crate::suspects::unit::{Decoder, MAX_UNITS, Unit, is_aggregate};
 use crate::suspects::walk::{ValueSink, WalkedValue, walk};
 
@@ -142,8 +142,8 @@ impl Profile {
         let (depth, values_hash) = (sink.depth, sink.hash);
         let text = unit.content.text();
         let (bytes, first_byte) = match &unit.content {
-            Content::Binary(data) => (data.len(), data.first().copied().unwrap_or_default()),
-            Content::Change(_) => (unit.stored_bytes, 0),
+            UnitContent::Binary(data) => (data.len(), data.first().copied().unwrap_or_default()),
+            UnitContent::Change(_) => (unit.stored_bytes, 0),
             content => (content.bytes(), 0),
         };
         self.units.push(ProfiledUnit {
@@ -231,11 +231,11 @@ impl ValueSink for ProfileSink<'_> {
     }
 
     fn element(&mut self) {
-        self.enter(|paths, parent| paths.child(parent, Step::Element));
+        self.enter(|paths, parent| paths.child(parent, PathStep::Element));
     }
 
     fn column(&mut self, number: u32) {
-        self.enter(|paths, parent| paths.child(parent, Step::Column(number)));
+        self.enter(|paths, parent| paths.child(parent, PathStep::Column(number)));
     }
 
     fn leave(&mut self) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::suspects::evidence::BatchEvidence;
-use crate::suspects::judge::Finding;
+use crate::suspects::judge::Clue;
 use crate::suspects::profile::Profile;
 use crate::suspects::reason::Reasons;
 use crate::suspects::{MAX_SUSPECTS, Suspect, SuspectRule, THRESHOLD};
@@ -19,44 +19,44 @@ const MAX_STANDING_OUT: f64 = 0.05;
 const DIVERSE_BITS: f64 = 3.0;
 
 /// The suspects, best first.
-pub fn suspects(evidence: &BatchEvidence, profile: &Profile, findings: Vec<Finding>) -> Vec<Suspect> {
-    let mut by_record: BTreeMap<usize, Vec<Finding>> = BTreeMap::new();
-    for finding in findings {
-        by_record.entry(finding.record).or_default().push(finding);
+pub fn suspects(evidence: &BatchEvidence, profile: &Profile, clues: Vec<Clue>) -> Vec<Suspect> {
+    let mut by_record: BTreeMap<usize, Vec<Clue>> = BTreeMap::new();
+    for clue in clues {
+        by_record.entry(clue.record).or_default().push(clue);
     }
-    let mut ranked: Vec<(f64, Finding)> = by_record.into_values().filter_map(unite).collect();
+    let mut ranked: Vec<(f64, Clue)> = by_record.into_values().filter_map(unite).collect();
     ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let threshold = threshold(&ranked, evidence.records.len());
     let best = ranked.first().map_or(0.0, |(bits, _)| *bits);
     ranked.retain(|(bits, _)| *bits >= threshold && *bits >= best * MIN_SHARE);
     ranked.truncate(MAX_SUSPECTS);
     let mut reasons = Reasons::new(evidence, profile);
-    let suspect = |(bits, finding): (f64, Finding)| {
-        let record = evidence.records.get(finding.record)?;
+    let suspect = |(bits, clue): (f64, Clue)| {
+        let record = evidence.records.get(clue.record)?;
         Some(Suspect {
             place: record.place,
             sequence_number: record.record.sequence_number().clone(),
-            rule: finding.rule,
-            reason: reasons.reason(&finding),
+            rule: clue.rule,
+            reason: reasons.reason(&clue),
             bits,
         })
     };
     ranked.into_iter().filter_map(suspect).collect()
 }
 
-/// The strongest finding of a record, and the bits of all.
-fn unite(mut findings: Vec<Finding>) -> Option<(f64, Finding)> {
-    findings.sort_by(|a, b| b.bits.total_cmp(&a.bits));
-    let mut findings = findings.into_iter();
-    let best = findings.next()?;
-    let further: f64 = findings.filter(|finding| finding.rule != best.rule).map(|finding| finding.bits.max(0.0)).sum();
+/// The strongest clue of a record, and the bits of all.
+fn unite(mut clues: Vec<Clue>) -> Option<(f64, Clue)> {
+    clues.sort_by(|a, b| b.bits.total_cmp(&a.bits));
+    let mut clues = clues.into_iter();
+    let best = clues.next()?;
+    let further: f64 = clues.filter(|clue| clue.rule != best.rule).map(|clue| clue.bits.max(0.0)).sum();
     Some((best.bits + (further * FURTHER_SHARE).min(MAX_FURTHER_BITS), best))
 }
 
-fn threshold(ranked: &[(f64, Finding)], records: usize) -> f64 {
-    let is_own = |finding: &Finding| !matches!(finding.rule, SuspectRule::LoggedId | SuspectRule::LoggedValue);
-    let standing_out = ranked.iter().filter(|(bits, finding)| *bits >= THRESHOLD && is_own(finding));
-    let mut claims: Vec<&str> = standing_out.map(|(_, finding)| finding.claim.as_str()).collect();
+fn threshold(ranked: &[(f64, Clue)], records: usize) -> f64 {
+    let is_own = |clue: &Clue| !matches!(clue.rule, SuspectRule::LoggedId | SuspectRule::LoggedValue);
+    let standing_out = ranked.iter().filter(|(bits, clue)| *bits >= THRESHOLD && is_own(clue));
+    let mut claims: Vec<&str> = standing_out.map(|(_, clue)| clue.claim.as_str()).collect();
     claims.sort_unstable();
     claims.dedup();
     if claims.len() > 3 && claims.len() as f64 > records as f64 * MAX_STANDING_OUT {

@@ -1,9 +1,9 @@
 //! Reasons in words, with the values that they are about.
 
-use crate::suspects::content::Content;
+use crate::suspects::content::UnitContent;
 use crate::suspects::evidence::BatchEvidence;
-use crate::suspects::judge::{Finding, ValuePlace};
-use crate::suspects::path::{PathId, Paths, Step};
+use crate::suspects::judge::{Clue, ValuePlace};
+use crate::suspects::path::{PathId, PathStep, Paths};
 use crate::suspects::profile::Profile;
 use crate::suspects::unit::Decoder;
 use crate::suspects::walk::{ValueSink, WalkedValue, walk};
@@ -23,31 +23,31 @@ impl<'a> Reasons<'a> {
     }
 
     /// `` `total` is a string, "12,50 €"; it is a number in 99 others``.
-    pub fn reason(&mut self, finding: &Finding) -> String {
+    pub fn reason(&mut self, clue: &Clue) -> String {
         let mut reason = String::new();
-        let in_aggregate = finding.unit.and_then(|unit| self.profile.unit(unit)).and_then(|unit| unit.in_aggregate);
+        let in_aggregate = clue.unit.and_then(|unit| self.profile.unit(unit)).and_then(|unit| unit.in_aggregate);
         if let Some(number) = in_aggregate {
             reason.push_str(&format!("in user record {number} of the aggregate, "));
         }
-        reason.push_str(&self.claim(finding));
-        if let Some(quoted) = finding.here.and_then(|place| self.quote(place)) {
+        reason.push_str(&self.claim(clue));
+        if let Some(quoted) = clue.here.and_then(|place| self.quote(place)) {
             reason.push_str(&format!(": {quoted}"));
         }
-        if !finding.usual.is_empty() {
-            reason.push_str(&format!("; {}", finding.usual));
+        if !clue.usual.is_empty() {
+            reason.push_str(&format!("; {}", clue.usual));
         }
-        if let Some(quoted) = finding.like.and_then(|place| self.quote(place)) {
+        if let Some(quoted) = clue.like.and_then(|place| self.quote(place)) {
             reason.push_str(&format!(", as {quoted}"));
         }
         reason
     }
 
     /// The claim, with what is wrong with text that begins as JSON.
-    fn claim(&self, finding: &Finding) -> String {
-        let fault = finding.unit.and_then(|unit| self.visit(unit, |content| content.json_fault())).flatten();
+    fn claim(&self, clue: &Clue) -> String {
+        let fault = clue.unit.and_then(|unit| self.visit(unit, |content| content.json_fault())).flatten();
         match fault {
             Some(fault) => format!("it {fault}"),
-            None => finding.claim.clone(),
+            None => clue.claim.clone(),
         }
     }
 
@@ -63,7 +63,7 @@ impl<'a> Reasons<'a> {
     }
 
     /// Visits the content of a unit once more.
-    fn visit<T>(&self, unit: u32, visit: impl FnOnce(&Content<'_>) -> T) -> Option<T> {
+    fn visit<T>(&self, unit: u32, visit: impl FnOnce(&UnitContent<'_>) -> T) -> Option<T> {
         let wanted = self.profile.unit(unit)?;
         let record = &self.evidence.records.get(wanted.record?)?.record;
         let mut visit = Some(visit);
@@ -79,7 +79,7 @@ impl<'a> Reasons<'a> {
     }
 }
 
-fn path_of(paths: &Paths, path: PathId) -> Vec<Step> {
+fn path_of(paths: &Paths, path: PathId) -> Vec<PathStep> {
     let mut steps = Vec::new();
     let mut path = path;
     while path != PathId::ROOT {
@@ -92,9 +92,9 @@ fn path_of(paths: &Paths, path: PathId) -> Vec<Step> {
 
 /// A walk that quotes one value.
 struct QuoteSink<'w> {
-    wanted: &'w [Step],
+    wanted: &'w [PathStep],
     ordinal: u32,
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     seen: u32,
     quoted: Option<String>,
 }
@@ -112,15 +112,15 @@ impl QuoteSink<'_> {
 
 impl ValueSink for QuoteSink<'_> {
     fn key(&mut self, key: &str) {
-        self.steps.push(Step::key(key));
+        self.steps.push(PathStep::key(key));
     }
 
     fn element(&mut self) {
-        self.steps.push(Step::Element);
+        self.steps.push(PathStep::Element);
     }
 
     fn column(&mut self, number: u32) {
-        self.steps.push(Step::Column(number));
+        self.steps.push(PathStep::Column(number));
     }
 
     fn leave(&mut self) {

@@ -2,7 +2,7 @@
 
 use crate::kpl;
 use crate::record::{DynamoDbRecord, StreamRecord};
-use crate::suspects::content::Content;
+use crate::suspects::content::UnitContent;
 use crate::view::{Budget, Decoded, decode};
 
 /// The most bytes of all records together that are unpacked. Compressed data after that counts as binary.
@@ -20,7 +20,7 @@ pub struct Unit<'a> {
     /// Bytes in the stream.
     pub stored_bytes: usize,
     pub gzipped: bool,
-    pub content: Content<'a>,
+    pub content: UnitContent<'a>,
 }
 
 /// Decodes records with one budget for all of them.
@@ -54,10 +54,10 @@ impl Decoder {
 
     fn unit<'a>(&mut self, in_aggregate: Option<usize>, partition_key: &'a str, data: &'a [u8]) -> Unit<'a> {
         let (content, gzipped) = match decode(data, &mut self.budget) {
-            _ if data.is_empty() => (Content::Empty, false),
-            Decoded::Json { text, gzipped } => (Content::Json(text), gzipped),
-            Decoded::Text { text, gzipped } => (Content::of_text(text), gzipped),
-            Decoded::Binary { .. } | Decoded::Aggregate(_) => (Content::Binary(data), false),
+            _ if data.is_empty() => (UnitContent::Empty, false),
+            Decoded::Json { text, gzipped } => (UnitContent::Json(text), gzipped),
+            Decoded::Text { text, gzipped } => (UnitContent::of_text(text), gzipped),
+            Decoded::Binary { .. } | Decoded::Aggregate(_) => (UnitContent::Binary(data), false),
         };
         Unit { in_aggregate, partition_key: Some(partition_key), stored_bytes: data.len(), gzipped, content }
     }
@@ -65,7 +65,7 @@ impl Decoder {
 
 fn dynamodb_unit(change: &DynamoDbRecord) -> Unit<'_> {
     let stored_bytes = change.size_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
-    Unit { in_aggregate: None, partition_key: None, stored_bytes, gzipped: false, content: Content::Change(change) }
+    Unit { in_aggregate: None, partition_key: None, stored_bytes, gzipped: false, content: UnitContent::Change(change) }
 }
 
 /// Returns true if the record is an aggregate that is opened.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::record::{AttributeValue, DynamoDbRecord, Item};
-use crate::suspects::content::Content;
+use crate::suspects::content::UnitContent;
 
 /// A value of a unit. An object or a list comes before its content, and again after it, with its size.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,21 +43,21 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 const MAX_COLUMNS: usize = 200;
 
 /// Walks the content. False if a number in it is out of every machine's range; the values before it were walked.
-pub fn walk(content: &Content<'_>, sink: &mut dyn ValueSink) -> bool {
+pub fn walk(content: &UnitContent<'_>, sink: &mut dyn ValueSink) -> bool {
     match content {
-        Content::Json(text) => {
+        UnitContent::Json(text) => {
             let mut parser = serde_json::Deserializer::from_str(text);
             Seed(sink).deserialize(&mut parser).is_ok()
         }
-        Content::Change(change) => {
+        UnitContent::Change(change) => {
             walk_change(change, sink);
             true
         }
-        Content::Text(text) => {
+        UnitContent::Text(text) => {
             walk_line(text.trim_end(), sink);
             true
         }
-        Content::Empty | Content::BrokenJson(_) | Content::Binary(_) => true,
+        UnitContent::Empty | UnitContent::BrokenJson(_) | UnitContent::Binary(_) => true,
     }
 }
 

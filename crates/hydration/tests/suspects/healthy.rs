@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::domains::{
     self, binary, chat, click, csv_line, mixed_change, order, payment, price, profile, stock_change, telemetry,
 };
-use crate::kit::{Batch, Form, batch, node, python, raw_batch};
+use crate::kit::{Form, MadeUpBatch, batch, node, python, raw_batch};
 
 /// Healthy data: an error in the function's code, or no log at all.
-pub fn all(seed: u64) -> Vec<Batch> {
+pub fn all(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("orders", seed, 100, order).build(),
         batch("a few orders", seed, 7, order).build(),
@@ -85,7 +85,7 @@ pub fn all(seed: u64) -> Vec<Batch> {
 }
 
 /// A record is unlike the others, and the log says that the function failed for another reason.
-pub fn outside_causes(seed: u64) -> Vec<Batch> {
+pub fn outside_causes(seed: u64) -> Vec<MadeUpBatch> {
     let odd = |name| batch(name, seed, 100, order).poison(|_, order| order["total"] = json!("twelve"));
     let causes: [(&str, String); 10] = [
         (
@@ -127,6 +127,6 @@ pub fn outside_causes(seed: u64) -> Vec<Batch> {
     causes.into_iter().map(|(name, text)| odd(name).log(|_, _, _| text).build()).map(no_culprit).collect()
 }
 
-fn no_culprit(batch: Batch) -> Batch {
-    Batch { culprit: None, ..batch }
+fn no_culprit(batch: MadeUpBatch) -> MadeUpBatch {
+    MadeUpBatch { culprit: None, ..batch }
 }

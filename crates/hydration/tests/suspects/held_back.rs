@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::domains::{chat, click, order, payment, profile, stock_change, telemetry};
-use crate::kit::{Batch, Form, aggregate, batch, node, python};
+use crate::kit::{Form, MadeUpBatch, aggregate, batch, node, python};
 
-pub fn all(seed: u64) -> Vec<Batch> {
+pub fn all(seed: u64) -> Vec<MadeUpBatch> {
     [values(seed), logs(seed), forms(seed)].into_iter().flatten().collect()
 }
 
-fn values(seed: u64) -> Vec<Batch> {
+fn values(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a payment of a later schema version", seed, 100, payment)
             .poison(|_, payment| {
@@ -47,7 +47,7 @@ fn values(seed: u64) -> Vec<Batch> {
     ]
 }
 
-fn logs(seed: u64) -> Vec<Batch> {
+fn logs(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a day that does not exist", seed, 100, payment)
             .poison(|_, payment| payment["executedOn"] = json!("2026-02-30"))
@@ -79,7 +79,7 @@ fn logs(seed: u64) -> Vec<Batch> {
     ]
 }
 
-fn forms(seed: u64) -> Vec<Batch> {
+fn forms(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a name in Latin-1", seed, 100, profile)
             .poison_bytes(|_, profile| {

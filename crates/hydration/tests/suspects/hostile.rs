@@ -3,12 +3,12 @@
 use hydration::suspects::MAX_SUSPECTS;
 use hydration::test_support::gzip;
 
-use crate::kit::{Batch, kinesis};
+use crate::kit::{MadeUpBatch, kinesis};
 use crate::score::suspects;
 
 fn found(data: Vec<Vec<u8>>, log: &[String]) -> usize {
     let records = data.into_iter().enumerate().map(|(index, data)| kinesis(index, "k", data)).collect();
-    let found = suspects(&Batch { name: "hostile", records, log: log.to_vec(), culprit: None });
+    let found = suspects(&MadeUpBatch { name: "hostile", records, log: log.to_vec(), culprit: None });
     assert!(found.len() <= MAX_SUSPECTS);
     assert!(found.iter().all(|suspect| suspect.reason.len() < 2_000), "{found:?}");
     found.len()

@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::domains::{self, click, order, payment, profile, stock_change, telemetry};
-use crate::kit::{Batch, Form, batch, node, python, raw_batch, sequence_number};
+use crate::kit::{Form, MadeUpBatch, batch, node, python, raw_batch, sequence_number};
 
-pub fn all(seed: u64) -> Vec<Batch> {
+pub fn all(seed: u64) -> Vec<MadeUpBatch> {
     [shop(seed), devices(seed), people(seed), payments(seed), changes(seed), forms(seed)]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn shop(seed: u64) -> Vec<Batch> {
+fn shop(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a total with a note in it, quoted by the log", seed, 100, order)
             .poison(|_, order| order["total"] = json!("12,50 € (see note)"))
@@ -51,7 +51,7 @@ fn shop(seed: u64) -> Vec<Batch> {
     ]
 }
 
-fn devices(seed: u64) -> Vec<Batch> {
+fn devices(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a word for a temperature", seed, 200, telemetry)
             .poison(|_, reading| reading["temperature"] = json!("ERR"))
@@ -87,7 +87,7 @@ fn devices(seed: u64) -> Vec<Batch> {
     ]
 }
 
-fn people(seed: u64) -> Vec<Batch> {
+fn people(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a date in another order", seed, 100, profile)
             .poison(|_, profile| profile["birthDate"] = json!("31/12/1980"))
@@ -115,7 +115,7 @@ fn people(seed: u64) -> Vec<Batch> {
     ]
 }
 
-fn payments(seed: u64) -> Vec<Batch> {
+fn payments(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a payment with no data", seed, 40, payment).poison_bytes(|_, _| Vec::new()).build(),
         batch("an amount as it is written in Germany", seed, 100, payment)
@@ -143,7 +143,7 @@ fn payments(seed: u64) -> Vec<Batch> {
     ]
 }
 
-fn changes(seed: u64) -> Vec<Batch> {
+fn changes(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a removal among changes", seed, 100, stock_change)
             .form(Form::DynamoDb)
@@ -174,7 +174,7 @@ fn changes(seed: u64) -> Vec<Batch> {
     ]
 }
 
-fn forms(seed: u64) -> Vec<Batch> {
+fn forms(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a bad reading within an aggregate", seed, 120, telemetry)
             .form(Form::Aggregates(10))

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// A failed batch.
 #[derive(Clone)]
-pub struct Batch {
+pub struct MadeUpBatch {
     pub name: &'static str,
     pub records: Vec<StreamRecord>,
     pub log: Vec<String>,
@@ -108,11 +108,11 @@ impl Building {
     }
 
     /// Builds a batch whose culprit is known by its place.
-    pub fn culprit(self, place: usize) -> Batch {
+    pub fn culprit(self, place: usize) -> MadeUpBatch {
         Self { culprit: Some(place), ..self }.build()
     }
 
-    pub fn build(self) -> Batch {
+    pub fn build(self) -> MadeUpBatch {
         let payloads = self.values.iter().zip(self.data);
         let payloads: Vec<(String, Vec<u8>)> = payloads
             .map(|(value, data)| (key_of(value), data.unwrap_or_else(|| value.to_string().into_bytes())))
@@ -128,7 +128,7 @@ impl Building {
                 (self.values.iter().enumerate().map(|(index, value)| change(index, value)).collect(), self.culprit)
             }
         };
-        Batch { name: self.name, records, log: self.log, culprit }
+        MadeUpBatch { name: self.name, records, log: self.log, culprit }
     }
 }
 
@@ -136,14 +136,17 @@ fn stream(payloads: Vec<(String, Vec<u8>)>) -> Vec<StreamRecord> {
     payloads.into_iter().enumerate().map(|(index, (key, data))| kinesis(index, &key, data)).collect()
 }
 
+/// A change of the bytes of a payload.
+pub type BytesPoison = fn(&mut Rng, &[u8]) -> Vec<u8>;
+
 /// Payloads that are not JSON.
 pub fn raw_batch(
     name: &'static str,
     seed: u64,
     count: usize,
     domain: fn(&mut Rng, usize) -> Vec<u8>,
-    poison: Option<fn(&mut Rng, &[u8]) -> Vec<u8>>,
-) -> Batch {
+    poison: Option<BytesPoison>,
+) -> MadeUpBatch {
     let mut rng = Rng::with_seed(seed * 31 + 5);
     let mut payloads: Vec<(String, Vec<u8>)> =
         (0..count).map(|index| (format!("k-{}", index % 9), domain(&mut rng, index))).collect();
@@ -152,7 +155,7 @@ pub fn raw_batch(
         payloads[place].1 = poison(&mut rng, &payloads[place].1);
         place
     });
-    Batch { name, records: stream(payloads), log: Vec::new(), culprit }
+    MadeUpBatch { name, records: stream(payloads), log: Vec::new(), culprit }
 }
 
 /// Lines of one invocation around what the function writes.

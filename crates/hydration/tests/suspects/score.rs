@@ -2,7 +2,7 @@
 
 use hydration::suspects::{BatchEvidence, EvidenceRecord, Suspect, find};
 
-use crate::kit::Batch;
+use crate::kit::MadeUpBatch;
 
 /// Incidents that were searched, and those whose culprit was found.
 #[derive(Debug, Default, Clone, Copy)]
@@ -22,7 +22,7 @@ impl Recall {
     }
 }
 
-pub fn suspects(batch: &Batch) -> Vec<Suspect> {
+pub fn suspects(batch: &MadeUpBatch) -> Vec<Suspect> {
     let record = |(place, record): (usize, &hydration::record::StreamRecord)| EvidenceRecord {
         place,
         record: record.clone(),
@@ -33,7 +33,7 @@ pub fn suspects(batch: &Batch) -> Vec<Suspect> {
 }
 
 /// The recall, and a line for each incident whose culprit is not named first.
-pub fn recall(batches: &[Batch]) -> (Recall, Vec<String>) {
+pub fn recall(batches: &[MadeUpBatch]) -> (Recall, Vec<String>) {
     let mut recall = Recall::default();
     let mut misses = Vec::new();
     for batch in batches {
@@ -52,8 +52,8 @@ pub fn recall(batches: &[Batch]) -> (Recall, Vec<String>) {
 }
 
 /// A line for each batch in which somebody is named.
-pub fn named(batches: &[Batch]) -> Vec<String> {
-    let name = |batch: &Batch| {
+pub fn named(batches: &[MadeUpBatch]) -> Vec<String> {
+    let name = |batch: &MadeUpBatch| {
         let found = suspects(batch);
         let first = found.first()?;
         Some(format!("{}: {} of them, {:?} {:.1} {}", batch.name, found.len(), first.rule, first.bits, first.reason))

@@ -4,7 +4,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::domains::{name, pick, price, sentence, time, uuid};
-use crate::kit::{Batch, Form, batch, node, python, raw_batch, sequence_number};
+use crate::kit::{Form, MadeUpBatch, batch, node, python, raw_batch, sequence_number};
 
 /// A value that gets rarer with its place in the list.
 fn skewed<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
@@ -133,7 +133,7 @@ fn item(rng: &mut Rng, index: usize) -> Value {
 }
 
 /// Healthy batches of every size.
-pub fn healthy(seed: u64) -> Vec<Batch> {
+pub fn healthy(seed: u64) -> Vec<MadeUpBatch> {
     let mut batches = Vec::new();
     for count in [3, 10, 30, 100, 300] {
         batches.extend([
@@ -150,7 +150,7 @@ pub fn healthy(seed: u64) -> Vec<Batch> {
 }
 
 /// Incidents in this data.
-pub fn incidents(seed: u64) -> Vec<Batch> {
+pub fn incidents(seed: u64) -> Vec<MadeUpBatch> {
     vec![
         batch("a place that is a string", seed, 100, trip).poison(|_, trip| trip["pickup"]["lat"] = json!("52,5200")).build(),
         batch("latitude in millionths", seed, 100, trip).poison(|_, trip| trip["pickup"]["lat"] = json!(52_520_000)).build(),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::suspects::SuspectRule;
 use crate::suspects::content::ContentKind;
 use crate::suspects::judge::class::MIN_CLASS;
-use crate::suspects::judge::{Finding, Judge, others, strong_limit, surprise, weak_limit};
+use crate::suspects::judge::{Clue, Judge, others, strong_limit, surprise, weak_limit};
 use crate::suspects::log::Topic;
 use crate::suspects::path::PathId;
 use crate::suspects::profile::ValueType;
@@ -40,7 +40,7 @@ impl Judge<'_> {
             let own = total(classes).without;
             let others = loose.len() - usize::from(loose.contains(&own));
             let found = self.judge_key(*path, classes, (others as f64 * LOOSE_BITS).min(MAX_LOOSE_BITS));
-            self.findings.extend(found);
+            self.clues.extend(found);
         }
     }
 
@@ -74,12 +74,12 @@ impl Judge<'_> {
         classes
     }
 
-    fn judge_key(&self, path: PathId, classes: &[Presence], loose_bits: f64) -> Vec<Finding> {
+    fn judge_key(&self, path: PathId, classes: &[Presence], loose_bits: f64) -> Vec<Clue> {
         let whole = total(classes);
         let named = self.names_key_of(path);
         let limit = |all: usize| if named { strong_limit(all) } else { weak_limit(all) };
         let is_rare = |presence: &Presence| {
-            (1..=limit(presence.all)).contains(&presence.missing) && presence.all >= 4 * presence.missing + 1
+            (1..=limit(presence.all)).contains(&presence.missing) && presence.all > 4 * presence.missing
         };
         let mut found = Vec::new();
         let within = classes.iter().filter(|class| self.classes.len() > 1 && class.all >= MIN_CLASS);
@@ -94,7 +94,7 @@ impl Judge<'_> {
                 let bits = weight + surprise(presence.all, presence.missing) - discount;
                 let claim = format!("{} is missing", self.name(path));
                 let usual = format!("{} have it", others(presence.all - presence.missing));
-                found.extend(self.finding(*unit, rule, bits, claim).map(|finding| Finding { usual, ..finding }));
+                found.extend(self.clue(*unit, rule, bits, claim).map(|clue| Clue { usual, ..clue }));
             }
         }
         found

@@ -15,7 +15,7 @@ const YEAR_SECONDS: f64 = 365.0 * 86_400.0;
 
 /// The range of numbers.
 #[derive(Debug, Clone, Copy)]
-struct Range {
+struct NumberRange {
     least: f64,
     most: f64,
 }
@@ -34,15 +34,14 @@ impl Judge<'_> {
         };
         for extreme in [least, most] {
             let rest = numbers.iter().filter(|value| value.unit != extreme.unit).map(|value| value.number);
-            let range = rest.fold(Range { least: f64::INFINITY, most: f64::NEG_INFINITY }, |range, number| Range {
-                least: range.least.min(number),
-                most: range.most.max(number),
+            let range = rest.fold(NumberRange { least: f64::INFINITY, most: f64::NEG_INFINITY }, |range, number| {
+                NumberRange { least: range.least.min(number), most: range.most.max(number) }
             });
             self.judge_extreme(path, extreme, range, all, are_times);
         }
     }
 
-    fn judge_extreme(&mut self, path: PathId, extreme: &Observed, range: Range, all: usize, are_times: bool) {
+    fn judge_extreme(&mut self, path: PathId, extreme: &Observed, range: NumberRange, all: usize, are_times: bool) {
         let number = extreme.number;
         if (range.least..=range.most).contains(&number) {
             return;
@@ -75,7 +74,7 @@ impl Judge<'_> {
 
 /// Returns true for a negative number that is no small step below the others. Where they are spread around zero, the
 /// least may be negative by chance.
-fn is_far_below_zero(number: f64, range: Range) -> bool {
+fn is_far_below_zero(number: f64, range: NumberRange) -> bool {
     let spread = range.most - range.least;
     let is_whole = number.fract() == 0.0 && range.least.fract() == 0.0 && range.most.fract() == 0.0;
     // Quantities of one to five, and then -3.
@@ -83,7 +82,7 @@ fn is_far_below_zero(number: f64, range: Range) -> bool {
 }
 
 /// The orders of magnitude from the number to the range, if they are more than one and more than the range has itself.
-fn orders_outside(number: f64, range: Range) -> Option<f64> {
+fn orders_outside(number: f64, range: NumberRange) -> Option<f64> {
     if number == 0.0 || range.least.is_sign_negative() && range.least < 0.0 && number > 0.0 {
         // Signed numbers: the largest of them without its sign counts.
         let most = range.most.abs().max(range.least.abs());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::suspects::SuspectRule;
 use crate::suspects::content::ContentKind;
-use crate::suspects::judge::{Finding, Judge, others, strong_limit, surprise, weak_limit};
+use crate::suspects::judge::{Clue, Judge, others, strong_limit, surprise, weak_limit};
 use crate::suspects::log::Topic;
 use crate::suspects::profile::ProfiledUnit;
 
@@ -124,11 +124,11 @@ impl Judge<'_> {
         let mut found = Vec::new();
         for (number, unit) in (0_u32..).zip(&self.profile.units) {
             if category(unit).is_some_and(|key| is_rare(&key)) {
-                let finding = self.finding(number, mark.rule, bits, (mark.claim)(unit));
-                found.extend(finding.map(|finding| Finding { usual: usual.clone(), ..finding }));
+                let clue = self.clue(number, mark.rule, bits, (mark.claim)(unit));
+                found.extend(clue.map(|clue| Clue { usual: usual.clone(), ..clue }));
             }
         }
-        self.findings.extend(found);
+        self.clues.extend(found);
     }
 
     /// Judges aggregates among plain records. A plain record among aggregates is usual: the producer library sends one
@@ -148,11 +148,11 @@ impl Judge<'_> {
             if self.profile.aggregates.get(record) == Some(&true) && seen.insert(record) {
                 let claim = "it is a KPL aggregate".to_owned();
                 let usual = format!("{} are plain records", others(all - aggregates));
-                let finding = self.finding(number, SuspectRule::Encoding, bits, claim);
-                found.extend(finding.map(|finding| Finding { usual, ..finding }));
+                let clue = self.clue(number, SuspectRule::Encoding, bits, claim);
+                found.extend(clue.map(|clue| Clue { usual, ..clue }));
             }
         }
-        self.findings.extend(found);
+        self.clues.extend(found);
     }
 
     fn judge_size(&mut self) {
@@ -167,8 +167,8 @@ impl Judge<'_> {
         let bits = SIZE_BITS + (ratio / 8.0).log2().clamp(-1.0, 3.0);
         let bits = self.weight(bits, &[Topic::Size], None).bits + surprise(all, 1);
         let usual = format!("{} have at most {second}", others(all - 1));
-        let finding = self.finding(unit, SuspectRule::Size, bits, format!("it has {bytes} bytes"));
-        self.findings.extend(finding.map(|finding| Finding { usual, ..finding }));
+        let clue = self.clue(unit, SuspectRule::Size, bits, format!("it has {bytes} bytes"));
+        self.clues.extend(clue.map(|clue| Clue { usual, ..clue }));
     }
 
     fn judge_depth(&mut self) {
@@ -180,8 +180,8 @@ impl Judge<'_> {
         }
         let bits = self.weight(DEPTH_BITS, &[Topic::Nesting], None).bits + surprise(all, 1);
         let usual = format!("{} have at most {second}", others(all - 1));
-        let finding = self.finding(unit, SuspectRule::Nesting, bits, format!("it is nested {depth} levels deep"));
-        self.findings.extend(finding.map(|finding| Finding { usual, ..finding }));
+        let clue = self.clue(unit, SuspectRule::Nesting, bits, format!("it is nested {depth} levels deep"));
+        self.clues.extend(clue.map(|clue| Clue { usual, ..clue }));
     }
 
     /// The unit with the largest number, that number, and the second largest.

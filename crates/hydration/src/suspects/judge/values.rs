@@ -233,10 +233,7 @@ impl Judge<'_> {
 }
 
 /// The value with the largest number, and the second largest number.
-pub(super) fn two_largest<'v>(
-    values: &'v [Observed],
-    number: impl Fn(&Observed) -> u32,
-) -> Option<(&'v Observed, u32)> {
+pub(super) fn two_largest(values: &[Observed], number: impl Fn(&Observed) -> u32) -> Option<(&Observed, u32)> {
     let largest = values.iter().max_by_key(|value| number(value))?;
     let others = values.iter().filter(|value| value.unit != largest.unit);
     Some((largest, others.map(number).max()?))

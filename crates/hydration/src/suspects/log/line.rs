@@ -60,12 +60,12 @@ pub fn parse_events(events: &[String]) -> Vec<LogLine> {
 
 fn parse_event(event: &str, lines: &mut Vec<LogLine>) {
     let trimmed = event.trim();
-    if trimmed.starts_with(['{', '[']) {
-        if let Ok(value) = serde_json::from_str::<Value>(trimmed) {
-            parse_json_event(&value, lines);
-            return;
-        }
-        // JSON lines may be one text.
+    // JSON lines may be one text: then they are read line by line.
+    if trimmed.starts_with(['{', '['])
+        && let Ok(value) = serde_json::from_str::<Value>(trimmed)
+    {
+        parse_json_event(&value, lines);
+        return;
     }
     for line in trimmed.lines() {
         let line = first_bytes(line.trim_end(), MAX_LINE_BYTES);
