@@ -15,6 +15,8 @@ mod held_back;
 mod incidents;
 #[path = "../tests/suspects/kit.rs"]
 mod kit;
+#[path = "../tests/suspects/logs.rs"]
+mod logs;
 #[path = "../tests/suspects/score.rs"]
 mod score;
 #[path = "../tests/suspects/wide.rs"]
@@ -31,18 +33,20 @@ const SEEDS: std::ops::Range<u64> = 0..20;
 
 fn main() {
     println!("\n| suspects | batches | named first | among three |\n| --- | --- | --- | --- |");
-    let sets: [(&str, Batches); 3] = [
+    let sets: [(&str, Batches); 4] = [
         ("incidents", incidents::all),
         ("incidents held back", held_back::all),
         ("incidents in data that varies more", wide::incidents),
+        ("incidents as logs tell them", logs::incidents),
     ];
     for (name, incidents) in sets {
         let (recall, _) = score::recall(&SEEDS.flat_map(incidents).collect::<Vec<_>>());
         println!("| {name} | {} | {:.2} | {:.2} |", recall.incidents, recall.at_1(), recall.at_3());
     }
-    let sets: [(&str, Batches); 3] = [
+    let sets: [(&str, Batches); 4] = [
         ("healthy", healthy::all),
         ("healthy, with more variety", wide::healthy),
+        ("healthy, with logs that tell nothing", logs::healthy),
         ("a cause outside the records", healthy::outside_causes),
     ];
     println!("\n| nobody to blame | batches | somebody named |\n| --- | --- | --- |");

@@ -43,7 +43,7 @@ impl InvocationLog {
         let lines = parse_events(events);
         let has_errors = lines.iter().any(|line| line.level == Level::Error);
         let mut log = Self { is_outside: is_outside_cause(&lines), ..Self::default() };
-        let ignored = ignored_texts(&lines, not_evidence);
+        let ignored = IgnoredTexts::new(&lines, not_evidence);
         let mut before: Vec<usize> = Vec::new();
         let mut was_error = false;
         for (number, line) in lines.iter().enumerate() {
@@ -61,7 +61,7 @@ impl InvocationLog {
                 before.push(number);
             }
             if !line.is_frame && log.literals.len() < MAX_LITERALS {
-                read(line, number, is_error, &ignored, &mut log.literals, &mut log.words);
+                read(line, number, is_error, &ignored.of_line(line), &mut log.literals, &mut log.words);
             } else if line.is_frame {
                 log.words.add_quoted(line);
             }
@@ -122,18 +122,31 @@ impl InvocationLog {
     }
 }
 
-/// The texts that are no evidence. The ends of the range are, where the log names only one of them: that is a record.
-fn ignored_texts(lines: &[LogLine], not_evidence: &[String]) -> HashSet<String> {
-    let is_number = |text: &&String| text.bytes().all(|byte| byte.is_ascii_digit());
-    let (ends, others): (Vec<&String>, Vec<&String>) = not_evidence.iter().partition(is_number);
-    let has =
-        |end: &&String| lines.iter().any(|line| line.pieces.iter().any(|piece| piece.text.contains(end.as_str())));
-    let mut ignored: HashSet<String> = others.into_iter().cloned().collect();
-    if ends.len() > 1 && ends.iter().all(has) {
-        ignored.extend(ends.into_iter().cloned());
+/// Texts that are no evidence.
+struct IgnoredTexts {
+    /// Anywhere in the log: request ids.
+    anywhere: HashSet<String>,
+    /// The ends of the range, in a line that has both. A line with one of them names a record.
+    ends: Vec<String>,
+}
+
+impl IgnoredTexts {
+    fn new(lines: &[LogLine], not_evidence: &[String]) -> Self {
+        let is_number = |text: &&String| text.bytes().all(|byte| byte.is_ascii_digit());
+        let (ends, others): (Vec<&String>, Vec<&String>) = not_evidence.iter().partition(is_number);
+        let request_ids = lines.iter().filter_map(|line| line.request_id.as_ref());
+        Self {
+            anywhere: others.into_iter().chain(request_ids).cloned().collect(),
+            ends: ends.into_iter().cloned().collect(),
+        }
     }
-    ignored.extend(lines.iter().filter_map(|line| line.request_id.clone()));
-    ignored
+
+    fn of_line(&self, line: &LogLine) -> HashSet<&str> {
+        let has = |end: &String| line.pieces.iter().any(|piece| piece.text.contains(end.as_str()));
+        let has_both = self.ends.len() > 1 && self.ends.iter().all(has);
+        let ends = self.ends.iter().filter(|_| has_both);
+        ends.chain(&self.anywhere).map(String::as_str).collect()
+    }
 }
 
 /// Returns true if every invocation that ended with an error ended with one from outside.
@@ -158,3 +171,6 @@ fn is_outside_cause(lines: &[LogLine]) -> bool {
     end(&mut of_invocation);
     outside > 0 && other == 0
 }
+
+#[cfg(test)]
+mod tests;

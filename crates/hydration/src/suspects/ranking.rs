@@ -15,11 +15,14 @@ const MAX_FURTHER_BITS: f64 = 3.0;
 const MIN_SHARE: f64 = 0.6;
 /// In a batch where more records than this share stand out, each in its own way, standing out is usual.
 const MAX_STANDING_OUT: f64 = 0.05;
+/// Bits by which the log must name a record more clearly than many others.
+const CLEARER_BITS: f64 = 4.0;
 /// Bits that are asked for on top of the threshold then.
 const DIVERSE_BITS: f64 = 3.0;
 
 /// The suspects, best first.
-pub fn suspects(evidence: &BatchEvidence, profile: &Profile, clues: Vec<Clue>) -> Vec<Suspect> {
+pub fn suspects(evidence: &BatchEvidence, profile: &Profile, mut clues: Vec<Clue>) -> Vec<Suspect> {
+    drop_common_names(&mut clues);
     let mut by_record: BTreeMap<usize, Vec<Clue>> = BTreeMap::new();
     for clue in clues {
         by_record.entry(clue.record).or_default().push(clue);
@@ -44,6 +47,25 @@ pub fn suspects(evidence: &BatchEvidence, profile: &Profile, clues: Vec<Clue>) -
     ranked.into_iter().filter_map(suspect).collect()
 }
 
+/// Drops what the log says of many records alike: a function that logs each of its records names none. A record that it
+/// names more clearly than the others stays.
+fn drop_common_names(clues: &mut Vec<Clue>) {
+    let mut best: BTreeMap<usize, f64> = BTreeMap::new();
+    for clue in clues.iter().filter(|clue| is_from_log(clue)) {
+        let bits = best.entry(clue.record).or_default();
+        *bits = bits.max(clue.bits);
+    }
+    let mut all: Vec<f64> = best.into_values().filter(|bits| *bits >= THRESHOLD).collect();
+    all.sort_by(|a, b| b.total_cmp(a));
+    if let Some(common) = all.get(MAX_SUSPECTS) {
+        clues.retain(|clue| !is_from_log(clue) || clue.bits >= common + CLEARER_BITS);
+    }
+}
+
+fn is_from_log(clue: &Clue) -> bool {
+    matches!(clue.rule, SuspectRule::LoggedId | SuspectRule::LoggedValue)
+}
+
 /// The strongest clue of a record, and the bits of all.
 fn unite(mut clues: Vec<Clue>) -> Option<(f64, Clue)> {
     clues.sort_by(|a, b| b.bits.total_cmp(&a.bits));
@@ -54,8 +76,7 @@ fn unite(mut clues: Vec<Clue>) -> Option<(f64, Clue)> {
 }
 
 fn threshold(ranked: &[(f64, Clue)], records: usize) -> f64 {
-    let is_own = |clue: &Clue| !matches!(clue.rule, SuspectRule::LoggedId | SuspectRule::LoggedValue);
-    let standing_out = ranked.iter().filter(|(bits, clue)| *bits >= THRESHOLD && is_own(clue));
+    let standing_out = ranked.iter().filter(|(bits, clue)| *bits >= THRESHOLD && !is_from_log(clue));
     let mut claims: Vec<&str> = standing_out.map(|(_, clue)| clue.claim.as_str()).collect();
     claims.sort_unstable();
     claims.dedup();

@@ -10,6 +10,7 @@ mod held_back;
 mod hostile;
 mod incidents;
 mod kit;
+mod logs;
 mod score;
 mod wide;
 
@@ -19,7 +20,8 @@ const SEEDS: std::ops::Range<u64> = 0..3;
 
 #[test]
 fn the_culprit_is_named_first_in_four_of_five_incidents() {
-    let batches: Vec<_> = SEEDS.flat_map(|seed| [incidents::all(seed), wide::incidents(seed)].concat()).collect();
+    let batches: Vec<_> =
+        SEEDS.flat_map(|seed| [incidents::all(seed), wide::incidents(seed), logs::incidents(seed)].concat()).collect();
     let (recall, misses) = recall(&batches);
     println!("{recall:?} {:.2} {:.2}\n{}", recall.at_1(), recall.at_3(), misses.join("\n"));
     assert!(recall.at_1() >= 0.8 && recall.at_3() >= 0.9, "{recall:?}");
@@ -27,7 +29,8 @@ fn the_culprit_is_named_first_in_four_of_five_incidents() {
 
 #[test]
 fn nobody_is_named_in_nineteen_of_twenty_healthy_batches() {
-    let batches: Vec<_> = SEEDS.flat_map(|seed| [healthy::all(seed), wide::healthy(seed)].concat()).collect();
+    let batches: Vec<_> =
+        SEEDS.flat_map(|seed| [healthy::all(seed), wide::healthy(seed), logs::healthy(seed)].concat()).collect();
     let named = named(&batches);
     println!("{} of {}\n{}", named.len(), batches.len(), named.join("\n"));
     assert!(named.len() * 20 <= batches.len(), "{} of {}", named.len(), batches.len());

@@ -28,8 +28,11 @@ pub fn suspects(batch: &MadeUpBatch) -> Vec<Suspect> {
         record: record.clone(),
         may_be_named: true,
     };
-    let records = batch.records.iter().enumerate().map(record).collect();
-    find(&BatchEvidence { records, log: batch.log.clone(), ..BatchEvidence::default() })
+    let records: Vec<EvidenceRecord> = batch.records.iter().enumerate().map(record).collect();
+    // The ends of the range are in the invocation record, and so no evidence.
+    let ends = [records.first(), records.last()].into_iter().flatten();
+    let not_evidence = ends.map(|end| end.record.sequence_number().as_str().to_owned()).collect();
+    find(&BatchEvidence { records, log: batch.log.clone(), not_evidence, ..BatchEvidence::default() })
 }
 
 /// The recall, and a line for each incident whose culprit is not named first.

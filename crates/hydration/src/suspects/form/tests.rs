@@ -8,7 +8,7 @@ fn kinds_are_known_by_their_form() {
         ("-17", TextKind::Integer),
         ("12.50", TextKind::Decimal),
         ("12,50", TextKind::Other),
-        ("NaN", TextKind::Other),
+        ("NaN", TextKind::Nothing),
         ("1e5", TextKind::Other),
         ("8f7d2c1a-53b4-4f0e-9a57-0c7d1f6be001", TextKind::Uuid),
         ("2026-11-21", TextKind::Date),

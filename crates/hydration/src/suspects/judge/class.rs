@@ -82,7 +82,15 @@ impl Classes {
         let is_first =
             self.first_of_type.contains(&unit) || (self.len() > 1 && self.size(self.class(unit)) < MIN_CLASS / 2);
         match rule {
-            SuspectRule::MissingKey | SuspectRule::Type | SuspectRule::Null | SuspectRule::NewValue if is_first => 5.0,
+            SuspectRule::MissingKey
+            | SuspectRule::Type
+            | SuspectRule::Null
+            | SuspectRule::NewValue
+            | SuspectRule::Number
+                if is_first =>
+            {
+                5.0
+            }
             _ => 0.0,
         }
     }
@@ -126,8 +134,14 @@ impl Classes {
             let exceptions = (*present).min(self.size(class).saturating_sub(*present));
             exceptions <= (self.size(class) / 20).max(usize::from(self.size(class) >= MIN_CLASS))
         };
-        let is_mixed = present.iter().enumerate().any(|(class, present)| *present * 2 > self.size(class))
-            && present.iter().enumerate().any(|(class, present)| *present * 2 < self.size(class));
+        // A class of one record explains anything.
+        let has_class = |wanted: fn(usize, usize) -> bool| {
+            present
+                .iter()
+                .enumerate()
+                .any(|(class, present)| self.size(class) >= MIN_CLASS / 2 && wanted(*present * 2, self.size(class)))
+        };
+        let is_mixed = has_class(|twice, size| twice > size) && has_class(|twice, size| twice < size);
         is_mixed && present.iter().enumerate().all(is_pure)
     }
 }
@@ -160,7 +174,7 @@ fn classes_by(profile: &Profile, path: PathId) -> Option<Classes> {
         }
         *of_unit.get_mut(value.unit as usize)? = class;
     }
-    if numbers.len() < 2 {
+    if numbers.len() < 2 || numbers.len() * 4 > profile.units.len() {
         return None;
     }
     let mut sizes = vec![0; numbers.len() + 1];

@@ -54,7 +54,9 @@ impl Judge<'_> {
         } else if is_negative {
             is_far_below_zero(number, range).then_some(NEGATIVE_BITS)
         } else {
-            orders_outside(number, range).map(|orders| RANGE_BITS + orders.min(3.0))
+            // Zero is usual, unless the error is of a division or a minimum.
+            let is_zero = number == 0.0 && range.least > 0.0 && self.log.is_about(Topic::Number);
+            orders_outside(number, range).map(|orders| RANGE_BITS + orders.min(3.0)).or(is_zero.then_some(RANGE_BITS))
         };
         let Some(bits) = bits.or(is_hinted.then_some(RANGE_BITS)) else { return };
         let rare = Rare { values: vec![extreme], units: vec![extreme.unit], all_units: all };

@@ -90,15 +90,17 @@ impl Judge<'_> {
         if let Some(rare) = rare(&texts, limit, |text| Some(kind(text))) {
             let usual = texts.iter().find(|text| rare.values.iter().all(|value| kind(value) != kind(text)));
             let is_strict = usual.is_some_and(|usual| kind(usual) != TextKind::Other);
-            // Among texts of no known kind, only JSON in a string is strange.
-            if is_strict || rare.values.iter().all(|text| text.text_kind == TextKind::Json) {
+            // Among texts of no known kind, only JSON in a string and a word for no value are strange.
+            let is_strange = |text: &&Observed| matches!(text.text_kind, TextKind::Json | TextKind::Nothing);
+            if is_strict || rare.units.len() <= weak_limit(all) && rare.values.iter().all(is_strange) {
                 let weight = self.weight(KIND_BITS, &[Topic::Date, Topic::Type, Topic::Value], Some(path));
                 let claim = |text: &Observed| format!("is {}", text.text_kind.words());
                 let words = usual.map_or("another text", |usual| kind(usual).words());
                 return self.blame_form(path, &rare, weight, &claim, &format!("it is {words}"), usual);
             }
         }
-        if texts.iter().any(|text| text.text_kind != TextKind::Other) {
+        let has_mask = |text: &Observed| matches!(text.text_kind, TextKind::Other | TextKind::Date);
+        if !texts.iter().all(has_mask) {
             return;
         }
         let distinct: std::collections::HashSet<u64> = texts.iter().map(|text| text.hash).take(10_000).collect();

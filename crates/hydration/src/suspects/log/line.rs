@@ -93,7 +93,7 @@ fn parse_json_event(value: &Value, lines: &mut Vec<LogLine>) {
                 {
                     parse_event(message, lines);
                 }
-                Some(message) if fields.len() <= 2 => parse_event(message, lines),
+                Some(message) if fields.len() <= 2 && !fields.contains_key("level") => parse_event(message, lines),
                 _ => lines.push(structured(value)),
             }
         }
@@ -291,6 +291,8 @@ fn is_time(text: &str) -> bool {
 fn level_of_name(name: &str) -> Option<Level> {
     match name.trim().to_ascii_lowercase().as_str() {
         "error" | "err" | "fatal" | "critical" | "crit" | "severe" | "panic" | "50" | "60" => Some(Level::Error),
+        // Unless nothing worse is in the log, a warning is what went wrong.
+        "warn" | "warning" | "40" => Some(Level::Unknown),
         "info" | "debug" | "trace" | "notice" | "10" | "20" | "30" => Some(Level::Info),
         _ => None,
     }

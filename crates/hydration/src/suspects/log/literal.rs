@@ -88,7 +88,7 @@ pub fn read(
     line: &LogLine,
     number: usize,
     is_error: bool,
-    ignored: &HashSet<String>,
+    ignored: &HashSet<&str>,
     literals: &mut Vec<Literal>,
     words: &mut Words,
 ) {
@@ -123,8 +123,9 @@ pub fn read(
         }
     }
     found.truncate(MAX_LITERALS_OF_LINE);
-    literals
-        .extend(found.into_iter().filter(|literal| !ignored.contains(&literal.text) && !is_of_runtime(&literal.text)));
+    literals.extend(
+        found.into_iter().filter(|literal| !ignored.contains(literal.text.as_str()) && !is_of_runtime(&literal.text)),
+    );
 }
 
 fn literal(text: &str, is_quoted: bool, key: Option<String>, line: usize, is_error: bool) -> Literal {
