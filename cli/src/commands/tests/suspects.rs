@@ -30,7 +30,8 @@ fn with_orders() -> Tool {
 async fn show_names_the_suspect_with_its_reason() {
     let tool = with_orders();
     let run = tool.run("show ab --records 1").await;
-    let line = "  record 18  type  total is a string: \"12,50 € (see note)\"; it is a number in 39 others, as 1.5\n";
+    let line =
+        "  record 18  type  total is a string: \"12,50 € (see note)\"; it is a number in 39 others (one has 1.5)\n";
     assert!(run.answers.contains(&format!("\nSuspects (1, nothing was invoked)\n{line}")), "{}", run.answers);
     let shown = &tool.run("show ab -o json").await.json()[0];
     let suspects = shown["suspects"].as_array().unwrap();

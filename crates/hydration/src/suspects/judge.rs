@@ -124,7 +124,7 @@ impl Judge<'_> {
             let claim = (text.claim)(value);
             let here = text.quotes.then_some(ValuePlace { unit: value.unit, path, ordinal: value.ordinal });
             let clue = self.clue(value.unit, rule, bits - self.classes.discount(value.unit, rule), claim);
-            let usual = text.usual.clone();
+            let usual = format!("{}{}", text.usual, self.key_in_log(path));
             let like = text.like.map(|like| ValuePlace { unit: like.unit, path, ordinal: like.ordinal });
             self.clues.extend(clue.map(|clue| Clue { here, usual, like, ..clue }));
         }
@@ -135,6 +135,11 @@ impl Judge<'_> {
         let profiled = self.profile.unit(unit).filter(|profiled| profiled.may_be_named)?;
         let record = profiled.record?;
         Some(Clue { record, unit: Some(unit), rule, bits, claim, here: None, usual: String::new(), like: None })
+    }
+
+    /// The end of a reason where an error names the key.
+    fn key_in_log(&self, path: PathId) -> &'static str {
+        if self.names_key_of(path) { ", and the log names the key" } else { "" }
     }
 
     fn name(&self, path: PathId) -> String {

@@ -37,7 +37,7 @@ impl<'a> Reasons<'a> {
             reason.push_str(&format!("; {}", clue.usual));
         }
         if let Some(quoted) = clue.like.and_then(|place| self.quote(place)) {
-            reason.push_str(&format!(", as {quoted}"));
+            reason.push_str(&format!(" (one has {quoted})"));
         }
         reason
     }

@@ -93,7 +93,7 @@ impl Judge<'_> {
                 let discount = if is_image || named { 0.0 } else { self.classes.discount(*unit, rule) };
                 let bits = weight + surprise(presence.all, presence.missing) - discount;
                 let claim = format!("{} is missing", self.name(path));
-                let usual = format!("{} have it", others(presence.all - presence.missing));
+                let usual = format!("{} have it{}", others(presence.all - presence.missing), self.key_in_log(path));
                 found.extend(self.clue(*unit, rule, bits, claim).map(|clue| Clue { usual, ..clue }));
             }
         }
