@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from pathlib import Path
 
 from sandbox import as_lambda, emulators, processes, seed
 from sandbox.alerts import AlertsTopic
@@ -26,6 +27,8 @@ from scripts import build, install
 
 STEPS = 10
 WIDTH = 100
+# The place of the poison in its batch, from 1.
+POISON_PLACE = seed.POISON - seed.BATCH.start + 1
 
 
 def main():
@@ -72,6 +75,7 @@ class Shop:
         self.mailbox, self.batches = mailbox, batches
         self.ids = []
         self.printed = []
+        self.total = None
 
     def pointer(self):
         self.terminal.step("What Lambda sends when it gives a batch up")
@@ -99,6 +103,7 @@ class Shop:
             self.terminal.show(f"{what:>13}  {clipped(view[number - seed.BATCH.start])}")
         poison = view[seed.POISON - seed.BATCH.start]
         self.terminal.show(f"{'the poison':>13}  {clipped(poison)}", "red")
+        self.total = poison["total"]
         self.terminal.claim(f"there it is: order {poison['orderId']}, total {poison['total']!r}",
                             not isinstance(poison["total"], float))
         line, = [line for line in answer.logs if line["message"] == "batch hydrated"]
@@ -172,9 +177,13 @@ class Shop:
         poison = ids[0][:12]
         with tempfile.TemporaryDirectory() as home:
             environment = {**environment, "HOME": home, "PATH": "/usr/bin:/bin"}
+            log = Path(home, "order-projector.log")
+            log.write_text(f"[ERROR] ValueError: could not convert string to float: {self.total!r}\n")
+            self.terminal.say("the consumer's log has one line about it; the tool finds the record of that line "
+                              "and invokes nothing:")
             for arguments, expected in (
                     (["status"], "order-projector"),
-                    (["show", poison, "--records", "1"], "ORD-00100"),
+                    (["show", poison, "--records", "1", "--log-lines", str(log)], f"record {POISON_PLACE}  loggedValue"),
                     (["replay", poison], "nothing was invoked")):
                 self.terminal.say(self.terminal.paint("bold", f"$ dlq {' '.join(arguments)}"))
                 done = subprocess.run([tool, "--output", "text", *arguments], env=environment,

@@ -15,6 +15,7 @@ mod print;
 mod queue;
 mod rate_limiter;
 mod spool;
+mod suspects;
 #[cfg(test)]
 mod test_support;
 

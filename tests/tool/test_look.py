@@ -281,3 +281,15 @@ def test_what_was_replayed_is_told_from_the_ledger(tool, queue, function, is_sha
     # A ledger that does not exist is a note, and the batch is shown all the same.
     away = tool("list", "--ledger", "s3://no-such-bucket", code=3)
     assert (len(away.messages), away.err.count("what was replayed before is not shown")) == (1, 1)
+
+
+def test_log_lines_from_standard_input_name_the_record(tool, queue):
+    message = dlq.kinesis([b'{"orderId":"ORD-%d","total":%d.5}' % (4000 + n, n + 1) for n in range(20)])
+    queue.send(message)
+    arguments = "show", message.hydration["id"], "--log-lines", "-"
+    shown, = tool(*arguments, stdin="[ERROR] order ORD-4007 is closed\n").lines
+    suspect, = shown["suspects"]
+    assert (suspect["record"], suspect["rule"]) == (8, "loggedValue") and "ORD-4007" in suspect["reason"]
+    assert suspect["sequenceNumber"] == shown["shown"][7]["sequenceNumber"]
+    nobody, = tool(*arguments, stdin="Task timed out after 3.00 seconds\n").lines
+    assert nobody["suspects"] == []

@@ -13,6 +13,7 @@ use hydration::message::part::MAX_EVENT_BYTES;
 use hydration::ports::Clock;
 use hydration::record::event::EventRecord;
 use hydration::sequence_number::SequenceNumber;
+use hydration::suspects::Suspect;
 use serde_json::value::RawValue;
 
 use crate::batch_item_failures::succeeded_count;
@@ -36,6 +37,7 @@ use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::{Lease, Leased, VISIBILITY_TIMEOUT, with_lease_counted};
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 use crate::rate_limiter::RateLimiter;
+use crate::suspects::{LogLinesArgs, MoreEvidence, suspects};
 
 /// Records that are tried by themselves before a function is said to fail on everything.
 const MAX_SINGLE_TRIALS: usize = 8;
@@ -47,6 +49,9 @@ Examples:
   dlq isolate 4f1c                                 what would be invoked, and how often
   dlq isolate 4f1c --execute --on orders:debug     on an alias or a copy with nothing behind it
   dlq isolate 4f1c --execute
+
+Suspects, as dlq show names them, are tried first, each alone: where one fails and the rest passes, two invocations are
+enough. --log-lines helps to find them, and so does the error of the first invocation.
 
 The function really runs, and the records that it does not fail on are really processed: use an alias or a copy where
 that matters. Records that have succeeded on the function in a replay are left out. The message stays on the queue, and
@@ -70,6 +75,8 @@ pub struct Arguments {
     /// Invocations a second, at most
     #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = super::replay::parse_rate)]
     rate: f64,
+    #[command(flatten)]
+    log_lines: LogLinesArgs,
     /// The place of the ledger, as in dlq replay
     #[arg(long, value_name = "s3://…|DIR")]
     pub ledger: Option<String>,
@@ -89,7 +96,8 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock>(
     };
     let PlacedLedger { ledger, place } = resources.ledger;
     place.print(&context.output)?;
-    let search = Search { context, resources, ledger, arguments, on };
+    let log_lines = arguments.log_lines.read(&context.interrupt).await?;
+    let search = Search { context, resources, ledger, arguments, on, log_lines };
     if !search.arguments.execute {
         return search.run().await.result;
     }
@@ -113,6 +121,8 @@ struct Search<'a, Q, B, F, S, C> {
     arguments: Arguments,
     /// The ARN of the function that `--on` names.
     on: Option<String>,
+    /// Log lines that the caller gave.
+    log_lines: Vec<String>,
 }
 
 impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S, C> {
@@ -147,7 +157,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S
             report::nothing_left(output, &subject)?;
             Exit::Attention
         } else if arguments.execute {
-            self.isolate(lease, &subject, candidates).await?
+            self.isolate(lease, message, &subject, candidates).await?
         } else {
             report::dry_run(output, &subject, arguments.max_invocations)?;
             Exit::Done
@@ -188,6 +198,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S
     async fn isolate(
         &self,
         lease: &Lease<'_, Q>,
+        message: &HydratedMessage,
         subject: &Subject<'_>,
         Candidates { records, places, .. }: Candidates<'_>,
     ) -> Result<Exit> {
@@ -207,16 +218,8 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S
             stopped_by: RefCell::default(),
         };
         report::left_out(&context.output, subject);
-        let (found, is_selective) = match trials.run(&places).await? {
-            Trial::Passes => (None, true),
-            Trial::Stop => (Some(Smallest { places: Vec::new(), is_minimal: false }), true),
-            Trial::Fails => {
-                let found = smallest(places.clone(), async |places: &[usize]| trials.run(places).await).await?;
-                let is_selective =
-                    found.places.len() == places.len() || trials.has_one_that_passes(&places, &found).await?;
-                (Some(found), is_selective)
-            }
-        };
+        let search = SuspectSearch { message, received: subject.received, places: &places };
+        let (found, is_selective, suspect) = trials.search(&search, &self.log_lines).await?;
         trials.progress.finish();
         if let Some(reason) = trials.stopped_by.borrow().as_ref() {
             context.output.note(format!("the search was not finished: {reason}"));
@@ -228,12 +231,21 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S
             is_selective,
             invocations: trials.invocations.get(),
             error: &last_error,
+            suspect: suspect.as_ref(),
         };
         report::result(&context.output, subject, &result)?;
         context.interrupt.check()?;
         let is_found = found.is_some_and(|found| found.is_minimal) && is_selective;
         Ok(if is_found { Exit::Done } else { Exit::Attention })
     }
+}
+
+/// A batch whose suspects are tried.
+struct SuspectSearch<'a> {
+    message: &'a HydratedMessage,
+    received: &'a ParsedMessage,
+    /// The records that may fail.
+    places: &'a [usize],
 }
 
 /// The records of a batch, and the places of those that may fail.
@@ -283,6 +295,56 @@ struct Trials<'a, Q, F, C> {
 }
 
 impl<Q: Queue, F: Function, C: Clock> Trials<'_, Q, F, C> {
+    /// Tries the suspects alone, then the whole batch, then the suspects that its error names, and then searches.
+    async fn search(
+        &self,
+        search: &SuspectSearch<'_>,
+        log_lines: &[String],
+    ) -> Result<(Option<Smallest>, bool, Option<Suspect>)> {
+        let places = search.places;
+        let mut tried = BTreeSet::new();
+        let found = match self.try_suspects(search, log_lines, &mut tried).await? {
+            Some(found) => Some(found),
+            None => match self.run(places).await? {
+                Trial::Passes => return Ok((None, true, None)),
+                Trial::Stop => return Ok((Some(Smallest { places: Vec::new(), is_minimal: false }), true, None)),
+                Trial::Fails => {
+                    let FunctionError { error_type, message } = self.last_error.borrow().clone();
+                    let lines = [log_lines, &[format!("[ERROR] {error_type}: {message}")]].concat();
+                    self.try_suspects(search, &lines, &mut tried).await?
+                }
+            },
+        };
+        let smallest = match &found {
+            Some((smallest, _)) => smallest.clone(),
+            None => smallest(places.to_vec(), async |places: &[usize]| self.run(places).await).await?,
+        };
+        let is_selective = smallest.places.len() == places.len() || self.has_one_that_passes(places, &smallest).await?;
+        Ok((Some(smallest), is_selective, found.map(|(_, suspect)| suspect)))
+    }
+
+    /// Runs each suspect alone. The first that fails is the smallest failing set.
+    async fn try_suspects(
+        &self,
+        search: &SuspectSearch<'_>,
+        log: &[String],
+        tried: &mut BTreeSet<usize>,
+    ) -> Result<Option<(Smallest, Suspect)>> {
+        if search.places.len() < 2 {
+            return Ok(None);
+        }
+        let found = suspects(search.message, search.received, MoreEvidence { log, ..MoreEvidence::default() });
+        for suspect in found {
+            if search.places.contains(&suspect.place)
+                && tried.insert(suspect.place)
+                && self.run(&[suspect.place]).await? == Trial::Fails
+            {
+                return Ok(Some((Smallest { places: vec![suspect.place], is_minimal: true }, suspect)));
+            }
+        }
+        Ok(None)
+    }
+
     async fn run(&self, places: &[usize]) -> Result<Trial> {
         for attempt in 1..=MAX_ATTEMPTS {
             self.wait(self.rate_limiter.wait(self.clock)).await;

@@ -16,11 +16,12 @@ use crate::print::message_json::{ForeignJson, MessageJson};
 use crate::print::table::Columns;
 use crate::print::{Output, Paint, bytes, count, printable, short_id, status_paint, time};
 use crate::queue::filter::{Filter, FilterArgs};
-use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::hydrated_message::{HydratedMessage, StoredBody};
 use crate::queue::lease::with_lease;
 use crate::queue::queue_message::ForeignMessage;
 use crate::queue::read_queue::{KeepBodies, read_queue};
 use crate::queue::read_summary::ReadSummary;
+use crate::suspects::{SuspectJson, best_suspect};
 
 /// List what waits on the queue, the oldest failure first
 #[derive(Debug, Args)]
@@ -53,6 +54,10 @@ struct ListedJson<'a> {
     /// The replays of the batch, one for each function that it was tried on.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     history: &'a [HistoryJson],
+    /// The record most likely to have failed the batch, if one stands out. Absent for a message in the bucket, whose
+    /// records are not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspects: Option<Vec<SuspectJson>>,
 }
 
 pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
@@ -63,8 +68,9 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &[], context.now())?;
+    let keep_bodies = if context.output.json { KeepBodies::Of(&filter) } else { KeepBodies::None };
     let (contents, chosen) = with_lease(context, queue, async |lease| {
-        let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
+        let mut contents = read_queue(lease, bucket, keep_bodies).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))
     })
@@ -74,7 +80,10 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     if context.output.json {
         chosen.iter().try_for_each(|message| {
             let history = histories.of(message).map(|history| history.json.as_slice()).unwrap_or_default();
-            context.output.json(&ListedJson { message: MessageJson::from(message), history })
+            context.interrupt.check()?;
+            let body = message.copies.first().and_then(|copy| copy.body.as_ref()).map(StoredBody::text).transpose()?;
+            let suspects = body.and_then(|body| best_suspect(message, &body));
+            context.output.json(&ListedJson { message: MessageJson::from(message), history, suspects })
         })?;
         contents.foreign.iter().try_for_each(|foreign| context.output.json(&ForeignJson::from(foreign)))?;
     } else {

@@ -28,6 +28,7 @@ use crate::queue::filter::{Filter, parse_id};
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::with_lease;
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
+use crate::suspects::{self, LogLinesArgs, MoreEvidence, SuspectJson, suspects};
 
 /// Show one batch: the failure, the verdict, the records decoded
 #[derive(Debug, Args)]
@@ -35,9 +36,13 @@ use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
 Examples:
   dlq show 4f1c                     the first characters of an id will do
   dlq show 4f1c --logs              with the failed invocation's own log lines
+  dlq show 4f1c --log-lines -       with log lines from elsewhere, to find suspects
   dlq show 4f1c --records 3         only the first three records
   dlq show 4f1c --all               every record, nothing shortened
   dlq show 4f1c --raw | jq .Records[0]
+
+Suspects are the records most likely to have failed the batch: the log names them, or they are unlike the others. Nothing
+is invoked for them. Where nothing stands out, or the log names a cause outside the records, nobody is suspected.
 
 The parts of a batch are shown together. A message in the overflow bucket is fetched by itself. With an id of twelve
 digits or more, the queue is read only until the batch and its parts are found. The ledger says what was replayed of a
@@ -58,11 +63,13 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "records")]
     all: bool,
     /// Print the message's body as it is
-    #[arg(long, conflicts_with_all = ["all", "records", "logs"])]
+    #[arg(long, conflicts_with_all = ["all", "records", "logs", "log_lines"])]
     raw: bool,
     /// Fetch the failed invocation's log lines from CloudWatch Logs
-    #[arg(long)]
+    #[arg(long, conflicts_with = "log_lines")]
     logs: bool,
+    #[command(flatten)]
+    log_lines: LogLinesArgs,
     /// The function's log group, where it is not the one Lambda names
     #[arg(long, value_name = "NAME", requires = "logs")]
     log_group: Option<String>,
@@ -88,6 +95,8 @@ struct ShownJson<'a> {
     narrowing: Option<NarrowingCounts>,
     /// The reason why that is not known.
     not_narrowed: Option<String>,
+    /// The records most likely to have failed the batch, best first.
+    suspects: Vec<SuspectJson>,
     shown: Vec<RecordJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     logs: Vec<String>,
@@ -100,8 +109,9 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::by_ids(&arguments.ids);
+    let log_lines = arguments.log_lines.read(&context.interrupt).await?;
     let read = with_lease(context, queue, async |lease| {
-        let mut contents = read_queue(lease, bucket, KeepBodies::UntilFound(&filter)).await?;
+        let mut contents = read_queue(lease, bucket, KeepBodies::UntilFoundWithOthers(&filter)).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))
     })
@@ -127,7 +137,14 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
             let received = ParsedMessage::parse(&body).with_context(could_not)?;
             let narrowing = during("asking for the event source mapping", narrower.narrow(&received));
             let narrowing = context.interrupt.race(narrowing).await?;
-            let found = ShownMessage { message, received: &received, history: histories.of(message), narrowing };
+            let found = ShownMessage {
+                message,
+                received: &received,
+                history: histories.of(message),
+                narrowing,
+                log_lines: &log_lines,
+                others: &contents.others_with_body,
+            };
             show(context, logs, &arguments, &found).await?;
         }
     }
@@ -143,6 +160,10 @@ struct ShownMessage<'a> {
     history: Option<&'a BatchHistory>,
     /// The relation of each record to the failed batch, for a superset.
     narrowing: Option<Result<Narrowing, NotNarrowed>>,
+    /// Log lines that the caller gave.
+    log_lines: &'a [String],
+    /// Other messages on the queue.
+    others: &'a [HydratedMessage],
 }
 
 async fn show<L: Logs, C: Clock>(
@@ -151,7 +172,7 @@ async fn show<L: Logs, C: Clock>(
     arguments: &Arguments,
     found: &ShownMessage<'_>,
 ) -> Result<()> {
-    let ShownMessage { message, received, history, ref narrowing } = *found;
+    let ShownMessage { message, received, history, ref narrowing, log_lines, others } = *found;
     let narrowed = narrowing.as_ref().and_then(|narrowing| narrowing.as_ref().ok());
     let relations = narrowed.map(|narrowed| narrowed.in_batch.as_slice());
     let (output, now) = (&context.output, context.now());
@@ -162,6 +183,9 @@ async fn show<L: Logs, C: Clock>(
     } else {
         None
     };
+    let lines = log.as_ref().and_then(|log| log.as_ref().ok());
+    let log_lines = lines.map_or(log_lines, Vec::as_slice);
+    let suspected = suspects(message, received, MoreEvidence { log: log_lines, in_batch: relations, others });
     if output.json {
         let logs = match log {
             None => Vec::new(),
@@ -178,6 +202,7 @@ async fn show<L: Logs, C: Clock>(
             object: received.head.hydration.object.as_deref(),
             narrowing: narrowed.map(Narrowing::counts),
             not_narrowed: narrowing.as_ref().and_then(|narrowing| narrowing.as_ref().err()).map(ToString::to_string),
+            suspects: suspected.iter().map(SuspectJson::from).collect(),
             shown: records::first_in_batch_as_json(received, max_records, relations),
             logs,
         });
@@ -185,6 +210,7 @@ async fn show<L: Logs, C: Clock>(
     facts::print(output, message, received, now)?;
     facts::print_history(output, history)?;
     in_batch::print(output, narrowing.as_ref())?;
+    suspects::print(output, &suspected)?;
     records::print_first(output, received, max_records, arguments.all, relations)?;
     match log {
         None => Ok(()),

@@ -26,9 +26,10 @@ use crate::queue::filter::{Filter, FilterArgs};
 use crate::queue::filter_args::typed_filters;
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::with_lease;
-use crate::queue::read_queue::{KeepBodies, QueueContents, read_queue};
+use crate::queue::read_queue::{KeepBodies, QueueContents, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
 use crate::queue::receive_all::{Next, receive_all};
+use crate::suspects::{SuspectJson, best_suspect};
 
 /// Below this time to the deletion of the oldest message, it is printed in red.
 const URGENT_MILLIS: i64 = 2 * 24 * 60 * 60 * 1000;
@@ -84,8 +85,9 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &[], context.now())?;
+    let keep_bodies = if context.output.json { KeepBodies::Of(&filter) } else { KeepBodies::None };
     let (contents, messages) = with_lease(context, queue, async |lease| {
-        let mut contents = read_queue(lease, bucket, KeepBodies::None).await?;
+        let mut contents = read_queue(lease, bucket, keep_bodies).await?;
         let messages = contents.choose(&filter, lease).await?;
         Ok((contents, messages))
     })
@@ -98,7 +100,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     let histories = Histories::read(context, ledger, &messages).await?;
     let report = StatusReport { histories, incidents: incidents(&messages), messages, summary, contents, others };
     if context.output.json {
-        print_json(&context.output, &report)?;
+        print_json(context, bucket, &report).await?;
     } else {
         print_text(context, &report)?;
     }
@@ -153,10 +155,14 @@ struct IncidentJson<'a> {
     first_seen: Option<String>,
     last_seen: Option<String>,
     example: &'a str,
+    /// The record of the example that most likely failed it, if one stands out. Absent where its records could not be
+    /// read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspects: Option<Vec<SuspectJson>>,
 }
 
-impl<'a> From<&'a Incident> for IncidentJson<'a> {
-    fn from(incident: &'a Incident) -> Self {
+impl<'a> IncidentJson<'a> {
+    fn new(incident: &'a Incident, suspects: Option<Vec<SuspectJson>>) -> Self {
         Self {
             function: &incident.key.function,
             version: incident.key.version.as_deref(),
@@ -171,12 +177,22 @@ impl<'a> From<&'a Incident> for IncidentJson<'a> {
             first_seen: incident.first.map(Timestamp::rfc3339),
             last_seen: incident.last.map(Timestamp::rfc3339),
             example: &incident.example,
+            suspects,
         }
     }
 }
 
-fn print_json(output: &Output, report: &StatusReport) -> Result<()> {
-    report.incidents.iter().try_for_each(|incident| output.json(&IncidentJson::from(incident)))?;
+async fn print_json<B: Bucket, C>(context: &Context<C>, bucket: &B, report: &StatusReport) -> Result<()> {
+    let output = &context.output;
+    for incident in &report.incidents {
+        let mut suspects = None;
+        if let Some(example) = report.messages.iter().find(|message| message.id == incident.example) {
+            // An object that is gone has no suspects; `dlq list` says that it is.
+            let body = context.interrupt.race(body_of(example, bucket)).await?.ok();
+            suspects = body.and_then(|body| best_suspect(example, &body));
+        }
+        output.json(&IncidentJson::new(incident, suspects))?;
+    }
     if let Some(replays) = Replays::of(&report.messages, &report.histories) {
         output.json(&replays)?;
     }

@@ -14,6 +14,7 @@ mod replay;
 mod show;
 mod status;
 mod stop;
+mod suspects;
 
 use crate::test_support::messages::{TestBatch, TestPart, batch, expired};
 use crate::test_support::queue::Counts;

@@ -22,6 +22,8 @@ use crate::spool::Spool;
 /// take about a fiftieth of it.
 const HEAD_BYTES: usize = 64 * 1024;
 const MAX_CONCURRENT_FETCHES: usize = 8;
+/// Bodies of messages that were not asked for. They show what is usual in a function's batches.
+const MAX_OTHERS: usize = 32;
 
 /// Bodies to keep, in a temporary file: two thousand messages may be two gigabytes.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,8 @@ pub enum KeepBodies<'a> {
     Of(&'a Filter),
     /// The same, and the read ends when each id of the filter, with all of its parts, is found.
     UntilFound(&'a Filter),
+    /// The same, and a few bodies of other messages that were read before.
+    UntilFoundWithOthers(&'a Filter),
 }
 
 /// Contents of the queue.
@@ -42,6 +46,8 @@ pub struct QueueContents {
     shown: u64,
     filtered: u64,
     objects_not_read: ObjectsNotRead,
+    /// Messages that did not pass the filter and whose bodies were kept, after `choose`.
+    pub others_with_body: Vec<HydratedMessage>,
 }
 
 /// Objects in the bucket that could not be read, though they may be there.
@@ -67,15 +73,26 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
 ) -> Result<QueueContents> {
     let spool = match keep_bodies {
         KeepBodies::None => None,
-        KeepBodies::Of(_) | KeepBodies::UntilFound(_) => Some(Rc::new(Spool::open()?)),
+        KeepBodies::Of(_) | KeepBodies::UntilFound(_) | KeepBodies::UntilFoundWithOthers(_) => {
+            Some(Rc::new(Spool::open()?))
+        }
     };
-    let reader = Reader { keep_bodies, spool, messages: RefCell::default() };
+    let reader = Reader { keep_bodies, spool, messages: RefCell::default(), others: Cell::new(0) };
     let progress = Progress::new("reading the queue");
     let received = receive_all(lease, &progress, |message| reader.take(&message)).await?;
     let mut queue_messages = reader.messages.into_inner();
     let objects_not_read = lease.interrupt.race(read_objects(bucket, &mut queue_messages)).await?;
     let SortedMessages { hydrated, foreign } = unite_copies(queue_messages);
-    Ok(QueueContents { received, messages: hydrated, foreign, shown: 0, filtered: 0, objects_not_read })
+    let others_with_body = Vec::new();
+    Ok(QueueContents {
+        received,
+        messages: hydrated,
+        foreign,
+        shown: 0,
+        filtered: 0,
+        objects_not_read,
+        others_with_body,
+    })
 }
 
 struct Reader<'a> {
@@ -83,6 +100,8 @@ struct Reader<'a> {
     /// `None` where no body is kept.
     spool: Option<Rc<Spool>>,
     messages: RefCell<Vec<QueueMessage>>,
+    /// The number of bodies of other messages that were kept.
+    others: Cell<usize>,
 }
 
 impl Reader<'_> {
@@ -91,13 +110,13 @@ impl Reader<'_> {
         let described = message.describe();
         let is_wanted = match self.keep_bodies {
             KeepBodies::None => false,
-            KeepBodies::Of(filter) | KeepBodies::UntilFound(filter) => {
+            KeepBodies::Of(filter) | KeepBodies::UntilFound(filter) | KeepBodies::UntilFoundWithOthers(filter) => {
                 described.as_ref().map_or_else(|foreign| filter.names(foreign), |copy| filter.may_take(copy))
             }
         };
         if let Some(spool) = &self.spool
-            && is_wanted
             && message.pointer.is_none()
+            && (is_wanted || self.takes_other(described.is_ok()))
         {
             let slot = spool.put(&received.body)?;
             message.keep_body(StoredBody { spool: Rc::clone(spool), slot });
@@ -106,8 +125,19 @@ impl Reader<'_> {
         Ok(if is_wanted && self.is_all_found() { Next::Stop } else { Next::Continue })
     }
 
+    /// Counts a message that was not asked for, and tells if its body is kept.
+    fn takes_other(&self, is_hydrated: bool) -> bool {
+        let is_taken = matches!(self.keep_bodies, KeepBodies::UntilFoundWithOthers(_))
+            && is_hydrated
+            && self.others.get() < MAX_OTHERS;
+        self.others.set(self.others.get() + usize::from(is_taken));
+        is_taken
+    }
+
     fn is_all_found(&self) -> bool {
-        let KeepBodies::UntilFound(filter) = self.keep_bodies else { return false };
+        let (KeepBodies::UntilFound(filter) | KeepBodies::UntilFoundWithOthers(filter)) = self.keep_bodies else {
+            return false;
+        };
         if filter.ids().is_empty() {
             return false;
         }
@@ -167,6 +197,8 @@ impl QueueContents {
         lease.release(others.iter().flat_map(HydratedMessage::message_ids).chain(other_ids)).await;
         (self.shown, self.filtered) = (chosen.len() as u64, (others.len() + other_foreign.len()) as u64);
         self.foreign = foreign;
+        let has_body = |message: &HydratedMessage| message.copies.first().is_some_and(|copy| copy.body.is_some());
+        self.others_with_body = others.into_iter().filter(has_body).take(MAX_OTHERS).collect();
         Ok(chosen)
     }
 

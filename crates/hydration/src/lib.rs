@@ -26,6 +26,7 @@ pub mod rescue;
 pub mod retry;
 mod sender;
 pub mod sequence_number;
+pub mod suspects;
 #[cfg(feature = "test-support")]
 pub mod test_support;
 pub mod text;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use hydration::message::parsed::ParsedMessage;
+use hydration::suspects::{Suspect, SuspectRule};
 use serde::Serialize;
 
 use crate::commands::isolate::FunctionError;
@@ -33,6 +34,8 @@ pub struct SearchResult<'a> {
     pub is_selective: bool,
     pub invocations: u32,
     pub error: &'a FunctionError,
+    /// The suspect that failed by itself.
+    pub suspect: Option<&'a Suspect>,
 }
 
 /// A dry run, as JSON.
@@ -63,6 +66,9 @@ struct IsolatedJson<'a> {
     fails_on_everything: bool,
     error_type: &'a str,
     error_message: &'a str,
+    /// The rule that had named the record before it was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspected_by: Option<SuspectRule>,
     records: Vec<RecordJson>,
 }
 
@@ -97,6 +103,7 @@ pub fn nothing_left(output: &Output, subject: &Subject<'_>) -> Result<()> {
             is_selective: true,
             invocations: 0,
             error: &FunctionError::default(),
+            suspect: None,
         };
         return json(output, subject, &result);
     }
@@ -117,7 +124,7 @@ pub fn result(output: &Output, subject: &Subject<'_>, result: &SearchResult<'_>)
 }
 
 fn json(output: &Output, subject: &Subject<'_>, result: &SearchResult<'_>) -> Result<()> {
-    let SearchResult { found, is_selective, invocations, error, .. } = *result;
+    let SearchResult { found, is_selective, invocations, error, suspect, .. } = *result;
     let places: &[usize] = found.filter(|_| is_selective).map(|found| found.places.as_slice()).unwrap_or_default();
     output.json(&IsolatedJson {
         id: subject.id,
@@ -129,6 +136,7 @@ fn json(output: &Output, subject: &Subject<'_>, result: &SearchResult<'_>) -> Re
         fails_on_everything: !is_selective,
         error_type: &error.error_type,
         error_message: &error.message,
+        suspected_by: suspect.filter(|_| is_selective).map(|suspect| suspect.rule),
         records: records::as_json(subject.received, places),
     })
 }
@@ -162,6 +170,10 @@ fn smallest_text(output: &Output, subject: &Subject<'_>, result: &SearchResult<'
     let title = format!("{sentence} ({} invocations of {})", result.invocations, subject.function);
     output.line(output.paint(Paint::Bold, title))?;
     last_error(output, result.error)?;
+    if let Some(suspect) = result.suspect {
+        let rule = output.paint(Paint::Cyan, suspect.rule.as_str());
+        output.line(format!("It was a suspect by the rule {rule}: {}", printable(&suspect.reason)))?;
+    }
     records::print_places(output, subject.received, &found.places, false)
 }
 

@@ -18,6 +18,11 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// A budget of this many bytes.
+    pub fn of_bytes(bytes: usize) -> Self {
+        Self { bytes_left: bytes }
+    }
+
     /// Reads a decompressed stream to its end, and spends the bytes that it has read. `None` if the stream is damaged or
     /// larger than the budget.
     pub fn read(&mut self, stream: impl Read) -> Option<Vec<u8>> {

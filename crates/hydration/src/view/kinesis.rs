@@ -39,7 +39,8 @@ pub fn decode_user_record(data: &[u8]) -> Decoded<'_> {
     decode(data, &mut Budget::default())
 }
 
-fn decode<'a>(data: &'a [u8], budget: &mut Budget) -> Decoded<'a> {
+/// Decodes the data of a record or of a user record, and spends what it unpacks. An aggregate is not opened.
+pub(crate) fn decode<'a>(data: &'a [u8], budget: &mut Budget) -> Decoded<'a> {
     let gunzipped = gunzip(data, budget);
     let gzipped = gunzipped.is_some();
     let text = match gunzipped {
