@@ -15,7 +15,7 @@ use hydration::timestamp::Timestamp;
 use crate::error::DigestError;
 use crate::message::Notification;
 use crate::ports::{AlertTopic, FailureLog, PublishError, StateStore, StateWriteError, StoredState};
-use crate::report::{DigestReport, Home};
+use crate::report::{DigestReport, StackLinks};
 use crate::state::{DigestState, PendingDigest};
 use crate::window::{DigestWindow, readable_until};
 
@@ -56,7 +56,7 @@ pub struct Digest<L, S, T, C> {
     pub store: S,
     pub topic: T,
     pub clock: C,
-    pub home: Home,
+    pub links: StackLinks,
     pub interval: Duration,
     pub delay: Duration,
 }
@@ -114,7 +114,7 @@ impl<L: FailureLog, S: StateStore, T: AlertTopic, C: Clock> Digest<L, S, T, C> {
         let published = if self.clock.now().plus_millis(PUBLISH_MILLIS) > deadline {
             Err(None)
         } else {
-            match self.topic.publish(&Notification::of(&report, &self.home)).await {
+            match self.topic.publish(&Notification::of(&report, &self.links)).await {
                 Err(PublishError::Refused(fault)) => Err(Some(fault)),
                 Err(PublishError::Unknown(_)) => {
                     events.unknown(&window);

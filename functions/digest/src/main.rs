@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 use crate::aws::{AwsFailureLog, S3StateStore, SnsAlertTopic};
 use crate::config::DigestConfig;
 use crate::digest::Digest;
-use crate::report::Home;
+use crate::report::StackLinks;
 use crate::telemetry::DigestTelemetry;
 
 /// The time for an invocation without a deadline, which a test may make.
@@ -47,7 +47,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         store: S3StateStore::new(&sdk, config.state_bucket),
         topic: SnsAlertTopic::new(&sdk, config.topic_arn),
         clock: SystemClock,
-        home: Home { stack_name: config.stack_name, dashboard_url: config.dashboard_url },
+        links: StackLinks { stack_name: config.stack_name, dashboard_url: config.dashboard_url },
         interval: config.interval,
         delay: config.delay,
     };

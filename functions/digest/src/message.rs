@@ -7,7 +7,7 @@ mod words;
 
 use serde::Serialize;
 
-use crate::report::{DigestReport, Home};
+use crate::report::{DigestReport, StackLinks};
 
 /// The most incidents that a message names; the others are counted.
 const MOST_LISTED: usize = 10;
@@ -26,7 +26,7 @@ pub struct Notification {
 
 /// The texts by the protocol of the subscriber. SNS sends `default` to all others, for example to a phone.
 #[derive(Serialize)]
-struct Texts<'a> {
+struct ProtocolTexts<'a> {
     default: &'a str,
     email: &'a str,
     sms: &'a str,
@@ -40,15 +40,15 @@ struct Texts<'a> {
 #[derive(Clone, Copy)]
 struct Excerpt<'a> {
     report: &'a DigestReport,
-    home: &'a Home,
+    links: &'a StackLinks,
     listed: usize,
 }
 
 impl Notification {
-    pub fn of(report: &DigestReport, home: &Home) -> Self {
+    pub fn of(report: &DigestReport, links: &StackLinks) -> Self {
         let mut listed = report.incidents.len().min(MOST_LISTED);
         loop {
-            let excerpt = Excerpt { report, home, listed };
+            let excerpt = Excerpt { report, links, listed };
             let message = message(&excerpt);
             if message.len() <= MAX_BYTES || listed == 0 {
                 return Self { subject: words::subject(report), message };
@@ -61,7 +61,7 @@ impl Notification {
 fn message(excerpt: &Excerpt<'_>) -> String {
     let subject = words::subject(excerpt.report);
     let (email, chat, program) = (email::text(excerpt), chat::notification(excerpt), program::json(excerpt));
-    let texts = Texts {
+    let texts = ProtocolTexts {
         default: &email,
         email: &email,
         sms: &subject,

@@ -36,7 +36,7 @@ impl FailureCounts {
 
 /// The account's things that a message names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Home {
+pub struct StackLinks {
     pub stack_name: String,
     pub dashboard_url: Option<String>,
 }

@@ -5,8 +5,8 @@ use hydration::message::parsed::ParsedMessage;
 use hydration::suspects::{Suspect, SuspectRule};
 use serde::Serialize;
 
-use crate::commands::isolate::FunctionError;
 use crate::commands::isolate::ddmin::Smallest;
+use crate::commands::isolate::trials::FunctionError;
 use crate::print::records::{self, RecordJson};
 use crate::print::{Output, Paint, count, printable};
 

@@ -114,7 +114,7 @@ impl Judge<'_> {
     }
 
     /// Adds a clue for each rare value, in the first of its units' places.
-    fn blame(&mut self, rule: SuspectRule, path: PathId, rare: &Rare<'_>, weight: Weight, text: &Texts<'_>) {
+    fn blame(&mut self, rule: SuspectRule, path: PathId, rare: &Rare<'_>, weight: Weight, text: &ClueTexts<'_>) {
         let bits = weight.bits + surprise(rare.all_units, rare.units.len());
         let mut last = None;
         for value in &rare.values {
@@ -148,7 +148,7 @@ impl Judge<'_> {
 }
 
 /// The texts of a clue.
-struct Texts<'t> {
+struct ClueTexts<'t> {
     claim: &'t dyn Fn(&Observed) -> String,
     /// The value is quoted after the claim.
     quotes: bool,

@@ -15,13 +15,13 @@ const MAX_KEYWORDS: usize = 5;
 struct CustomNotification {
     version: &'static str,
     source: &'static str,
-    content: Content,
+    content: ChatContent,
     metadata: Metadata,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Content {
+struct ChatContent {
     text_type: &'static str,
     title: String,
     description: String,
@@ -37,19 +37,19 @@ struct Metadata {
 }
 
 pub fn notification(excerpt: &Excerpt<'_>) -> String {
-    let (report, home) = (excerpt.report, excerpt.home);
+    let (report, links) = (excerpt.report, excerpt.links);
     let title = escaped(&words::subject(report));
     let incidents = report.incidents.iter().take(excerpt.listed);
-    let mut paragraphs: Vec<String> = incidents.map(|reported| paragraph(reported, &home.stack_name)).collect();
+    let mut paragraphs: Vec<String> = incidents.map(|reported| paragraph(reported, &links.stack_name)).collect();
     paragraphs.extend(words::left_out(excerpt));
     paragraphs.push(format!("Logged on {}.", words::window(&report.window)));
     let mut next_steps: Vec<String> =
         words::next_steps(excerpt).into_iter().map(|(command, what)| format!("`{command}` {what}")).collect();
-    next_steps.extend(home.dashboard_url.as_ref().map(|url| format!("<{url}|Dashboard>")));
+    next_steps.extend(links.dashboard_url.as_ref().map(|url| format!("<{url}|Dashboard>")));
     let notification = CustomNotification {
         version: "1.0",
         source: "custom",
-        content: Content {
+        content: ChatContent {
             text_type: "client-markdown",
             title: title.clone(),
             description: joined(&paragraphs),

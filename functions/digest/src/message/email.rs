@@ -5,7 +5,7 @@ use hydration::text::{count, thousands};
 use super::{Excerpt, words};
 
 pub fn text(excerpt: &Excerpt<'_>) -> String {
-    let (report, home) = (excerpt.report, excerpt.home);
+    let (report, links) = (excerpt.report, excerpt.links);
     let mut lines = vec![
         format!(
             "Lambda gave up on {} of {}.",
@@ -20,7 +20,7 @@ pub fn text(excerpt: &Excerpt<'_>) -> String {
                 missing => format!("{} are", thousands(missing)),
             }
         ),
-        format!("Stack {}. Logged on {}.", home.stack_name, words::window(&report.window)),
+        format!("Stack {}. Logged on {}.", links.stack_name, words::window(&report.window)),
     ];
     for (place, reported) in report.incidents.iter().take(excerpt.listed).enumerate() {
         let incident = &reported.incident;
@@ -28,7 +28,7 @@ pub fn text(excerpt: &Excerpt<'_>) -> String {
         lines.push(format!("{}. {}", place + 1, words::title(reported)));
         let details = [words::counts(incident), words::reason(incident), words::cause_and_age(incident)];
         lines.extend(details.into_iter().filter(|line| !line.is_empty()).map(|line| format!("   {line}")));
-        lines.push(format!("   > {}", words::command(incident, &home.stack_name)));
+        lines.push(format!("   > {}", words::command(incident, &links.stack_name)));
     }
     let left_out = words::left_out(excerpt);
     if !left_out.is_empty() {
@@ -41,7 +41,7 @@ pub fn text(excerpt: &Excerpt<'_>) -> String {
         lines.push(format!("   > {command}"));
         lines.push(format!("     {what}"));
     }
-    if let Some(dashboard) = &home.dashboard_url {
+    if let Some(dashboard) = &links.dashboard_url {
         lines.push(String::new());
         lines.push(format!("Dashboard: {dashboard}"));
     }

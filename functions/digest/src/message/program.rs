@@ -57,7 +57,7 @@ pub fn json(excerpt: &Excerpt<'_>) -> String {
     let digest = ProgramDigest {
         version: 1,
         source: "failed-batch-hydrator",
-        stack: &excerpt.home.stack_name,
+        stack: &excerpt.links.stack_name,
         window: &report.window,
         not_looked_at: report.skipped.as_ref(),
         is_whole: report.is_whole && report.beyond == 0,
@@ -66,7 +66,7 @@ pub fn json(excerpt: &Excerpt<'_>) -> String {
         missing_records: report.missing(),
         incidents: report.incidents.iter().take(excerpt.listed).map(incident).collect(),
         further_incidents: report.incidents.len() - excerpt.listed,
-        dashboard: excerpt.home.dashboard_url.as_deref(),
+        dashboard: excerpt.links.dashboard_url.as_deref(),
     };
     // A structure of numbers and strings cannot fail to become JSON.
     serde_json::to_string(&digest).unwrap_or_default()

@@ -18,10 +18,9 @@ fn window() -> DigestWindow {
     DigestWindow { from: at("10:00:07"), to: at("10:05:07") }
 }
 
-fn home() -> Home {
-    let url =
-        "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/Dashboard-1A2B";
-    Home { stack_name: "failed-batch-hydrator".to_owned(), dashboard_url: Some(url.to_owned()) }
+fn links() -> StackLinks {
+    let url = "https://eu-west-1.console.aws.amazon.com/cloudwatch/links?region=eu-west-1#dashboards/dashboard/Dashboard-1A2B";
+    StackLinks { stack_name: "failed-batch-hydrator".to_owned(), dashboard_url: Some(url.to_owned()) }
 }
 
 /// The log lines of an incident of three functions, as the hydrator wrote them.
@@ -44,7 +43,7 @@ fn texts(notification: &Notification) -> Value {
 }
 
 fn email(report: &DigestReport) -> String {
-    let notification = Notification::of(report, &home());
+    let notification = Notification::of(report, &links());
     let text = texts(&notification)["email"].as_str().unwrap().to_owned();
     format!("Subject: {}\n\n{text}", notification.subject)
 }
@@ -56,14 +55,14 @@ fn the_mail_of_an_incident_of_three_functions() {
 
 #[test]
 fn the_chat_of_an_incident_of_three_functions() {
-    let texts = texts(&Notification::of(&report(&three_functions(), &new_state()), &home()));
+    let texts = texts(&Notification::of(&report(&three_functions(), &new_state()), &links()));
     let chat: Value = serde_json::from_str(texts["https"].as_str().unwrap()).unwrap();
     assert_snapshot!(serde_json::to_string_pretty(&chat).unwrap());
 }
 
 #[test]
 fn the_program_s_text_of_an_incident_of_three_functions() {
-    let texts = texts(&Notification::of(&report(&three_functions(), &new_state()), &home()));
+    let texts = texts(&Notification::of(&report(&three_functions(), &new_state()), &links()));
     let program: Value = serde_json::from_str(texts["sqs"].as_str().unwrap()).unwrap();
     assert_snapshot!(serde_json::to_string_pretty(&program).unwrap());
     assert_eq!((&texts["lambda"], &texts["firehose"]), (&texts["sqs"], &texts["sqs"]));
@@ -117,7 +116,7 @@ fn what_was_not_looked_at_is_said() {
 #[test]
 fn a_text_from_outside_is_no_mention_and_no_second_line() {
     let line = r#"{"message":"batch failed","id":"1","error_type":"A","error":"a\nb \u202e <!channel> `x`","function_arn":"x\r\nSubject: y"}"#;
-    let notification = Notification::of(&report(line, &new_state()), &home());
+    let notification = Notification::of(&report(line, &new_state()), &links());
     assert!(!notification.subject.contains('\n') && !notification.subject.contains('\r'));
     let texts = texts(&notification);
     let email = texts["email"].as_str().unwrap();
@@ -142,7 +141,7 @@ proptest! {
                 format!("{line}\n")
             })
             .collect();
-        let notification = Notification::of(&report(&lines, &new_state()), &home());
+        let notification = Notification::of(&report(&lines, &new_state()), &links());
         prop_assert!(notification.message.len() <= 262_144);
         let subject = &notification.subject;
         prop_assert!((1..100).contains(&subject.len()), "{subject}");

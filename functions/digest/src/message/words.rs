@@ -110,7 +110,7 @@ pub fn command(incident: &Incident, stack: &str) -> String {
 
 /// The commands for all of them, each with what it does.
 pub fn next_steps(excerpt: &Excerpt<'_>) -> Vec<(String, &'static str)> {
-    let stack = &excerpt.home.stack_name;
+    let stack = &excerpt.links.stack_name;
     let mut steps = vec![(format!("dlq status --stack {stack}"), "everything that waits on the queue")];
     if excerpt.report.records() > 0 {
         let replay = format!("dlq replay --all --stack {stack}");

@@ -2,7 +2,7 @@
 
 use crate::suspects::SuspectRule;
 use crate::suspects::form::TextKind;
-use crate::suspects::judge::{Judge, Rare, Texts, distinct_units, others};
+use crate::suspects::judge::{ClueTexts, Judge, Rare, distinct_units, others};
 use crate::suspects::log::Topic;
 use crate::suspects::path::PathId;
 use crate::suspects::profile::Observed;
@@ -70,7 +70,7 @@ impl Judge<'_> {
         } else {
             format!("{} are between {} and {}", others(rare.others()), range.least, range.most)
         };
-        self.blame(SuspectRule::Number, path, &rare, weight, &Texts { claim, quotes: true, usual, like: None });
+        self.blame(SuspectRule::Number, path, &rare, weight, &ClueTexts { claim, quotes: true, usual, like: None });
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::suspects::SuspectRule;
 use crate::suspects::form::TextKind;
 use crate::suspects::judge::values::two_largest;
-use crate::suspects::judge::{Judge, Rare, Texts, distinct_units, others, rare, strong_limit, weak_limit};
+use crate::suspects::judge::{ClueTexts, Judge, Rare, distinct_units, others, rare, strong_limit, weak_limit};
 use crate::suspects::log::Topic;
 use crate::suspects::path::PathId;
 use crate::suspects::profile::{Observed, ValueType};
@@ -53,7 +53,7 @@ impl Judge<'_> {
                 path,
                 &rare,
                 weight,
-                &Texts { claim: &claim, quotes: true, usual, like: None },
+                &ClueTexts { claim: &claim, quotes: true, usual, like: None },
             );
         }
     }
@@ -71,7 +71,7 @@ impl Judge<'_> {
                 path,
                 &rare,
                 weight,
-                &Texts { claim: &claim, quotes: false, usual, like: None },
+                &ClueTexts { claim: &claim, quotes: false, usual, like: None },
             );
         }
     }
@@ -148,7 +148,7 @@ impl Judge<'_> {
             usual => format!("{usual} in {}", others(rare.others())),
         };
         let claim = |text: &Observed| format!("{name} {}", claim(text));
-        self.blame(SuspectRule::Text, path, rare, weight, &Texts { claim: &claim, quotes: true, usual, like });
+        self.blame(SuspectRule::Text, path, rare, weight, &ClueTexts { claim: &claim, quotes: true, usual, like });
     }
 
     fn judge_impossible_dates(&mut self, path: PathId, texts: &[Observed]) {
@@ -169,7 +169,7 @@ impl Judge<'_> {
                 path,
                 &rare,
                 weight,
-                &Texts { claim: &claim, quotes: true, usual, like: None },
+                &ClueTexts { claim: &claim, quotes: true, usual, like: None },
             );
         }
     }
@@ -190,7 +190,7 @@ impl Judge<'_> {
                 path,
                 &rare,
                 weight,
-                &Texts { claim: &claim, quotes: false, usual, like: None },
+                &ClueTexts { claim: &claim, quotes: false, usual, like: None },
             );
         }
     }

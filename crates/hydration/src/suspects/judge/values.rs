@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::suspects::SuspectRule;
 use crate::suspects::judge::class::is_type_key;
-use crate::suspects::judge::{Judge, Rare, Texts, distinct_units, others, rare, strong_limit, weak_limit};
+use crate::suspects::judge::{ClueTexts, Judge, Rare, distinct_units, others, rare, strong_limit, weak_limit};
 use crate::suspects::log::{Topic, normal_key};
 use crate::suspects::path::PathId;
 use crate::suspects::profile::{Observed, ValueType};
@@ -78,7 +78,7 @@ impl Judge<'_> {
         let claim = |value: &Observed| format!("{subject} is {}", value.value_type.words());
         let usual_text = format!("it is {} in {}", usual.value_type.words(), others(rare.others()));
         let rule = if is_root { SuspectRule::Encoding } else { SuspectRule::Type };
-        let texts = Texts { claim: &claim, quotes: true, usual: usual_text, like: Some(usual) };
+        let texts = ClueTexts { claim: &claim, quotes: true, usual: usual_text, like: Some(usual) };
         self.blame(rule, path, &rare, weight, &texts);
     }
 
@@ -98,7 +98,7 @@ impl Judge<'_> {
         let weight = self.weight(NULL_BITS - optional - loose, &[Topic::Absence], Some(path));
         let name = self.name(path);
         let usual = format!("{} have a value", others(rare.others()));
-        let texts = Texts { claim: &|_| format!("{name} is null"), quotes: false, usual, like: None };
+        let texts = ClueTexts { claim: &|_| format!("{name} is null"), quotes: false, usual, like: None };
         self.blame(SuspectRule::Null, path, &rare, weight, &texts);
     }
 
@@ -112,7 +112,7 @@ impl Judge<'_> {
                 let weight = self.weight(3.0, &[Topic::Json, Topic::Value], None);
                 let usual = format!("{} have another number of them", others(rare.others()));
                 let claim = |list: &Observed| format!("it has {} columns", list.length);
-                let texts = Texts { claim: &claim, quotes: false, usual, like: None };
+                let texts = ClueTexts { claim: &claim, quotes: false, usual, like: None };
                 self.blame(SuspectRule::Encoding, path, &rare, weight, &texts);
             }
             return;
@@ -121,7 +121,7 @@ impl Judge<'_> {
         if let Some(rare) = empty.filter(|rare| rare.values.iter().all(|list| list.length == 0)) {
             let weight = self.weight(EMPTY_LIST_BITS, &[Topic::Absence], Some(path));
             let usual = format!("{} have elements", others(rare.others()));
-            let texts = Texts { claim: &|_| format!("{name} is an empty list"), quotes: false, usual, like: None };
+            let texts = ClueTexts { claim: &|_| format!("{name} is an empty list"), quotes: false, usual, like: None };
             self.blame(SuspectRule::Size, path, &rare, weight, &texts);
         }
         let Some((longest, second)) = two_largest(&lists, |list| list.length) else { return };
@@ -136,7 +136,7 @@ impl Judge<'_> {
                 path,
                 &rare,
                 weight,
-                &Texts { claim: &claim, quotes: false, usual, like: None },
+                &ClueTexts { claim: &claim, quotes: false, usual, like: None },
             );
         }
     }
@@ -187,7 +187,7 @@ impl Judge<'_> {
         let name = self.name(path);
         let usual =
             format!("{} have one of {} values", others(rare.others()), counts.len().saturating_sub(rare.units.len()));
-        let texts = Texts { claim: &|_| name.clone(), quotes: true, usual, like };
+        let texts = ClueTexts { claim: &|_| name.clone(), quotes: true, usual, like };
         self.blame(SuspectRule::NewValue, path, &rare, weight, &texts);
     }
 
@@ -226,7 +226,7 @@ impl Judge<'_> {
             let weight = self.weight(bits, &[Topic::Duplicate], None);
             let rare = Rare { values: vec![value], units: vec![value.unit], all_units: values.len() };
             let claim = |_: &Observed| format!("{name} is that of {} too", place(other));
-            let texts = Texts { claim: &claim, quotes: true, usual: usual.clone(), like: None };
+            let texts = ClueTexts { claim: &claim, quotes: true, usual: usual.clone(), like: None };
             self.blame(SuspectRule::Duplicate, path, &rare, weight, &texts);
         }
     }

@@ -165,7 +165,7 @@ impl DigestWorld {
             store: port.clone(),
             topic: port.clone(),
             clock: port.clone(),
-            home: Home { stack_name: "hydrator".to_owned(), dashboard_url: None },
+            links: StackLinks { stack_name: "hydrator".to_owned(), dashboard_url: None },
             interval: Duration::from_secs(300),
             delay: Duration::from_millis(DELAY_MILLIS.unsigned_abs()),
         };
