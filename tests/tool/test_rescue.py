@@ -244,3 +244,27 @@ def test_a_rescue_is_refused_where_it_could_not_be_repeated(tool, resharded):
     gone = resharded.arn.replace("stream/", "stream/nosuch-")
     assert "ListShards" in tool(
         "hydrate", "--stream", gone, "--function", "orders", "--since", "1h", "--until", "0m", code=1).err
+
+
+@pytest.mark.parametrize("ended, note", [
+    ({"ended": "gone"}, "does not exist any more"), ({"ended": "tip", "gap": True}, "records may have expired")])
+def test_a_loss_that_an_interrupted_run_noticed_is_told_by_the_next(tool, stream, tmp_path, ended, note):
+    made, _ = stream([("k", b"one")])
+    progress = tmp_path / "progress.jsonl"
+    arguments = ["hydrate", "--stream", made.arn, "--function", "orders", "--since", iso(now() - timedelta(minutes=1)),
+                 "--until", until_now(), "--send", "--progress", progress]
+    tool(*arguments)
+    tool(*arguments)
+    header, sent, _ = progress.read_text().splitlines()
+    progress.write_text("\n".join([header, sent, json.dumps({"shard": made.shard_id, **ended}), ""]))
+    assert note in tool(*arguments, code=3).err
+
+
+def test_another_file_is_not_taken_for_the_progress(tool, queue, stream, tmp_path):
+    made, _ = stream([("k", b"one")])
+    notes = tmp_path / "notes.json"
+    notes.write_text('{"kept": true}')
+    result = tool("hydrate", "--stream", made.arn, "--function", "orders", "--since", iso(now() - timedelta(minutes=1)),
+                  "--until", until_now(), "--send", "--progress", notes, code=1)
+    assert "not the progress file of a rescue" in result.err
+    assert notes.read_text() == '{"kept": true}' and queue.counts() == (0, 0)
