@@ -184,8 +184,8 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
         for shard in gone {
             output.note(format!("{shard} does not exist any more: its records have expired"));
         }
-        for shard in gaps {
-            output.note(format!("{shard}: records may have expired while it was read"));
+        if !gaps.is_empty() {
+            output.note(format!("records may have expired before they were read in {}", gaps.join(", ")));
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct PlannedRescue {
     pub patterns: Option<Vec<String>>,
     batch_size_from: String,
     filters: Option<String>,
+    /// The last change of that mapping, if it was after the beginning of the range.
+    changed: Option<Timestamp>,
 }
 
 impl PlannedRescue {
@@ -59,7 +61,8 @@ impl PlannedRescue {
             ));
             MIN_RETENTION
         });
-        let CutSettings { batch_size, batch_size_from, filters, patterns, filters_of } = settings;
+        let CutSettings { batch_size, batch_size_from, filters, patterns, filters_of, last_modified } = settings;
+        let changed = last_modified.filter(|at| *at > range.since);
         let plan = RescuePlan { stream, function_arn, range, batch_size, filters, retention };
         let listing = reader.shards(&plan.stream, plan.shards_since());
         let shards = interrupt.race(during("listing the shards", listing)).await?;
@@ -70,7 +73,7 @@ impl PlannedRescue {
                 bail!("no shard with records of that time has this id or number\n  → aws kinesis list-shards");
             }
         }
-        Ok(Self { plan, shards, patterns, batch_size_from, filters: filters_of })
+        Ok(Self { plan, shards, patterns, batch_size_from, filters: filters_of, changed })
     }
 
     /// The time from which records are read. DynamoDB Streams has no start by time.
@@ -85,6 +88,11 @@ impl PlannedRescue {
     /// The time before which records have expired.
     fn expired_before(&self, now: Timestamp) -> Timestamp {
         now.plus_millis(-i64::try_from(self.plan.retention.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Some records may be left out.
+    fn filters_leave_out(&self) -> bool {
+        !self.plan.filters.are_none() && !self.plan.filters.are_unreadable()
     }
 
     /// Records of the range have expired already.
@@ -110,6 +118,7 @@ impl PlannedRescue {
             max_calls: 2 * shards + (shard_hours * reads_an_hour).ceil() as u64,
             batch_size: self.plan.batch_size,
             filter_mapping: self.filters.clone(),
+            filter_mapping_changed: self.changed.filter(|_| self.filters_leave_out()).map(Timestamp::rfc3339),
             expired_before: self.is_expired(now).then(|| self.expired_before(now).rfc3339()),
         }
     }
@@ -159,6 +168,13 @@ impl PlannedRescue {
                 "Records that certainly fail the filters of the mapping {uuid} are left out; those that may pass are kept"
             )),
         }
+        if let Some(changed) = self.changed.filter(|_| self.filters_leave_out()) {
+            lines.push(format!(
+                "That mapping was changed at {}, after the beginning of the range: if its filters were others before, \
+                 records that those took are left out; without --filter-mapping, every record is kept",
+                changed.rfc3339()
+            ));
+        }
         if let Some(before) = expired_before {
             let late = age(self.expired_before(now).millis_since(range.since));
             lines.push(format!("Records that arrived before {before} have expired: {late} of the range"));
@@ -189,6 +205,7 @@ pub struct PlanSummary {
     max_calls: u64,
     batch_size: u64,
     filter_mapping: Option<String>,
+    filter_mapping_changed: Option<String>,
     expired_before: Option<String>,
 }
 
@@ -200,6 +217,7 @@ struct CutSettings {
     patterns: Option<Vec<String>>,
     /// The mapping of the filters.
     filters_of: Option<String>,
+    last_modified: Option<Timestamp>,
 }
 
 async fn find_settings<F: Function, C: Clock>(
@@ -242,7 +260,9 @@ async fn find_settings<F: Function, C: Clock>(
             (Filters::new(stream, patterns.iter().map(String::as_str)), Some(patterns.clone()))
         }
     };
-    Ok(CutSettings { batch_size, batch_size_from, filters, patterns, filters_of: mapping.map(|mapping| mapping.uuid) })
+    let last_modified = mapping.as_ref().and_then(|mapping| mapping.last_modified);
+    let filters_of = mapping.map(|mapping| mapping.uuid);
+    Ok(CutSettings { batch_size, batch_size_from, filters, patterns, filters_of, last_modified })
 }
 
 /// The mapping must be one of the stream, or of a consumer of it.
