@@ -11,6 +11,7 @@ import pytest
 
 from sandbox import as_lambda
 from tests.kit import dlq
+from tests.kit.aws_proxy import AwsProxy
 
 UUID = "a1b2c3d4-0000-4000-8000-000000000001"
 
@@ -276,3 +277,37 @@ def test_another_file_is_not_taken_for_the_progress(tool, queue, stream, tmp_pat
                   "--until", until_now(), "--send", "--progress", notes, code=1)
     assert "not the progress file of a rescue" in result.err
     assert notes.read_text() == '{"kept": true}' and queue.counts() == (0, 0)
+
+
+@pytest.fixture
+def proxy(aws, function):
+    proxy = AwsProxy({"KINESIS": aws.kinesis_url, "LAMBDA": function.url, "SQS": aws.aws_url})
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize("action, allowed", [
+    ("lambda:GetFunctionConfiguration", 0), ("kinesis:ListShards", 0), ("kinesis:GetShardIterator", 1),
+    ("kinesis:GetRecords", 3), ("sqs:SendMessage", 2)])
+def test_a_rescue_that_is_denied_a_call_goes_on_once_it_is_allowed(tool, queue, proxy, resharded, action, allowed):
+    arguments = resharded.arguments("--send", "--batch-size", "4")
+    proxy.deny(action, allowed=allowed)
+    assert action in tool(*arguments, code=1, **proxy.environment()).err
+    tool(*arguments)
+    bodies = receive_all(queue)
+    assert len({body["hydration"]["id"] for body in bodies}) == len(bodies)
+    rescued = {shard: sorted(record["eventID"] for record in records)
+               for shard, records in records_by_shard(bodies).items()}
+    assert rescued == {shard: sorted(record["eventID"] for record in records)
+                       for shard, records in resharded.events().items()}
+
+
+def test_records_are_not_called_expired_where_the_retention_is_not_known(tool, proxy, stream):
+    made, _ = stream([("k", b"one")])
+    arguments = ["hydrate", "--stream", made.arn, "--function", "orders", "--since", "3d", "--until", "0m"]
+    proxy.deny("kinesis:DescribeStreamSummary")
+    plan = tool(*arguments, code=3, **proxy.environment())
+    assert "expiredBefore" not in plan.lines[0] and plan.lines[0]["shardHours"] == 72
+    assert "kinesis:DescribeStreamSummary" in plan.err and "is not known" in plan.err
+    text = tool(*arguments, "-o", "text", code=3, **proxy.environment()).out
+    assert "may have expired" in text and " have expired: " not in text

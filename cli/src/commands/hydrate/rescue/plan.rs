@@ -35,6 +35,8 @@ pub struct PlannedRescue {
     filters: Option<String>,
     /// The last change of that mapping, if it was after the beginning of the range.
     changed: Option<Timestamp>,
+    /// False where the retention could not be read. The stream may then keep its records for longer.
+    is_retention_known: bool,
 }
 
 impl PlannedRescue {
@@ -53,10 +55,11 @@ impl PlannedRescue {
         let settings = find_settings(context, function, arguments, &stream, &function_arn);
         let settings = interrupt.race(during("looking for the mapping", settings)).await??;
         let retention = interrupt.race(during("looking at the stream", reader.retention(&stream))).await?;
+        let is_retention_known = retention.is_ok();
         let retention = retention.unwrap_or_else(|fault| {
             let assumed = duration(MIN_RETENTION);
             context.output.note(format!(
-                "{}: {}; it is assumed that the stream keeps its records for {assumed}",
+                "{}: {}; how long the stream keeps its records is not known, and {assumed} is the least",
                 fault.action, fault.detail
             ));
             MIN_RETENTION
@@ -73,13 +76,14 @@ impl PlannedRescue {
                 bail!("no shard with records of that time has this id or number\n  → aws kinesis list-shards");
             }
         }
-        Ok(Self { plan, shards, patterns, batch_size_from, filters: filters_of, changed })
+        Ok(Self { plan, shards, patterns, batch_size_from, filters: filters_of, changed, is_retention_known })
     }
 
     /// The time from which records are read. DynamoDB Streams has no start by time.
     fn read_from(&self, now: Timestamp) -> Timestamp {
         let oldest = self.expired_before(now);
         match self.plan.stream.source() {
+            Source::Kinesis if !self.is_retention_known => self.plan.range.since,
             Source::Kinesis => self.plan.range.since.max(oldest),
             Source::DynamoDb => oldest,
         }
@@ -95,7 +99,7 @@ impl PlannedRescue {
         !self.plan.filters.are_none() && !self.plan.filters.are_unreadable()
     }
 
-    /// Records of the range have expired already.
+    /// Records of the range have expired already, or may have, where the retention is not known.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.plan.range.since < self.expired_before(now)
     }
@@ -119,7 +123,8 @@ impl PlannedRescue {
             batch_size: self.plan.batch_size,
             filter_mapping: self.filters.clone(),
             filter_mapping_changed: self.changed.filter(|_| self.filters_leave_out()).map(Timestamp::rfc3339),
-            expired_before: self.is_expired(now).then(|| self.expired_before(now).rfc3339()),
+            expired_before: (self.is_retention_known && self.is_expired(now))
+                .then(|| self.expired_before(now).rfc3339()),
         }
     }
 
@@ -144,9 +149,10 @@ impl PlannedRescue {
             format!("Function {function_arn}"),
             format!("Records that arrived in {}: {}", length(*range), interval(*range)),
             format!(
-                "{}, at most {shard_hours} hours of one shard; the stream keeps its records for {}",
+                "{}, at most {shard_hours} hours of one shard; the stream keeps its records for {}{}",
                 count(shards, "shard", "shards"),
-                duration(*retention)
+                duration(*retention),
+                if self.is_retention_known { "" } else { " or longer" }
             ),
             format!(
                 "At least {} and at most about {} calls, one shard after another: two reads a second at most, and 1 MiB a \
@@ -174,6 +180,9 @@ impl PlannedRescue {
                  records that those took are left out; without --filter-mapping, every record is kept",
                 changed.rfc3339()
             ));
+        }
+        if !self.is_retention_known && self.is_expired(now) {
+            lines.push(format!("Records that arrived before {} may have expired", self.expired_before(now).rfc3339()));
         }
         if let Some(before) = expired_before {
             let late = age(self.expired_before(now).millis_since(range.since));
