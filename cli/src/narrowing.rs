@@ -163,7 +163,9 @@ impl<'a, F: Function> Narrower<'a, F> {
         for mapping in mappings {
             match mapping.last_modified {
                 None => return Err(NotNarrowed::NoChangeTime(mapping.uuid)),
-                Some(at) if at.plus_millis(SETTLING_MINUTES * 60 * 1000) > formed_after => return Err(NotNarrowed::Changed { uuid: mapping.uuid, at }),
+                Some(at) if at.plus_millis(SETTLING_MINUTES * 60 * 1000) > formed_after => {
+                    return Err(NotNarrowed::Changed { uuid: mapping.uuid, at });
+                }
                 Some(_) => {}
             }
             let settings = settings(&batch.stream, &mapping);

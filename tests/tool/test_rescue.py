@@ -177,13 +177,13 @@ def test_a_rescue_that_is_stopped_goes_on_where_it_stopped(tool, queue, resharde
 
 
 def test_records_that_fail_a_mapping_s_filters_are_left_out(tool, function, resharded):
-    changed = (resharded.since - timedelta(hours=1)).timestamp()
+    changed, invoked = (resharded.since - timedelta(hours=1)).timestamp(), "orders:live"
 
     def mapping(path, _):
         if path.partition("?")[0].endswith(f"/event-source-mappings/{UUID}"):
             filters = {"Filters": [{"Pattern": json.dumps({"data": {"kind": ["order"]}})}]}
             return 200, {"UUID": UUID, "EventSourceArn": resharded.arn, "BatchSize": 5, "FilterCriteria": filters,
-                         "LastModified": changed}
+                         "LastModified": changed, "FunctionArn": as_lambda.FUNCTIONS + invoked}
         return 404, {"Message": "no such mapping"}
     function.other = mapping
     result = tool(*resharded.arguments("--print", "--filter-mapping", UUID))
@@ -199,6 +199,8 @@ def test_records_that_fail_a_mapping_s_filters_are_left_out(tool, function, resh
     assert plan.lines[0]["filterMappingChanged"]
     assert "after the beginning of the range" in tool(*resharded.arguments("--filter-mapping", UUID), "-o", "text").out
     tool(*resharded.arguments("--filter-mapping", "other"), code=1)
+    invoked = "returns"
+    assert "function:returns, and not --function" in tool(*resharded.arguments("--filter-mapping", UUID), code=2).err
 
 
 @pytest.mark.parametrize("trouble", ["disabled", "stuck"])

@@ -19,6 +19,7 @@ use crate::ports::{BatchMapping, Function};
 use crate::print::progress::during;
 use crate::print::time::{age, duration};
 use crate::print::{Output, Paint, count, thousands};
+use crate::queue::filter_args::split_qualifier;
 
 /// The batch size of a Kinesis or DynamoDB mapping that names none
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>).
@@ -241,6 +242,7 @@ async fn find_settings<F: Function, C: Clock>(
         Some(uuid) => {
             let found = function.mapping(function_arn, uuid).await.map_err(|fault| explain(&fault))?;
             check_source(&found, stream)?;
+            check_function(&found, function_arn)?;
             Some(found)
         }
     };
@@ -272,6 +274,17 @@ async fn find_settings<F: Function, C: Clock>(
     let last_modified = mapping.as_ref().and_then(|mapping| mapping.last_modified);
     let filters_of = mapping.map(|mapping| mapping.uuid);
     Ok(CutSettings { batch_size, batch_size_from, filters, patterns, filters_of, last_modified })
+}
+
+/// The mapping must be one of the function: the filters of another would leave out records that this one was to get.
+fn check_function(mapping: &BatchMapping, function_arn: &str) -> Result<()> {
+    let unqualified = |arn| split_qualifier(arn).0;
+    match mapping.function_arn.as_deref().filter(|arn| unqualified(arn) != unqualified(function_arn)) {
+        Some(other) => {
+            Err(UsageError(format!("the mapping {} invokes {other}, and not --function", mapping.uuid)).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// The mapping must be one of the stream, or of a consumer of it.
