@@ -16,6 +16,12 @@ use serde_json::value::RawValue;
 use crate::ports::{BatchMapping, Function};
 use crate::print::count;
 
+/// The time that a change of a mapping may take to reach the pollers. They get it minutes later
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html>). For Kinesis no bound is documented; for
+/// filters of other sources it is this one
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html>).
+const SETTLING_MINUTES: i64 = 15;
+
 /// The records of a superset: which were in the failed batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Narrowing {
@@ -93,8 +99,8 @@ pub enum NotNarrowed {
     #[error("the invocation record does not say when the records arrived, so that a later change cannot be told")]
     NoArrival,
     #[error(
-        "the event source mapping {uuid} was changed at {}, after records of the batch had arrived: it may have formed \
-         the batch with other settings", at.rfc3339()
+        "the event source mapping {uuid} was changed at {}, and a change takes up to {} minutes to work: it may have \
+         formed the batch with other settings", at.rfc3339(), SETTLING_MINUTES
     )]
     Changed { uuid: String, at: Timestamp },
     #[error("the event source mapping {0} does not say when it was changed")]
@@ -150,13 +156,16 @@ impl<'a, F: Function> Narrower<'a, F> {
         let function = batch.function_arn.as_deref().filter(|arn| arn.contains(":lambda:"));
         let function = function.ok_or(NotNarrowed::NoFunction)?;
         let mappings = self.mappings(function, batch.stream.as_str()).await?;
-        // A batch is formed when its last record has arrived. Later changes may or may not have been before that.
+        // A batch is formed when its last record has arrived, or later. Changes that work only after that time may have
+        // been before it or not.
         let formed_after = batch.last_arrival.ok_or(NotNarrowed::NoArrival)?;
         let mut found: Option<MappingSettings> = None;
         for mapping in mappings {
             match mapping.last_modified {
                 None => return Err(NotNarrowed::NoChangeTime(mapping.uuid)),
-                Some(at) if at > formed_after => return Err(NotNarrowed::Changed { uuid: mapping.uuid, at }),
+                Some(at) if at.plus_millis(SETTLING_MINUTES * 60 * 1000) > formed_after => {
+                    return Err(NotNarrowed::Changed { uuid: mapping.uuid, at });
+                }
                 Some(_) => {}
             }
             let settings = settings(&batch.stream, &mapping);

@@ -150,6 +150,8 @@ pub struct BatchMapping {
     pub last_modified: Option<Timestamp>,
     /// The stream, or the consumer of one, by its ARN.
     pub source_arn: Option<String>,
+    /// The function that it invokes, by its ARN.
+    pub function_arn: Option<String>,
     /// The most records in a batch.
     pub batch_size: Option<i32>,
 }

@@ -11,6 +11,7 @@ import pytest
 
 from sandbox import as_lambda
 from tests.kit import dlq
+from tests.kit.aws_proxy import AwsProxy
 
 UUID = "a1b2c3d4-0000-4000-8000-000000000001"
 
@@ -176,10 +177,13 @@ def test_a_rescue_that_is_stopped_goes_on_where_it_stopped(tool, queue, resharde
 
 
 def test_records_that_fail_a_mapping_s_filters_are_left_out(tool, function, resharded):
+    changed, invoked = (resharded.since - timedelta(hours=1)).timestamp(), "orders:live"
+
     def mapping(path, _):
         if path.partition("?")[0].endswith(f"/event-source-mappings/{UUID}"):
             filters = {"Filters": [{"Pattern": json.dumps({"data": {"kind": ["order"]}})}]}
-            return 200, {"UUID": UUID, "EventSourceArn": resharded.arn, "BatchSize": 5, "FilterCriteria": filters}
+            return 200, {"UUID": UUID, "EventSourceArn": resharded.arn, "BatchSize": 5, "FilterCriteria": filters,
+                         "LastModified": changed, "FunctionArn": as_lambda.FUNCTIONS + invoked}
         return 404, {"Message": "no such mapping"}
     function.other = mapping
     result = tool(*resharded.arguments("--print", "--filter-mapping", UUID))
@@ -189,7 +193,14 @@ def test_records_that_fail_a_mapping_s_filters_are_left_out(tool, function, resh
     assert sorted(event["eventID"] for event in rescued) == sorted(event["eventID"] for event in kept)
     assert max(len(message["Records"]) for message in result.lines) <= 5
     assert f"{32 - len(kept)} records left out by the filters" in result.err
+    assert "was changed" not in result.err
+    changed = time.time()
+    plan = tool(*resharded.arguments("--filter-mapping", UUID))
+    assert plan.lines[0]["filterMappingChanged"]
+    assert "after the beginning of the range" in tool(*resharded.arguments("--filter-mapping", UUID), "-o", "text").out
     tool(*resharded.arguments("--filter-mapping", "other"), code=1)
+    invoked = "returns"
+    assert "function:returns, and not --function" in tool(*resharded.arguments("--filter-mapping", UUID), code=2).err
 
 
 @pytest.mark.parametrize("trouble", ["disabled", "stuck"])
@@ -244,3 +255,61 @@ def test_a_rescue_is_refused_where_it_could_not_be_repeated(tool, resharded):
     gone = resharded.arn.replace("stream/", "stream/nosuch-")
     assert "ListShards" in tool(
         "hydrate", "--stream", gone, "--function", "orders", "--since", "1h", "--until", "0m", code=1).err
+
+
+@pytest.mark.parametrize("ended, note", [
+    ({"ended": "gone"}, "does not exist any more"), ({"ended": "tip", "gap": True}, "records may have expired before they were read in shardId-")])
+def test_a_loss_that_an_interrupted_run_noticed_is_told_by_the_next(tool, stream, tmp_path, ended, note):
+    made, _ = stream([("k", b"one")])
+    progress = tmp_path / "progress.jsonl"
+    arguments = ["hydrate", "--stream", made.arn, "--function", "orders", "--since", iso(now() - timedelta(minutes=1)),
+                 "--until", until_now(), "--send", "--progress", progress]
+    tool(*arguments)
+    tool(*arguments)
+    header, sent, _ = progress.read_text().splitlines()
+    progress.write_text("\n".join([header, sent, json.dumps({"shard": made.shard_id, **ended}), ""]))
+    assert note in tool(*arguments, code=3).err
+
+
+def test_another_file_is_not_taken_for_the_progress(tool, queue, stream, tmp_path):
+    made, _ = stream([("k", b"one")])
+    notes = tmp_path / "notes.json"
+    notes.write_text('{"kept": true}')
+    result = tool("hydrate", "--stream", made.arn, "--function", "orders", "--since", iso(now() - timedelta(minutes=1)),
+                  "--until", until_now(), "--send", "--progress", notes, code=1)
+    assert "not the progress file of a rescue" in result.err
+    assert notes.read_text() == '{"kept": true}' and queue.counts() == (0, 0)
+
+
+@pytest.fixture
+def proxy(aws, function):
+    proxy = AwsProxy({"KINESIS": aws.kinesis_url, "LAMBDA": function.url, "SQS": aws.aws_url})
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize("action, allowed", [
+    ("lambda:GetFunctionConfiguration", 0), ("kinesis:ListShards", 0), ("kinesis:GetShardIterator", 1),
+    ("kinesis:GetRecords", 3), ("sqs:SendMessage", 2)])
+def test_a_rescue_that_is_denied_a_call_goes_on_once_it_is_allowed(tool, queue, proxy, resharded, action, allowed):
+    arguments = resharded.arguments("--send", "--batch-size", "4")
+    proxy.deny(action, allowed=allowed)
+    assert action in tool(*arguments, code=1, **proxy.environment()).err
+    tool(*arguments)
+    bodies = receive_all(queue)
+    assert len({body["hydration"]["id"] for body in bodies}) == len(bodies)
+    rescued = {shard: sorted(record["eventID"] for record in records)
+               for shard, records in records_by_shard(bodies).items()}
+    assert rescued == {shard: sorted(record["eventID"] for record in records)
+                       for shard, records in resharded.events().items()}
+
+
+def test_records_are_not_called_expired_where_the_retention_is_not_known(tool, proxy, stream):
+    made, _ = stream([("k", b"one")])
+    arguments = ["hydrate", "--stream", made.arn, "--function", "orders", "--since", "3d", "--until", "0m"]
+    proxy.deny("kinesis:DescribeStreamSummary")
+    plan = tool(*arguments, code=3, **proxy.environment())
+    assert "expiredBefore" not in plan.lines[0] and plan.lines[0]["shardHours"] == 72
+    assert "kinesis:DescribeStreamSummary" in plan.err and "is not known" in plan.err
+    text = tool(*arguments, "-o", "text", code=3, **proxy.environment()).out
+    assert "may have expired" in text and " have expired: " not in text

@@ -31,6 +31,7 @@ pub async fn get(client: &Client, uuid: &str) -> Result<BatchMapping, Fault> {
         EventSourceMappingConfiguration::builder()
             .set_uuid(found.uuid)
             .set_event_source_arn(found.event_source_arn)
+            .set_function_arn(found.function_arn)
             .set_batch_size(found.batch_size)
             .set_kms_key_arn(found.kms_key_arn)
             .set_filter_criteria(found.filter_criteria)
@@ -71,6 +72,7 @@ fn batch_mapping(found: EventSourceMappingConfiguration) -> BatchMapping {
         patterns: (!is_hidden).then_some(patterns),
         parallelization_factor: found.parallelization_factor,
         source_arn: found.event_source_arn,
+        function_arn: found.function_arn,
         batch_size: found.batch_size,
         last_modified: found.last_modified.as_ref().map(timestamp),
     }

@@ -127,13 +127,32 @@ impl Arguments {
     }
 }
 
+/// The error of a line that could not be printed, until the run stops for it.
+#[derive(Debug, Default)]
+struct PrintFailure(RefCell<Option<anyhow::Error>>);
+
+impl PrintFailure {
+    fn keep(&self, printed: Result<()>) {
+        if let Err(error) = printed {
+            *self.0.borrow_mut() = Some(error);
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.take().map_or(Ok(()), Err)
+    }
+}
+
 /// An outbox that prints messages instead of sending them.
-struct Printer<'a>(&'a Output);
+struct Printer<'a> {
+    output: &'a Output,
+    failure: &'a PrintFailure,
+}
 
 impl Outbox for Printer<'_> {
     async fn send(&self, message: &OutgoingMessage) -> Result<String, SendError> {
-        // A standard output that is closed is an error of the next print; no message is lost by it.
-        let _ = self.0.line(&message.body);
+        // The error of a standard output is no fault of a call: nothing retries it, and the run stops for it.
+        self.failure.keep(self.output.line(&message.body));
         Ok(String::new())
     }
 
@@ -156,17 +175,24 @@ pub async fn run<R: ShardReader + ObjectReader + StreamReader, F: Function, Q: Q
     arguments: Arguments,
 ) -> Result<Exit> {
     let (clock, totals) = (context.clock.clone(), HydrateTotals::default());
+    let failure = PrintFailure::default();
+    let print_failure = &failure;
     match destination {
         Destination::Print => {
             let settings = Settings { max_message_bytes: usize::MAX, ..settings(None, false) };
-            let hydrator = Hydrator::new(reader, Printer(&context.output), clock, settings);
-            HydrateRun { context, arguments, hydrator, totals, queue_url: None }.run(function, from_queue).await
+            let hydrator =
+                Hydrator::new(reader, Printer { output: &context.output, failure: &failure }, clock, settings);
+            HydrateRun { context, arguments, hydrator, totals, print_failure, queue_url: None }
+                .run(function, from_queue)
+                .await
         }
         Destination::Send { outbox, queue_url, overflow_bucket } => {
             let hydrator =
                 Hydrator::new(reader, outbox, clock, settings(overflow_bucket, queue_url.ends_with(".fifo")));
             let queue_url = Some(queue_url);
-            HydrateRun { context, arguments, hydrator, totals, queue_url }.run(function, from_queue).await
+            HydrateRun { context, arguments, hydrator, totals, print_failure, queue_url }
+                .run(function, from_queue)
+                .await
         }
     }
 }
@@ -203,6 +229,7 @@ struct HydrateRun<'a, R, O, C> {
     arguments: Arguments,
     hydrator: Hydrator<R, O, C>,
     totals: HydrateTotals,
+    print_failure: &'a PrintFailure,
     /// The queue that messages are sent to.
     queue_url: Option<String>,
 }
@@ -243,6 +270,7 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
             let name = format!("document {}", index + 1);
             let hydration = self.hydrate_document(&name, document);
             self.totals.add(self.context.interrupt.race(during("hydrating", hydration)).await?);
+            self.print_failure.check()?;
         }
         Ok(())
     }
@@ -267,6 +295,7 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
             if is_hydrated && self.arguments.delete {
                 lease.delete(&message.message_id).await.map_err(|fault| explain(&fault))?;
             }
+            self.print_failure.check()?;
         }
         progress.finish();
         summary.warnings().iter().for_each(|warning| self.context.output.note(warning));
@@ -321,8 +350,8 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
                 let records = count(sent.recovered_records, "record", "records");
                 output.line(format!("{} {} {records}", short_id(&sent.id), sent.status.as_str()))
             };
-            // The message is sent, even if its line cannot be printed.
-            drop(printed);
+            // The message is sent, even if its line cannot be printed: the run stops once that is written down.
+            self.print_failure.keep(printed);
         }
         Ok(())
     }

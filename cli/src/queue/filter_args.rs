@@ -107,7 +107,7 @@ impl FunctionFilter {
 }
 
 /// A name or an ARN, and its qualifier. The ARN of a function has seven fields before it.
-fn split_qualifier(text: &str) -> (&str, Option<&str>) {
+pub fn split_qualifier(text: &str) -> (&str, Option<&str>) {
     let colons_before = if text.starts_with("arn:") { 6 } else { 0 };
     match text.match_indices(':').nth(colons_before) {
         Some((index, _)) => (text.get(..index).unwrap_or(text), text.get(index + 1..)),

@@ -30,6 +30,18 @@ struct RescueTotals {
     gaps: Vec<String>,
 }
 
+impl RescueTotals {
+    /// Adds what is lost of a shard, whether this run noticed it or an earlier one.
+    fn add_losses(&mut self, shard_id: &str, end: ShardEnd, may_have_gap: bool) {
+        if may_have_gap {
+            self.gaps.push(shard_id.to_owned());
+        }
+        if end == ShardEnd::Gone {
+            self.gone.push(shard_id.to_owned());
+        }
+    }
+}
+
 impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateRun<'_, R, O, C> {
     pub(super) async fn rescue<F: Function>(&self, function: &F, wanted: WantedRecords) -> Result<Exit> {
         let arguments = &self.arguments.rescue;
@@ -89,7 +101,10 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
         while let Some(shard) = lineage.next_shard() {
             let before = progress.as_deref().map(|progress| progress.of(&shard.id)).unwrap_or_default();
             let end = match before.end {
-                Some(end) => end,
+                Some(end) => {
+                    totals.add_losses(&shard.id, end, before.may_have_gap);
+                    end
+                }
                 None => self.rescue_shard(planned, &shard.id, before, progress.as_deref_mut(), &mut totals).await?,
             };
             lineage.ended(&shard.id, end);
@@ -108,7 +123,7 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
         totals: &mut RescueTotals,
     ) -> Result<ShardEnd> {
         let (reader, clock) = (&self.hydrator.reader, &self.context.clock);
-        let mut rescue = ShardRescue::new(&planned.plan, shard_id, before.point);
+        let mut rescue = ShardRescue::new(&planned.plan, shard_id, before.point.clone());
         loop {
             let next = self.context.interrupt.race(rescue.next_batch(reader, clock)).await?;
             let Some(batch) = next.map_err(|error| self.stopped(totals, &error))? else { break };
@@ -117,23 +132,20 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
                 Err(error) => self.stopped(totals, &error),
             })?;
             if let Some(progress) = progress.as_deref_mut() {
-                progress.sent(shard_id, &batch)?;
+                progress.sent(shard_id, &batch, rescue.may_have_gap())?;
             }
+            self.print_failure.check()?;
             totals.batches += 1;
             totals.records += batch.records;
         }
         totals.filtered += rescue.filtered();
-        if rescue.may_have_gap() {
-            totals.gaps.push(shard_id.to_owned());
-        }
+        let may_have_gap = before.may_have_gap || rescue.may_have_gap();
         // A rescue ends with a reason.
         let end = rescue.end().unwrap_or(ShardEnd::Tip);
-        if end == ShardEnd::Gone {
-            totals.gone.push(shard_id.to_owned());
-        }
         if let Some(progress) = progress {
-            progress.ended(shard_id, end)?;
+            progress.ended(shard_id, end, may_have_gap)?;
         }
+        totals.add_losses(shard_id, end, may_have_gap);
         Ok(end)
     }
 
@@ -172,8 +184,8 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
         for shard in gone {
             output.note(format!("{shard} does not exist any more: its records have expired"));
         }
-        for shard in gaps {
-            output.note(format!("{shard}: records may have expired while it was read"));
+        if !gaps.is_empty() {
+            output.note(format!("records may have expired before they were read in {}", gaps.join(", ")));
         }
     }
 }

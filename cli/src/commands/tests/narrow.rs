@@ -138,6 +138,8 @@ async fn nothing_is_narrowed_where_the_mapping_tells_nothing_certain() {
     for (mappings, reason) in [
         (Ok(vec![]), "no event source mapping"),
         (Ok(vec![changed("2026-11-21T10:00:02Z")]), "was changed at 2026-11-21T10:00:02.000Z"),
+        // Less than fifteen minutes before: the pollers may not have got the change yet.
+        (Ok(vec![changed("2026-11-21T09:46:00Z")]), "was changed at 2026-11-21T09:46:00.000Z"),
         (Ok(vec![changed("later")]), "does not say when"),
         (Ok(vec![mapping(&[BUY], 1), mapping(&[BUY], 2)]), "differ in their settings"),
         (Ok(vec![mapping(&[], 1)]), "6 records fit the mapping's settings, and the batch had 3"),

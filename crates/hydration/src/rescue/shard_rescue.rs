@@ -161,6 +161,8 @@ impl<'a> ShardRescue<'a> {
         self.next_read = Some(clock.instant() + pause_after(page.bytes));
         let is_closed = page.next.is_none();
         self.iterator = page.next;
+        // The shard's turn may have come after its first records were trimmed.
+        self.may_have_gap |= self.last.is_none() && self.plan.may_be_trimmed(self.plan.range.since, now);
         if page.records.is_empty() {
             if is_closed {
                 return self.finish(ShardEnd::Closed, now);

@@ -288,6 +288,22 @@ fn records_that_are_trimmed_while_the_shard_is_read_are_noticed() {
 }
 
 #[test]
+fn records_that_are_trimmed_before_the_shard_s_turn_are_noticed() {
+    let steps: Vec<Step> = (0..10).map(|_| put(1_000)).collect();
+    let plan = plan(Source::Kinesis, START_MILLIS, START_MILLIS + 20_000, 3);
+    for (is_late, trimmed) in [(false, 0), (true, 6), (true, 10)] {
+        let stream = Stream::new(Source::Kinesis, START_MILLIS, &steps);
+        if is_late {
+            stream.clock.advance(Duration::from_secs(24 * 60 * 60));
+            stream.trimmed.set(trimmed);
+        }
+        let mut rescue = ShardRescue::new(&plan, "shardId-000000000000", None);
+        while now_or_never(rescue.next_batch(&&stream, &stream.clock)).unwrap().is_some() {}
+        assert_eq!(rescue.may_have_gap(), is_late);
+    }
+}
+
+#[test]
 fn a_shard_that_is_gone_ends_the_rescue_of_it() {
     let stream = Stream::new(Source::Kinesis, START_MILLIS, &[]);
     let plan = plan(Source::Kinesis, START_MILLIS, START_MILLIS + 1, 3);

@@ -19,6 +19,7 @@ use crate::ports::{BatchMapping, Function};
 use crate::print::progress::during;
 use crate::print::time::{age, duration};
 use crate::print::{Output, Paint, count, thousands};
+use crate::queue::filter_args::split_qualifier;
 
 /// The batch size of a Kinesis or DynamoDB mapping that names none
 /// (<https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html>).
@@ -33,6 +34,10 @@ pub struct PlannedRescue {
     pub patterns: Option<Vec<String>>,
     batch_size_from: String,
     filters: Option<String>,
+    /// The last change of that mapping, if it was after the beginning of the range.
+    changed: Option<Timestamp>,
+    /// False where the retention could not be read. The stream may then keep its records for longer.
+    is_retention_known: bool,
 }
 
 impl PlannedRescue {
@@ -51,15 +56,17 @@ impl PlannedRescue {
         let settings = find_settings(context, function, arguments, &stream, &function_arn);
         let settings = interrupt.race(during("looking for the mapping", settings)).await??;
         let retention = interrupt.race(during("looking at the stream", reader.retention(&stream))).await?;
+        let is_retention_known = retention.is_ok();
         let retention = retention.unwrap_or_else(|fault| {
             let assumed = duration(MIN_RETENTION);
             context.output.note(format!(
-                "{}: {}; it is assumed that the stream keeps its records for {assumed}",
+                "{}: {}; how long the stream keeps its records is not known, and {assumed} is the least",
                 fault.action, fault.detail
             ));
             MIN_RETENTION
         });
-        let CutSettings { batch_size, batch_size_from, filters, patterns, filters_of } = settings;
+        let CutSettings { batch_size, batch_size_from, filters, patterns, filters_of, last_modified } = settings;
+        let changed = last_modified.filter(|at| *at > range.since);
         let plan = RescuePlan { stream, function_arn, range, batch_size, filters, retention };
         let listing = reader.shards(&plan.stream, plan.shards_since());
         let shards = interrupt.race(during("listing the shards", listing)).await?;
@@ -70,13 +77,14 @@ impl PlannedRescue {
                 bail!("no shard with records of that time has this id or number\n  → aws kinesis list-shards");
             }
         }
-        Ok(Self { plan, shards, patterns, batch_size_from, filters: filters_of })
+        Ok(Self { plan, shards, patterns, batch_size_from, filters: filters_of, changed, is_retention_known })
     }
 
     /// The time from which records are read. DynamoDB Streams has no start by time.
     fn read_from(&self, now: Timestamp) -> Timestamp {
         let oldest = self.expired_before(now);
         match self.plan.stream.source() {
+            Source::Kinesis if !self.is_retention_known => self.plan.range.since,
             Source::Kinesis => self.plan.range.since.max(oldest),
             Source::DynamoDb => oldest,
         }
@@ -87,7 +95,12 @@ impl PlannedRescue {
         now.plus_millis(-i64::try_from(self.plan.retention.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Records of the range have expired already.
+    /// Some records may be left out.
+    fn filters_leave_out(&self) -> bool {
+        !self.plan.filters.are_none() && !self.plan.filters.are_unreadable()
+    }
+
+    /// Records of the range have expired already, or may have, where the retention is not known.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.plan.range.since < self.expired_before(now)
     }
@@ -110,7 +123,9 @@ impl PlannedRescue {
             max_calls: 2 * shards + (shard_hours * reads_an_hour).ceil() as u64,
             batch_size: self.plan.batch_size,
             filter_mapping: self.filters.clone(),
-            expired_before: self.is_expired(now).then(|| self.expired_before(now).rfc3339()),
+            filter_mapping_changed: self.changed.filter(|_| self.filters_leave_out()).map(Timestamp::rfc3339),
+            expired_before: (self.is_retention_known && self.is_expired(now))
+                .then(|| self.expired_before(now).rfc3339()),
         }
     }
 
@@ -135,9 +150,10 @@ impl PlannedRescue {
             format!("Function {function_arn}"),
             format!("Records that arrived in {}: {}", length(*range), interval(*range)),
             format!(
-                "{}, at most {shard_hours} hours of one shard; the stream keeps its records for {}",
+                "{}, at most {shard_hours} hours of one shard; the stream keeps its records for {}{}",
                 count(shards, "shard", "shards"),
-                duration(*retention)
+                duration(*retention),
+                if self.is_retention_known { "" } else { " or longer" }
             ),
             format!(
                 "At least {} and at most about {} calls, one shard after another: two reads a second at most, and 1 MiB a \
@@ -158,6 +174,16 @@ impl PlannedRescue {
             (Some(uuid), false) => lines.push(format!(
                 "Records that certainly fail the filters of the mapping {uuid} are left out; those that may pass are kept"
             )),
+        }
+        if let Some(changed) = self.changed.filter(|_| self.filters_leave_out()) {
+            lines.push(format!(
+                "That mapping was changed at {}, after the beginning of the range: if its filters were others before, \
+                 records that those took are left out; without --filter-mapping, every record is kept",
+                changed.rfc3339()
+            ));
+        }
+        if !self.is_retention_known && self.is_expired(now) {
+            lines.push(format!("Records that arrived before {} may have expired", self.expired_before(now).rfc3339()));
         }
         if let Some(before) = expired_before {
             let late = age(self.expired_before(now).millis_since(range.since));
@@ -189,6 +215,7 @@ pub struct PlanSummary {
     max_calls: u64,
     batch_size: u64,
     filter_mapping: Option<String>,
+    filter_mapping_changed: Option<String>,
     expired_before: Option<String>,
 }
 
@@ -200,6 +227,7 @@ struct CutSettings {
     patterns: Option<Vec<String>>,
     /// The mapping of the filters.
     filters_of: Option<String>,
+    last_modified: Option<Timestamp>,
 }
 
 async fn find_settings<F: Function, C: Clock>(
@@ -214,6 +242,7 @@ async fn find_settings<F: Function, C: Clock>(
         Some(uuid) => {
             let found = function.mapping(function_arn, uuid).await.map_err(|fault| explain(&fault))?;
             check_source(&found, stream)?;
+            check_function(&found, function_arn)?;
             Some(found)
         }
     };
@@ -242,7 +271,20 @@ async fn find_settings<F: Function, C: Clock>(
             (Filters::new(stream, patterns.iter().map(String::as_str)), Some(patterns.clone()))
         }
     };
-    Ok(CutSettings { batch_size, batch_size_from, filters, patterns, filters_of: mapping.map(|mapping| mapping.uuid) })
+    let last_modified = mapping.as_ref().and_then(|mapping| mapping.last_modified);
+    let filters_of = mapping.map(|mapping| mapping.uuid);
+    Ok(CutSettings { batch_size, batch_size_from, filters, patterns, filters_of, last_modified })
+}
+
+/// The mapping must be one of the function: the filters of another would leave out records that this one was to get.
+fn check_function(mapping: &BatchMapping, function_arn: &str) -> Result<()> {
+    let unqualified = |arn| split_qualifier(arn).0;
+    match mapping.function_arn.as_deref().filter(|arn| unqualified(arn) != unqualified(function_arn)) {
+        Some(other) => {
+            Err(UsageError(format!("the mapping {} invokes {other}, and not --function", mapping.uuid)).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// The mapping must be one of the stream, or of a consumer of it.

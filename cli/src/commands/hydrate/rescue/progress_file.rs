@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use hydration::invocation_record::sha256_hex;
 use hydration::rescue::{RescuePlan, RescuedBatch, ResumePoint, ShardEnd};
 use hydration::sequence_number::SequenceNumber;
@@ -62,8 +62,25 @@ impl RescueHeader {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum ProgressLine {
-    Sent { shard: String, end: String, arrival: Option<i64>, records: u64 },
-    Ended { shard: String, ended: SavedEnd },
+    Sent {
+        shard: String,
+        end: String,
+        arrival: Option<i64>,
+        records: u64,
+        #[serde(default, skip_serializing_if = "is_false")]
+        gap: bool,
+    },
+    Ended {
+        shard: String,
+        ended: SavedEnd,
+        #[serde(default, skip_serializing_if = "is_false")]
+        gap: bool,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -82,6 +99,8 @@ pub struct ShardProgress {
     pub batches: u64,
     pub records: u64,
     pub end: Option<ShardEnd>,
+    /// Records may have expired while an earlier run read the shard.
+    pub may_have_gap: bool,
 }
 
 #[derive(Debug)]
@@ -103,16 +122,26 @@ impl ProgressFile {
         if file.try_lock().is_err() {
             bail!("{} is in use: another run of this rescue is not finished\n  → wait for it, or stop it", name());
         }
+        // A device may have no end.
+        if !file.metadata().with_context(name)?.is_file() {
+            return Err(not_a_progress_file(path));
+        }
         let mut text = String::new();
         file.read_to_string(&mut text).with_context(name)?;
-        // The program may have died within its last line.
+        // The program may have died within its last line, which is then cut off. Before that, the file has to be one
+        // of this rescue: any other stays as it is.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut lines = text.get(..whole).unwrap_or_default().lines();
+        let first = lines.next();
+        match first {
+            Some(first) => check(path, first, header)?,
+            None if serde_json::to_string(header)?.starts_with(&text) => {}
+            None => return Err(not_a_progress_file(path)),
+        }
         file.set_len(whole as u64).with_context(name)?;
         let mut progress = Self { path: path.to_owned(), file, shards: HashMap::new() };
-        let mut lines = text.get(..whole).unwrap_or_default().lines();
-        match lines.next() {
-            None => progress.write(header)?,
-            Some(first) => progress.check(first, header)?,
+        if first.is_none() {
+            progress.write(header)?;
         }
         for line in lines {
             let entry = serde_json::from_str(line).ok().and_then(|entry| progress.apply(entry));
@@ -121,43 +150,20 @@ impl ProgressFile {
         Ok(progress)
     }
 
-    fn check(&self, first: &str, header: &RescueHeader) -> Result<()> {
-        let path = self.path.display();
-        let Ok(found) = serde_json::from_str::<RescueHeader>(first) else {
-            bail!("{path} is not the progress file of a rescue\n  → give another with --progress");
-        };
-        let same_cut = RescueHeader { batch_size: found.batch_size, filters: found.filters.clone(), ..header.clone() };
-        if found != same_cut {
-            bail!("{path} is the progress file of another rescue\n  → give another with --progress");
-        }
-        if found.batch_size != header.batch_size {
-            bail!(
-                "the rescue was begun with batches of {} records, and would go on with {}\n  → give --batch-size {}",
-                found.batch_size,
-                header.batch_size,
-                found.batch_size
-            );
-        }
-        if found.filters != header.filters {
-            bail!(
-                "the rescue was begun with other filters, so that its batches were cut elsewhere\n  → give the same \
-                 --filter-mapping; if the mapping has changed, remove {path}, and the rescue begins again with other ids"
-            );
-        }
-        Ok(())
-    }
-
     fn apply(&mut self, entry: ProgressLine) -> Option<()> {
         match entry {
-            ProgressLine::Sent { shard, end, arrival, records } => {
+            ProgressLine::Sent { shard, end, arrival, records, gap } => {
                 let end = SequenceNumber::parse(&end).ok()?;
                 let shard = self.shards.entry(shard).or_default();
                 shard.point = Some(ResumePoint { end, arrival: arrival.map(Timestamp::from_millis) });
                 shard.batches += 1;
                 shard.records += records;
+                shard.may_have_gap |= gap;
             }
-            ProgressLine::Ended { shard, ended } => {
-                self.shards.entry(shard).or_default().end = Some(match ended {
+            ProgressLine::Ended { shard, ended, gap } => {
+                let shard = self.shards.entry(shard).or_default();
+                shard.may_have_gap |= gap;
+                shard.end = Some(match ended {
                     SavedEnd::AfterRange => ShardEnd::AfterRange,
                     SavedEnd::Closed => ShardEnd::Closed,
                     SavedEnd::Tip => ShardEnd::Tip,
@@ -183,20 +189,20 @@ impl ProgressFile {
             .fold((0, 0), |(batches, records), shard| (batches + shard.batches, records + shard.records))
     }
 
-    pub fn sent(&mut self, shard_id: &str, batch: &RescuedBatch) -> Result<()> {
+    pub fn sent(&mut self, shard_id: &str, batch: &RescuedBatch, gap: bool) -> Result<()> {
         let arrival = batch.last_arrival.map(Timestamp::millis);
         let (shard, end) = (shard_id.to_owned(), batch.end.as_str().to_owned());
-        self.write(&ProgressLine::Sent { shard, end, arrival, records: batch.records })
+        self.write(&ProgressLine::Sent { shard, end, arrival, records: batch.records, gap })
     }
 
-    pub fn ended(&mut self, shard_id: &str, end: ShardEnd) -> Result<()> {
+    pub fn ended(&mut self, shard_id: &str, end: ShardEnd, gap: bool) -> Result<()> {
         let ended = match end {
             ShardEnd::AfterRange => SavedEnd::AfterRange,
             ShardEnd::Closed => SavedEnd::Closed,
             ShardEnd::Tip => SavedEnd::Tip,
             ShardEnd::Gone => SavedEnd::Gone,
         };
-        self.write(&ProgressLine::Ended { shard: shard_id.to_owned(), ended })
+        self.write(&ProgressLine::Ended { shard: shard_id.to_owned(), ended, gap })
     }
 
     fn write(&mut self, line: &impl Serialize) -> Result<()> {
@@ -204,6 +210,35 @@ impl ProgressFile {
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         written.with_context(|| format!("the progress file {}", self.path.display()))
     }
+}
+
+/// Checks the first line of a file.
+fn check(path: &Path, first: &str, header: &RescueHeader) -> Result<()> {
+    let Ok(found) = serde_json::from_str::<RescueHeader>(first) else { return Err(not_a_progress_file(path)) };
+    let path = path.display();
+    let same_cut = RescueHeader { batch_size: found.batch_size, filters: found.filters.clone(), ..header.clone() };
+    if found != same_cut {
+        bail!("{path} is the progress file of another rescue\n  → give another with --progress");
+    }
+    if found.batch_size != header.batch_size {
+        bail!(
+            "the rescue was begun with batches of {} records, and would go on with {}\n  → give --batch-size {}",
+            found.batch_size,
+            header.batch_size,
+            found.batch_size
+        );
+    }
+    if found.filters != header.filters {
+        bail!(
+            "the rescue was begun with other filters, so that its batches were cut elsewhere\n  → give the same \
+             --filter-mapping; if the mapping has changed, remove {path}, and the rescue begins again with other ids"
+        );
+    }
+    Ok(())
+}
+
+fn not_a_progress_file(path: &Path) -> anyhow::Error {
+    anyhow!("{} is not the progress file of a rescue\n  → give another with --progress", path.display())
 }
 
 #[cfg(test)]
@@ -223,7 +258,7 @@ mod tests {
     }
 
     fn sent(end: &str) -> ProgressLine {
-        ProgressLine::Sent { shard: "shard".into(), end: end.into(), arrival: Some(5), records: 3 }
+        ProgressLine::Sent { shard: "shard".into(), end: end.into(), arrival: Some(5), records: 3, gap: false }
     }
 
     #[test]
@@ -241,11 +276,53 @@ mod tests {
         fs::write(&path, fs::read_to_string(&path).unwrap() + r#"{"shard":"shard","en"#).unwrap();
         let mut file = ProgressFile::open(&path, &header()).unwrap();
         let point = ResumePoint { end: SequenceNumber::parse("12").unwrap(), arrival: Some(Timestamp::from_millis(5)) };
-        let expected = ShardProgress { point: Some(point), batches: 2, records: 6, end: None };
+        let expected = ShardProgress { point: Some(point), batches: 2, records: 6, ..ShardProgress::default() };
         assert_eq!((file.of("shard"), file.sent_before()), (expected, (2, 6)));
-        file.ended("shard", ShardEnd::Tip).unwrap();
+        file.ended("shard", ShardEnd::Tip, false).unwrap();
         drop(file);
-        assert_eq!(ProgressFile::open(&path, &header()).unwrap().of("shard").end, Some(ShardEnd::Tip));
+        let ended = ProgressFile::open(&path, &header()).unwrap().of("shard");
+        assert_eq!((ended.end, ended.may_have_gap), (Some(ShardEnd::Tip), false));
+    }
+
+    #[test]
+    fn the_next_run_knows_which_shards_may_lack_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("progress.jsonl");
+        let mut file = ProgressFile::open(&path, &header()).unwrap();
+        let ProgressLine::Sent { end, arrival, records, .. } = sent("7") else { unreachable!() };
+        file.write(&ProgressLine::Sent { shard: "interrupted".into(), end, arrival, records, gap: true }).unwrap();
+        file.write(&sent("8")).unwrap();
+        file.ended("read", ShardEnd::Closed, true).unwrap();
+        drop(file);
+        let file = ProgressFile::open(&path, &header()).unwrap();
+        let gaps = ["interrupted", "read", "shard"].map(|shard| file.of(shard).may_have_gap);
+        assert_eq!(gaps, [true, true, false]);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        for text in ["{\"kept\":1}", "one line\nand half a", "\n", " ", "\u{feff}"] {
+            fs::write(&path, text).unwrap();
+            let error = ProgressFile::open(&path, &header()).unwrap_err().to_string();
+            assert!(error.contains("not the progress file"), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let error = ProgressFile::open(Path::new("/dev/null"), &header()).unwrap_err().to_string();
+        assert!(error.contains("not the progress file"), "{error}");
+    }
+
+    #[test]
+    fn a_run_that_died_within_the_first_line_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("progress.jsonl");
+        let first = serde_json::to_string(&header()).unwrap();
+        for length in [0, 1, first.len() - 1, first.len()] {
+            fs::write(&path, &first[..length]).unwrap();
+            drop(ProgressFile::open(&path, &header()).unwrap());
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{first}\n"));
+        }
     }
 
     #[test]
