@@ -2,7 +2,7 @@
 
     make release
 
-    hydrate-arm64.zip, hydrate-x86_64.zip   a function's code; each function of template.yaml has the two
+    hydrate-arm64.zip, hydrate-x86_64.zip   a function's code; digest has the two as well
     templates/                              plain CloudFormation, without a transform
     dlq-v0.1.0-TARGET.tar.gz                the tool for this machine's platform, with manual pages and completions
     LICENSE, CHANGELOG.md

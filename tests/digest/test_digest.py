@@ -4,6 +4,7 @@ import contextlib
 import json
 import threading
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -61,6 +62,16 @@ def ran(answer):
     """The messages of the log lines of a run that did not fail."""
     assert answer.error is None, answer.error
     return [line["message"] for line in answer.logs]
+
+
+def in_minutes(minutes):
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def storm():
+    """More lines than one page of CloudWatch Logs holds."""
+    line = json.loads(LINES[0])
+    return [json.dumps({**line, "id": f"{number:064x}"}) for number in range(12_000)]
 
 
 def test_an_incident_of_three_functions_is_one_message(home):
@@ -141,7 +152,7 @@ def test_the_claim_of_a_run_that_died_is_named_and_left_behind(home):
     state = home.state()
     window = {"from": state["end"], "to": "2026-01-01T00:00:00.000Z"}
     home.log.put(LINES)
-    home.spoil_state(json.dumps({**state, "pending": {"window": window, "until": "2999-01-01T00:00:00.000Z"}}))
+    home.spoil_state(json.dumps({**state, "pending": {"window": window, "until": in_minutes(10)}}))
     assert ran(digest.invoke({})) == ["another run is at work"]
     home.spoil_state(json.dumps({**state, "pending": {"window": window, "until": "2020-01-01T00:00:00.000Z"}}))
     assert ran(digest.invoke({})) == ["digest unknown", "digest sent"]
@@ -162,11 +173,32 @@ def test_two_at_once_publish_once(home):
 
 def test_a_storm_of_many_pages_is_one_message(home):
     digest = home.digest()
-    line = json.loads(LINES[0])
-    home.log.put([json.dumps({**line, "id": f"{number:064x}"}) for number in range(12_000)])
+    home.log.put(storm())
     assert ran(digest.invoke({})) == ["digest sent"]
     published, = home.published
     assert "12,000 batches" in published.subject
+
+
+def test_what_a_storm_left_in_the_log_does_not_hide_the_next_failure(home):
+    """There is time for one page: the older lines, which CloudWatch Logs would give first, are not read before it."""
+    digest = home.digest()
+    home.log.put(storm())
+    assert ran(digest.invoke({})) == ["digest sent"]
+    home.log.put(LINES)
+    assert ran(digest.invoke({}, timeout=20)) == ["digest sent"]
+    assert "Lambda gave up on 5 batches of 3 functions." in home.published[1].mail
+    assert "the true numbers are higher" in home.published[1].mail
+
+
+def test_a_window_that_was_not_read_to_its_end_is_named_though_nothing_was_found(home):
+    digest = home.digest()
+    home.log.put(storm())
+    assert ran(digest.invoke({})) == ["digest sent"]
+    home.log.put([])
+    answer = digest.invoke({}, timeout=20)
+    assert ran(answer) == ["digest unknown"]
+    assert [metric["WindowsUnknown"] for metric in answer.metrics] == [1]
+    assert len(home.published) == 1
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json"])
@@ -174,6 +206,27 @@ def test_a_state_that_cannot_be_read_says_what_to_do(home, text):
     home.spoil_state(text)
     answer = home.digest().invoke({})
     assert answer.error["errorType"] == "StateUnreadable" and STATE in answer.error["errorMessage"]
+
+
+@pytest.mark.parametrize("changes", [
+    {"end": in_minutes(3)},
+    {"pending": {"window": {"from": in_minutes(-9), "to": in_minutes(-5)}, "until": in_minutes(20)}},
+    {"pending": {"window": {"from": in_minutes(-9), "to": in_minutes(3)}, "until": in_minutes(-2)}}])
+def test_a_state_of_a_time_to_come_does_not_silence_the_digest(home, changes):
+    digest = home.digest()
+    digest.invoke({})
+    home.log.put(LINES)
+    home.spoil_state(json.dumps({**home.state(), **changes}))
+    answer = digest.invoke({})
+    assert answer.error["errorType"] == "StateAhead" and STATE in answer.error["errorMessage"]
+
+
+def test_a_message_that_did_not_leave_is_sent_by_the_retry(home):
+    """Nobody listens at the topic's address, so that no message can have been sent."""
+    home.log.put(LINES)
+    answer = home.digest(AWS_ENDPOINT_URL_SNS="http://127.0.0.1:1").invoke({})
+    assert answer.error["errorType"] == "ServiceUnavailable" and "sns:Publish" in answer.error["errorMessage"]
+    assert ran(home.digest().invoke({})) == ["digest sent"]
 
 
 def test_a_state_that_may_not_be_read_is_no_first_run(home):
@@ -193,8 +246,12 @@ def test_denied_logs_are_an_error_and_the_next_run_covers_the_time(home):
     home.log.put(LINES)
     answer = digest.invoke({})
     assert answer.error["errorType"] == "AccessDenied" and "logs:FilterLogEvents" in answer.error["errorMessage"]
+    began = home.state()["end"]
+    home.log.put([])
     home.proxy.deny_no_more()
     assert ran(digest.invoke({})) == ["digest sent"]
+    published, = home.published
+    assert json.loads(published.texts["sqs"])["window"]["from"] == began
 
 
 @pytest.mark.parametrize("name, value", [

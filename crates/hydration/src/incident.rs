@@ -156,8 +156,9 @@ impl IncidentGroup {
         self.shards.insert(digest((failure.stream, failure.shard)));
         self.messages += failure.messages;
         if self.ids.insert(digest(failure.id)) {
-            self.records += failure.records;
-            self.missing += failure.missing;
+            self.records = self.records.saturating_add(failure.records);
+            // What is missing is a share of the batch size, and the record's sender chooses that.
+            self.missing = self.missing.saturating_add(failure.missing);
         }
         self.oldest_record_seconds = self.oldest_record_seconds.max(failure.record_age_seconds);
         self.first = self.first.into_iter().chain(failure.failed_at).min();
@@ -270,6 +271,14 @@ mod tests {
         assert_eq!(both.iter().map(|each| &each.key).collect::<Vec<_>>(), [&done]);
         let one_left = group(&[(failed.clone(), failure("1", 5)), (failed, failure("2", 6)), (done, failure("1", 5))]);
         assert_eq!(one_left.iter().map(|each| each.batches).collect::<Vec<_>>(), [1, 1]);
+    }
+
+    #[test]
+    fn batches_that_claim_to_miss_more_than_can_be_counted_are_added_up() {
+        let all = || BatchFailure { missing: u64::MAX, ..failure("1", 5) };
+        let incidents =
+            group(&[(key("a", complete()), all()), (key("a", complete()), BatchFailure { id: "2", ..all() })]);
+        assert_eq!(incidents[0].missing, u64::MAX);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The ports on the AWS SDK.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -7,6 +9,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_sns::error::SdkError;
+use aws_smithy_runtime_api::client::dns::ResolveDnsError;
 use hydration::error::{Fault, FaultKind};
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
@@ -50,17 +53,25 @@ impl AwsFailureLog {
     }
 }
 
-impl FailureLog for AwsFailureLog {
-    async fn read(&self, window: &DigestWindow, stop_at: Timestamp) -> Result<FailureCounts, DigestError> {
-        let (mut counts, mut token) = (FailureCounts::default(), None);
+impl AwsFailureLog {
+    /// Counts those of the lines of a time, by their own clock, that were taken in during the window. Returns false if
+    /// it stopped before the last one.
+    async fn add(
+        &self,
+        counts: &mut FailureCounts,
+        window: &DigestWindow,
+        (start, end): (i64, Option<i64>),
+        stop_at: Timestamp,
+    ) -> Result<bool, DigestError> {
+        let mut token = None;
         loop {
-            // No end time: the clock of the line may be ahead of the one that took it in.
             let request = self
                 .logs
                 .filter_log_events()
                 .log_group_name(&self.group)
                 .filter_pattern(PATTERN)
-                .start_time(window.from.millis() - LATE_MILLIS)
+                .start_time(start)
+                .set_end_time(end)
                 .set_next_token(token);
             let answer = request.send().await.map_err(|error| DigestError::Call(fault(FILTER_LOG_EVENTS, &error)))?;
             for event in answer.events.unwrap_or_default() {
@@ -74,13 +85,30 @@ impl FailureLog for AwsFailureLog {
             }
             token = answer.next_token;
             if token.is_none() {
-                return Ok(counts);
+                return Ok(true);
             }
             if SystemClock.now() >= stop_at {
-                counts.is_whole = false;
-                return Ok(counts);
+                return Ok(false);
             }
         }
+    }
+}
+
+impl FailureLog for AwsFailureLog {
+    /// Reads the window's own time first. CloudWatch Logs gives the oldest lines first: in a storm, the hour before the
+    /// window would take all the time, and no line of the window would be read.
+    async fn read(&self, window: &DigestWindow, stop_at: Timestamp) -> Result<FailureCounts, DigestError> {
+        let mut counts = FailureCounts::default();
+        let from = window.from.millis();
+        // No end: the clock of the line may be ahead of the one that took it in. An end counts as inside.
+        let times = [(from, None), (from - LATE_MILLIS, Some(from - 1))];
+        for time in times {
+            counts.is_whole = self.add(&mut counts, window, time, stop_at).await?;
+            if !counts.is_whole {
+                break;
+            }
+        }
+        Ok(counts)
     }
 }
 
@@ -193,8 +221,20 @@ impl AlertTopic for SnsAlertTopic {
             SdkError::ServiceError(context) => context.raw().status().as_u16() < 500,
             SdkError::ConstructionFailure(_) => true,
             // No request left this machine.
+            SdkError::DispatchFailure(failure) => {
+                fault.kind == FaultKind::InvalidConfiguration
+                    || failure.as_connector_error().is_some_and(|error| has_no_connection(error))
+            }
             _ => fault.kind == FaultKind::InvalidConfiguration,
         };
         Err(if is_refused { PublishError::Refused(fault) } else { PublishError::Unknown(fault) })
     }
+}
+
+/// Returns true if no connection was made, so that nothing was sent: the name is unknown, or the server refuses.
+fn has_no_connection(error: &(dyn Error + 'static)) -> bool {
+    let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    error.is::<ResolveDnsError>()
+        || error.downcast_ref().is_some_and(is_refused)
+        || error.source().is_some_and(has_no_connection)
 }

@@ -35,7 +35,7 @@ pub enum DigestEnd {
         message_id: String,
         report: DigestReport,
     },
-    /// Nobody knows if the message was sent.
+    /// Nobody knows if the message was sent, or if there was something to send.
     Unknown(DigestReport),
     /// Another run is at work.
     OtherRun,
@@ -45,7 +45,8 @@ pub enum DigestEnd {
 
 /// Events of a run that are told while it goes on.
 pub trait DigestEvents {
-    /// A message of an earlier run, or of this one, of which nobody knows if it was sent.
+    /// A message of an earlier run, or of this one, of which nobody knows if it was sent. Or a window without a failure
+    /// in the lines that there was time to read.
     fn unknown(&self, window: &DigestWindow);
     /// A time that is not looked at, because the digest was off for too long.
     fn skipped(&self, window: &DigestWindow);
@@ -78,8 +79,20 @@ impl<L: FailureLog, S: StateStore, T: AlertTopic, C: Clock> Digest<L, S, T, C> {
         let to = readable_until(self.clock.now(), millis(self.delay));
         let (before, mut tag) = match self.store.read().await? {
             Some(StoredState { state, tag }) => (state, Some(tag)),
-            None => (DigestState::starting_at(to.plus_millis(-millis(self.interval))), None),
+            None => {
+                // Written before the log is read: if this run fails, the next one begins at the same time.
+                let first = DigestState::starting_at(to.plus_millis(-millis(self.interval)));
+                let first = first.settled(run, first.end);
+                match self.write(&first, None).await {
+                    Ok(written) => (first, Some(written)),
+                    Err(NotWritten::OtherRun) => return Ok(DigestEnd::OtherRun),
+                    Err(NotWritten::Failed(error)) => return Err(error),
+                }
+            }
         };
+        if before.is_ahead_of(self.clock.now()) {
+            return Err(DigestError::StateAhead);
+        }
         let mut done_with = before.end;
         if let Some(pending) = &before.pending {
             if self.clock.now() <= pending.until {
@@ -99,6 +112,10 @@ impl<L: FailureLog, S: StateStore, T: AlertTopic, C: Clock> Digest<L, S, T, C> {
         let after = before.settled(run, window.to);
         if report.is_empty() {
             return match self.write(&after, tag.as_deref()).await {
+                Ok(_) if !report.is_whole => {
+                    events.unknown(&window);
+                    Ok(DigestEnd::Unknown(report))
+                }
                 Ok(_) => Ok(DigestEnd::Nothing),
                 Err(NotWritten::OtherRun) => Ok(DigestEnd::OtherRun),
                 Err(NotWritten::Failed(error)) => Err(error),

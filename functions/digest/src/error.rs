@@ -10,6 +10,11 @@ pub enum DigestError {
     Call(Fault),
     #[error("the state in {0} cannot be read: delete the object, the digest then begins again with the last minutes")]
     StateUnreadable(String),
+    #[error(
+        "the state in the overflow bucket, digest/state.json, is of a time to come, so that nothing would be published \
+         until then: delete the object, the digest then begins again with the last minutes"
+    )]
+    StateAhead,
     #[error("no time was left to publish: give the digest function more time or more memory")]
     NoTimeLeft,
 }
@@ -19,6 +24,7 @@ impl DigestError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::StateUnreadable(_) => "StateUnreadable",
+            Self::StateAhead => "StateAhead",
             Self::NoTimeLeft => "DeadlineReached",
             Self::Call(fault) => match fault.kind {
                 FaultKind::Throttled => "Throttled",

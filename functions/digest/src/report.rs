@@ -90,7 +90,7 @@ impl DigestReport {
     }
 
     fn sum(&self, number: impl Fn(&Incident) -> u64) -> u64 {
-        self.incidents.iter().map(|reported| number(&reported.incident)).sum()
+        self.incidents.iter().fold(0, |sum, reported| sum.saturating_add(number(&reported.incident)))
     }
 
     /// The functions of the incidents, each once, the worst first.

@@ -16,6 +16,11 @@ const REMEMBERED_MILLIS: i64 = 60 * 60 * 1000;
 /// The most kinds that are remembered, those that were seen last.
 const MOST_KINDS: usize = 500;
 
+/// The most that two clocks may differ.
+const AHEAD_MILLIS: i64 = 60 * 1000;
+/// The longest that Lambda lets a run take.
+const LONGEST_RUN_MILLIS: i64 = 15 * 60 * 1000;
+
 /// A message that is being published. If its run ends without removing it, nobody knows if it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingDigest {
@@ -64,6 +69,16 @@ impl DigestState {
     /// The state as `run` writes it when nothing is being published, and all is done with up to `end`.
     pub fn settled(&self, run: &str, end: Timestamp) -> Self {
         Self { run: run.to_owned(), end, pending: None, ..self.clone() }
+    }
+
+    /// Returns true if the state is from a later time than a run can have written. It would silence the digest until
+    /// that time.
+    pub fn is_ahead_of(&self, now: Timestamp) -> bool {
+        let is_after = |time: Timestamp, most: i64| time.millis_since(now) > most;
+        is_after(self.end, AHEAD_MILLIS)
+            || self.pending.as_ref().is_some_and(|pending| {
+                is_after(pending.until, LONGEST_RUN_MILLIS + AHEAD_MILLIS) || is_after(pending.window.to, AHEAD_MILLIS)
+            })
     }
 
     /// Returns true for the first incident of its kind in the hour before the window.
@@ -154,6 +169,16 @@ mod tests {
         assert!(state.is_new(&a.key, &window(66, 70)));
         assert!(state.is_new(&incident("b").key, &window(5, 10)));
         assert!(state.remembering(&[], &window(60, 66)).kinds.is_empty());
+    }
+
+    #[test]
+    fn a_state_of_a_later_time_is_ahead() {
+        let state = DigestState::starting_at(at(5));
+        assert!(!state.is_ahead_of(at(4)));
+        assert!(state.is_ahead_of(at(3)));
+        let publishing = |until| state.publishing("run", PendingDigest { window: window(5, 6), until: at(until) });
+        assert!(!publishing(21).is_ahead_of(at(5)));
+        assert!(publishing(22).is_ahead_of(at(5)));
     }
 
     #[test]

@@ -104,6 +104,9 @@ fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '`' | '*' | '~' => out.push('\''),
+            // A link of Microsoft Teams: [text](address).
+            '[' => out.push('('),
+            ']' => out.push(')'),
             _ => out.push(c),
         }
     }

@@ -19,7 +19,7 @@ fn window() -> DigestWindow {
 }
 
 fn links() -> StackLinks {
-    let url = "https://eu-west-1.console.aws.amazon.com/cloudwatch/links?region=eu-west-1#dashboards/dashboard/Dashboard-1A2B";
+    let url = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/Dashboard-1A2B";
     StackLinks { stack_name: "failed-batch-hydrator".to_owned(), dashboard_url: Some(url.to_owned()) }
 }
 
@@ -115,13 +115,14 @@ fn what_was_not_looked_at_is_said() {
 
 #[test]
 fn a_text_from_outside_is_no_mention_and_no_second_line() {
-    let line = r#"{"message":"batch failed","id":"1","error_type":"A","error":"a\nb \u202e <!channel> `x`","function_arn":"x\r\nSubject: y"}"#;
+    let line = r#"{"message":"batch failed","id":"1","error_type":"A","error":"a\nb \u202e <!channel> `x` [y](https://z)","function_arn":"x\r\nSubject: y"}"#;
     let notification = Notification::of(&report(line, &new_state()), &links());
     assert!(!notification.subject.contains('\n') && !notification.subject.contains('\r'));
     let texts = texts(&notification);
     let email = texts["email"].as_str().unwrap();
     assert!(email.contains(r"a\u{a}b \u{202e}") && !email.contains("\nSubject"), "{email}");
-    assert!(!texts["https"].as_str().unwrap().contains("<!channel>"));
+    let chat = texts["https"].as_str().unwrap();
+    assert!(chat.contains("(y)(https://z)") && !chat.contains("<!channel>"), "{chat}");
 }
 
 proptest! {

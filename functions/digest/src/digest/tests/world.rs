@@ -333,7 +333,7 @@ impl StateStore for WorldPort {
             return Err(StateWriteError::Conflict);
         }
         if there.is_none() {
-            self.outside.begins.set(Some(self.outside.read_by(self.run).window.from));
+            self.outside.begins.set(Some(state.end));
         }
         let version = self.outside.versions.get() + 1;
         self.outside.versions.set(version);
