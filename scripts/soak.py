@@ -121,7 +121,9 @@ def run_on_all_cores(binary, next_run):
         while not failures and (run := next_run(counts)):
             name, histories = run
             try:
-                counts[name] += run_once(binary, name, histories)
+                counted = run_once(binary, name, histories)
+                # Not `counts[name] += run_once(…)`: that reads the old count before the run.
+                counts[name] += counted
             except Failed as failure:
                 failures.append(failure)
             progress(counts, started)
