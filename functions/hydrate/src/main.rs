@@ -23,8 +23,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         Ok(config) => config,
         Err(error) => {
             telemetry.configuration_invalid(&error);
-            init_error::report("InvalidConfiguration", &error.to_string()).await?;
-            std::process::exit(1);
+            return init_error::exit(&error).await;
         }
     };
     let sdk = hydration_aws::load_config().await;

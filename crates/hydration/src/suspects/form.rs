@@ -72,6 +72,12 @@ pub struct TextForm {
     pub fine_mask: u32,
     /// The number that the text holds: its value, or the time of a date in seconds.
     pub number: Option<f64>,
+    pub marks: Marks,
+}
+
+/// Marks of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
     /// Has a digit.
     pub has_digit: bool,
     /// Has a space or a line break.
@@ -112,12 +118,7 @@ impl TextForm {
             coarse_mask: coarse,
             fine_mask: fine,
             number,
-            has_digit,
-            has_space,
-            is_damaged: is_damaged(text),
-            has_symbol,
-            has_small,
-            has_capital,
+            marks: Marks { has_digit, has_space, is_damaged: is_damaged(text), has_symbol, has_small, has_capital },
         }
     }
 }

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::suspects::content::{ContentKind, UnitContent};
 use crate::suspects::evidence::BatchEvidence;
-use crate::suspects::form::{TextForm, TextKind, is_damaged};
+use crate::suspects::form::{Marks, TextForm, TextKind, is_damaged};
 use crate::suspects::path::{PathId, PathStep, Paths};
 use crate::suspects::unit::{Decoder, MAX_UNITS, Unit, is_aggregate};
 use crate::suspects::walk::{ValueSink, WalkedValue, walk};
@@ -60,17 +60,6 @@ pub struct Observed {
     pub hash: u64,
     /// NaN where the value holds no number.
     pub number: f64,
-}
-
-/// Marks of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Marks {
-    pub has_digit: bool,
-    pub has_space: bool,
-    pub is_damaged: bool,
-    pub has_symbol: bool,
-    pub has_small: bool,
-    pub has_capital: bool,
 }
 
 /// A unit, without its content.
@@ -259,14 +248,7 @@ impl ValueSink for ProfileSink<'_> {
                     text_kind: form.kind,
                     coarse_mask: form.coarse_mask,
                     fine_mask: form.fine_mask,
-                    marks: Marks {
-                        has_digit: form.has_digit,
-                        has_space: form.has_space,
-                        is_damaged: form.is_damaged,
-                        has_symbol: form.has_symbol,
-                        has_small: form.has_small,
-                        has_capital: form.has_capital,
-                    },
+                    marks: form.marks,
                     length: length(text.len()),
                     hash: hash_of(text),
                     number: form.number.unwrap_or(f64::NAN),

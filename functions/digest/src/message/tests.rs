@@ -19,7 +19,8 @@ fn window() -> DigestWindow {
 }
 
 fn links() -> StackLinks {
-    let url = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/Dashboard-1A2B";
+    let url =
+        "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/Dashboard-1A2B";
     StackLinks { stack_name: "failed-batch-hydrator".to_owned(), dashboard_url: Some(url.to_owned()) }
 }
 

@@ -185,13 +185,8 @@ impl Judge<'_> {
             let name = self.name(path);
             let usual = format!("{} have at most {second}", others(rare.others()));
             let claim = |text: &Observed| format!("{name} has {} bytes", text.length);
-            self.blame(
-                SuspectRule::Size,
-                path,
-                &rare,
-                weight,
-                &ClueTexts { claim: &claim, quotes: false, usual, like: None },
-            );
+            let texts = ClueTexts { claim: &claim, quotes: false, usual, like: None };
+            self.blame(SuspectRule::Size, path, &rare, weight, &texts);
         }
     }
 }
