@@ -31,7 +31,7 @@ sandbox: ## Leave the emulators running, with data, and print the environment to
 
 check: lint test-rust ## Format, clippy and cargo test: no Python, under 90 seconds after compiling
 
-test: test-rust test-e2e ## Run all the tests, under 6 minutes after compiling
+test: test-rust test-e2e ## Run all the tests, in some 8 minutes after compiling
 	@echo "All tests passed."
 
 test-rust: ## cargo test: the domain, the adapters, the function's handler, the tool
