@@ -33,20 +33,13 @@ class Published:
         return f"Subject: {self.subject}\n\n{self.texts['email']}"
 
 
-class AlertsTopic:
+class AlertsTopic(local_http.StandIn):
     def __init__(self):
         self.published = []
         # Answers for the next calls, before the topic works again: a code of SNS and its HTTP status.
         self.faults = []
-        self._server = local_http.Server(_Handler)
+        super().__init__(_Handler)
         self._server.topic = self
-        self.url = "http://" + self._server.address
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._server.close()
 
     def environment(self):
         return {"AWS_ENDPOINT_URL_SNS": self.url, "TOPIC_ARN": ARN}

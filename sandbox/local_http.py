@@ -22,6 +22,20 @@ class Server(http.server.ThreadingHTTPServer):
         """Prints nothing: a client that was stopped leaves broken connections."""
 
 
+class StandIn:
+    """A service that this process plays, until the end of a `with` block."""
+
+    def __init__(self, handler):
+        self._server = Server(handler)
+        self.url = "http://" + self._server.address
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._server.close()
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body leave in one write

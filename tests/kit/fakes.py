@@ -70,7 +70,7 @@ class Call:
     at: float
 
 
-class Fakes:
+class Fakes(local_http.StandIn):
     def __init__(self, aws, swallow=False):
         """With `swallow`, what is sent and stored is acknowledged and forgotten."""
         self._aws, self._swallow = aws, swallow
@@ -78,15 +78,8 @@ class Fakes:
         self._faults = []
         self._log = []
         self._lock = threading.Lock()
-        self._server = local_http.Server(_Handler)
+        super().__init__(_Handler)
         self._server.fakes = self
-        self.url = "http://" + self._server.address
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._server.close()
 
     def environment(self):
         return {"AWS_ENDPOINT_URL": self.url, "AWS_ENDPOINT_URL_KINESIS": self.url}

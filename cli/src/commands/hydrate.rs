@@ -1,26 +1,25 @@
 //! `dlq hydrate`: bare invocation records, hydrated with the caller's own credentials.
 
+mod documents;
 mod rescue;
 
 use std::cell::{Cell, RefCell};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use clap::Args;
 use hydration::error::{Fault, FaultKind, HydrateError};
 use hydration::hydrator::{Deadline, Hydrator, Settings};
 use hydration::incoming::{self, IncomingMessage};
-use hydration::json::Object;
 use hydration::message::OutgoingMessage;
 use hydration::message::part::MAX_PART_BYTES;
 use hydration::ports::{Clock, ObjectReader, Outbox, PutOutcome, SendError, ShardReader, StreamReader};
 use hydration::retry::CallStats;
 use hydration_aws::AwsOutbox;
-use serde_json::value::RawValue;
 
+use self::documents::read_documents;
 use self::rescue::args::RescueArgs;
 use crate::args::Targets;
 use crate::aws::connection::Connection;
@@ -354,49 +353,5 @@ impl<R: ShardReader + ObjectReader + StreamReader, O: Outbox, C: Clock> HydrateR
             self.print_failure.keep(printed);
         }
         Ok(())
-    }
-}
-
-fn read_documents(path: &Path) -> Result<Vec<String>> {
-    let text = if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input")?;
-        text
-    } else {
-        std::fs::read_to_string(path).with_context(|| path.display().to_string())?
-    };
-    let documents = split(&text);
-    if documents.is_empty() {
-        bail!("there is no document in it\n  → give invocation records as JSON: one, an array, or one a line");
-    }
-    Ok(documents)
-}
-
-/// Splits the text: one document, an array of them, one a line, or the output of `aws sqs receive-message`.
-fn split(text: &str) -> Vec<String> {
-    if let Ok(array) = serde_json::from_str::<Vec<Box<RawValue>>>(text) {
-        return array.iter().map(|document| document.get().to_owned()).collect();
-    }
-    if let Ok(object) = Object::from_str(text) {
-        let messages = object.get("Messages").and_then(|raw| serde_json::from_str::<Vec<Object>>(raw.get()).ok());
-        return match messages {
-            Some(messages) => messages.iter().filter_map(|message| message.string("Body")).collect(),
-            None => vec![text.to_owned()],
-        };
-    }
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-
-    #[test]
-    fn documents_have_four_forms() {
-        assert_eq!(split("{\n\"a\":1}\n"), ["{\n\"a\":1}\n"]);
-        assert_eq!(split("[{\"a\":1}, {\"b\":2}]"), ["{\"a\":1}", "{\"b\":2}"]);
-        assert_eq!(split("{\"a\":1}\n\n{\"b\":2}\n"), ["{\"a\":1}", "{\"b\":2}"]);
-        assert_eq!(split(r#"{"Messages":[{"MessageId":"m","Body":"{\"a\":1}"}]}"#), ["{\"a\":1}"]);
-        assert!(split(" \n").is_empty());
     }
 }
