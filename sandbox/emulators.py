@@ -68,20 +68,39 @@ class Emulators:
 
 
 @contextlib.contextmanager
-def running():
-    """Starts the emulators on free ports, and stops them on every way out."""
+def running(kinesis_url=None):
+    """Starts the emulators on free ports, and stops them on every way out.
+
+    `kinesis_url` is the address of a Kinesis emulator that runs already.
+    """
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(tempfile.TemporaryFile())
-        moto = _Emulator("moto", _moto, "/moto-api/data.json", log)
-        kinesis = _Emulator("kinesis-local", _kinesis, "/healthcheck", log)
-        for emulator in (moto, kinesis):
-            emulator.start()
-            stack.callback(emulator.stop)
-        for emulator in (moto, kinesis):
+        started = [stack.enter_context(_started("moto", _moto, "/moto-api/data.json"))]
+        if not kinesis_url:
+            started.append(stack.enter_context(_started("kinesis-local", _kinesis, "/healthcheck")))
+        for emulator in started:
             emulator.wait()
-        aws = Emulators(moto.url, kinesis.url)
+        aws = Emulators(started[0].url, kinesis_url or started[1].url)
         with _only_these_aws_variables(aws.environment()):
             yield aws
+
+
+@contextlib.contextmanager
+def kinesis():
+    """The address of a Kinesis emulator for several `running`."""
+    with _started("kinesis-local", _kinesis, "/healthcheck") as emulator:
+        emulator.wait()
+        yield emulator.url
+
+
+@contextlib.contextmanager
+def _started(*arguments):
+    with tempfile.TemporaryFile() as log:
+        emulator = _Emulator(*arguments, log)
+        emulator.start()
+        try:
+            yield emulator
+        finally:
+            emulator.stop()
 
 
 def _moto(port):

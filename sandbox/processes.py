@@ -1,12 +1,12 @@
 """Child processes that end when this process ends."""
 
-import ctypes
+import shutil
 import signal
 import subprocess
 import sys
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+# A part of util-linux. `preexec_fn` would do the same, and copy the memory of this process for every child.
+_SETPRIV = shutil.which("setpriv")
 
 
 def start(command, environment, output, errors=subprocess.STDOUT, folder=None):
@@ -15,9 +15,8 @@ def start(command, environment, output, errors=subprocess.STDOUT, folder=None):
     It has a session of its own, so that it still answers while we clean up.
     """
     return subprocess.Popen(
-        [str(part) for part in command], env=environment, cwd=folder,
-        stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
-        start_new_session=True, preexec_fn=end_with_parent,
+        ending_with_parent(command), env=environment, cwd=folder,
+        stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True,
     )
 
 
@@ -33,7 +32,7 @@ def exit_on_sigterm():
         signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
-def end_with_parent():
-    """For `preexec_fn`: on Linux the kernel kills the child when its parent dies, even of SIGKILL."""
-    if _LIBC:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def ending_with_parent(command):
+    """The words of a command that the kernel kills when the process that started it dies, even of SIGKILL."""
+    words = [str(word) for word in command]
+    return [_SETPRIV, "--pdeathsig", "KILL", "--", *words] if _SETPRIV else words

@@ -74,7 +74,7 @@ class Function:
         self.process = processes.start(
             [binary], {**self._lambda_variables(name, memory_mb, region), **environment},
             self._stdout, self._stderr)
-        # Popen returns as soon as the child has become the binary.
+        # Popen returns as soon as the child has become setpriv, which is the binary a millisecond later.
         executed = time.perf_counter()
         try:
             self._until(["next"], START_PATIENCE_SECONDS)

@@ -91,8 +91,8 @@ def run(binary, options, *words):
         environment = {"PATH": os.environ["PATH"], "HOME": folder, **queue.environment()}
         started = time.monotonic()
         process = subprocess.Popen(
-            [binary, *words, "--output", "json"], env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-            preexec_fn=processes.end_with_parent)
+            processes.ending_with_parent([binary, *words, "--output", "json"]), env=environment, cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         peak_bytes, code, usage = watch(process.pid)
         process.returncode = code
         seconds = time.monotonic() - started

@@ -21,7 +21,7 @@ METADATA_OF_SAM = ("AWS::ServerlessRepo::Application", "BuildMethod", "BuildProp
 BUCKET = {"Fn::If": ["HasCodeBucketPerRegion", {"Fn::Sub": "${CodeBucket}-${AWS::Region}"}, {"Ref": "CodeBucket"}]}
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML with CloudFormation's short forms, and dates left as the strings they are."""
 
 

@@ -13,14 +13,30 @@ from tests.kit import fakes as fake_aws
 from tests.kit.contract import assert_hydrated
 
 
+KINESIS_URL = pytest.StashKey[str]()
+
+
 def pytest_collection_modifyitems(items):
     """Puts the longest waits first, so that the others run meanwhile."""
     items.sort(key=lambda item: item.get_closest_marker("long_wait") is None)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Starts one Kinesis emulator for all the workers, each of which would have to warm up its own.
+
+    They meet only there, and each stream has a name of its own. moto keeps more than streams: every worker has one.
+    """
+    if KINESIS_URL not in node.config.stash:
+        running = contextlib.ExitStack()
+        node.config.stash[KINESIS_URL] = running.enter_context(emulators.kinesis())
+        node.config.add_cleanup(running.close)
+    node.workerinput["kinesis_url"] = node.config.stash[KINESIS_URL]
+
+
 @pytest.fixture(scope="session")
-def aws():
-    with emulators.running() as running:
+def aws(request):
+    with emulators.running(getattr(request.config, "workerinput", {}).get("kinesis_url")) as running:
         yield running
 
 

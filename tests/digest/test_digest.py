@@ -208,15 +208,16 @@ def test_a_state_that_cannot_be_read_says_what_to_do(home, text):
     assert answer.error["errorType"] == "StateUnreadable" and STATE in answer.error["errorMessage"]
 
 
+# The times count from the start of the test, not from when this file was read.
 @pytest.mark.parametrize("changes", [
-    {"end": in_minutes(3)},
-    {"pending": {"window": {"from": in_minutes(-9), "to": in_minutes(-5)}, "until": in_minutes(20)}},
-    {"pending": {"window": {"from": in_minutes(-9), "to": in_minutes(3)}, "until": in_minutes(-2)}}])
+    lambda: {"end": in_minutes(3)},
+    lambda: {"pending": {"window": {"from": in_minutes(-9), "to": in_minutes(-5)}, "until": in_minutes(20)}},
+    lambda: {"pending": {"window": {"from": in_minutes(-9), "to": in_minutes(3)}, "until": in_minutes(-2)}}])
 def test_a_state_of_a_time_to_come_does_not_silence_the_digest(home, changes):
     digest = home.digest()
     digest.invoke({})
     home.log.put(LINES)
-    home.spoil_state(json.dumps({**home.state(), **changes}))
+    home.spoil_state(json.dumps({**home.state(), **changes()}))
     answer = digest.invoke({})
     assert answer.error["errorType"] == "StateAhead" and STATE in answer.error["errorMessage"]
 

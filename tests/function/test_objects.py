@@ -231,14 +231,14 @@ def test_an_object_of_the_overflow_bucket_is_refused(deploy, batch, aws):
 
 
 @pytest.mark.parametrize("content", [
-    json.dumps([SECRET] * (30_000_000 // (len(SECRET) + 4))),
-    "[" + "1," * 15_000_000 + "1]",
-    "{" + '"a":1,' * 5_000_000 + '"a":1}',
-    '{"hydration":{' + '"a":1,' * 5_000_000 + '"a":1}}',
-    "[" * 30_000_000,
+    lambda: json.dumps([SECRET] * (30_000_000 // (len(SECRET) + 4))),
+    lambda: "[" + "1," * 15_000_000 + "1]",
+    lambda: "{" + '"a":1,' * 5_000_000 + '"a":1}',
+    lambda: '{"hydration":{' + '"a":1,' * 5_000_000 + '"a":1}}',
+    lambda: "[" * 30_000_000,
 ], ids=["texts", "numbers", "keys", "keys deeper down", "nesting"])
 def test_a_large_object_that_is_no_record_is_read_in_the_memory_of_the_function(hydrator, bucket, content):
-    where = bucket.put(content, key="large")
+    where = bucket.put(content(), key="large")
     answer = hydrator.invoke(as_lambda.s3_event(where), timeout=60)
     assert [batch["status"] for batch in answer.payload["batches"]] == ["Unrecognized"]
     assert SECRET not in hydrator.mailbox.receive()[0].text
@@ -318,12 +318,13 @@ def wide(count, data, key):
     return shard.failure(shard.all_records), shard.delivered(shard.all_records)
 
 
-@pytest.mark.parametrize("batch", [wide(8_000, b"x" * 200, "k"), wide(90, b"\x00" * 49_000, "k"),
-                                   wide(6_000, b'{"order":1}', '"' * 250), wide(1, b"x" * 4_400_000, "k")],
+@pytest.mark.parametrize("shape", [(8_000, b"x" * 200, "k"), (90, b"\x00" * 49_000, "k"),
+                                   (6_000, b'{"order":1}', '"' * 250), (1, b"x" * 4_400_000, "k")],
                          ids=["many records", "binary", "quotes", "one record"])
-def test_an_event_of_6_mb_is_hydrated_in_64_mb(deploy, aws, bucket, batch):
-    text = as_lambda.text(as_lambda.with_payload(*batch))
-    assert 0.8 * EVENT_BYTES < len(as_lambda.text({"Records": batch[1]})) < 1.05 * EVENT_BYTES
+def test_an_event_of_6_mb_is_hydrated_in_64_mb(deploy, aws, bucket, shape):
+    record, delivered = wide(*shape)
+    text = as_lambda.text(as_lambda.with_payload(record, delivered))
+    assert 0.8 * EVENT_BYTES < len(as_lambda.text({"Records": delivered})) < 1.05 * EVENT_BYTES
     # The longest spelling of a quote, so that the object is larger than one that Lambda writes.
     text = text.replace('\\"', "\\u0022")
     where = bucket.put(text, key="wide")
@@ -331,5 +332,5 @@ def test_an_event_of_6_mb_is_hydrated_in_64_mb(deploy, aws, bucket, batch):
     answer = hydrator.invoke(as_lambda.s3_event(where))
     assert answer.error is None, answer.error
     message, = hydrator.mailbox.receive()
-    assert message.overflow and message.records == batch[1]
+    assert message.overflow and message.records == delivered
     assert hydrator.function.memory_bytes("VmHWM") < 64 * 1024 * 1024

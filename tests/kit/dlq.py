@@ -409,16 +409,14 @@ class Dlq:
 
     def start(self, *arguments, **variables):
         return subprocess.Popen(
-            [self.path, *map(str, arguments)], env={**self.environment, **variables},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=processes.end_with_parent)
+            processes.ending_with_parent([self.path, *arguments]), env={**self.environment, **variables},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def __call__(self, *arguments, code=0, stdin=None, **variables):
         started = time.monotonic()
         done = subprocess.run(
-            [self.path, *map(str, arguments)], env={**self.environment, **variables},
-            input=stdin if stdin is not None else "", capture_output=True, text=True, timeout=120,
-            preexec_fn=processes.end_with_parent)
+            processes.ending_with_parent([self.path, *arguments]), env={**self.environment, **variables},
+            input=stdin if stdin is not None else "", capture_output=True, text=True, timeout=120)
         assert done.returncode == code, (done.returncode, done.stdout[-3000:], done.stderr)
         return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 

@@ -14,13 +14,13 @@ def start(module, *arguments, **variables):
     """Starts `python -m module` as a terminal would: Ctrl-C, sent to its group, reaches it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)], cwd=install.ROOT, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=_in_a_terminal,
+        processes.ending_with_parent([sys.executable, "-m", module, *arguments]), cwd=install.ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=_like_in_a_terminal,
         env={**inherited, **{name: str(value) for name, value in variables.items()}})
 
 
-def _in_a_terminal():
-    processes.end_with_parent()
+def _like_in_a_terminal():
     # A shell lets background jobs ignore Ctrl-C, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
