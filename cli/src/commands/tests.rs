@@ -3,6 +3,7 @@
 mod discard;
 mod doctor;
 mod export;
+mod grep;
 mod history;
 mod hostile;
 mod isolate;
@@ -13,6 +14,7 @@ mod order;
 mod replay;
 mod show;
 mod status;
+mod status_logs;
 mod stop;
 mod suspects;
 

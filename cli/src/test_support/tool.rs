@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use hydration::error::Fault;
+use hydration::error::{Fault, FaultKind};
 
 use crate::args::{AwsCommand, Cli, Command, OutputFormat};
 use crate::aws::stack::Stack;
@@ -206,7 +206,8 @@ impl Tool {
         match command {
             AwsCommand::Status(arguments) => {
                 let others = &self.retry_and_parked;
-                commands::status::run(context, queue, bucket, &self.opened_ledger(), others, arguments).await
+                let ledger = self.opened_ledger();
+                commands::status::run(context, queue, bucket, &self.logs, &ledger, others, arguments).await
             }
             AwsCommand::List(arguments) => {
                 commands::list::run(context, queue, bucket, &self.opened_ledger(), arguments).await
@@ -300,6 +301,10 @@ pub struct InMemoryLogs {
     /// No search ever answers.
     pub is_hanging: std::cell::Cell<bool>,
     pub events: RefCell<Vec<LogEvent>>,
+    /// Groups that the caller may not read.
+    pub denied_groups: RefCell<Vec<String>>,
+    /// Searches so far.
+    pub searches: Cell<usize>,
 }
 
 impl Logs for InMemoryLogs {
@@ -310,6 +315,11 @@ impl Logs for InMemoryLogs {
     async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {
         if self.is_hanging.get() {
             std::future::pending::<()>().await;
+        }
+        self.searches.set(self.searches.get() + 1);
+        if self.denied_groups.borrow().contains(&search.group) {
+            let (action, detail) = ("logs:FilterLogEvents", "AccessDeniedException".to_owned());
+            return Err(Fault { kind: FaultKind::AccessDenied, action, detail });
         }
         let pattern = search.pattern.as_deref().unwrap_or_default().trim_matches('"').to_owned();
         let is_found = |event: &&LogEvent| {
