@@ -17,6 +17,7 @@ mod status;
 mod status_logs;
 mod stop;
 mod suspects;
+mod width;
 
 use crate::test_support::messages::{TestBatch, TestPart, batch, expired};
 use crate::test_support::queue::Counts;

@@ -32,7 +32,7 @@ pub fn print(output: &Output, messages: &[HydratedMessage], found: &MatchesById)
             table.row([id(), (record.record.to_string(), None), (printable(number), None)]);
         }
         if let Some(more) = matches.match_count.checked_sub(MAX_LINES as u64).filter(|more| *more > 0) {
-            let text = format!("and {} more: dlq show", thousands(more));
+            let text = format!("and {} more: dlq show --grep", thousands(more));
             table.row([id(), ("…".to_owned(), None), (text, Some(Paint::Dim))]);
         }
     }

@@ -46,11 +46,13 @@ const STACK_OUTPUTS: [(&str, &str); 7] = [
 ];
 /// The hydrate function.
 pub const HYDRATE_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:hydrate";
-/// The width of tables in the tests.
+/// The width of tables in the tests that choose none.
 const WIDTH: u16 = 120;
 
 pub struct Tool {
     pub clock: YieldingClock,
+    /// The width of tables.
+    pub width: u16,
     pub queue: InMemoryQueue,
     pub bucket: InMemoryBucket,
     pub function: ScriptedFunction,
@@ -103,6 +105,7 @@ impl Tool {
         Self {
             queue: InMemoryQueue::new(clock.clone(), attributes),
             clock,
+            width: WIDTH,
             bucket: InMemoryBucket::default(),
             function: ScriptedFunction::default(),
             logs: InMemoryLogs::default(),
@@ -155,7 +158,7 @@ impl Tool {
             (Captured { max_bytes: self.max_answer_bytes, ..Captured::default() }, Captured::default());
         let is_json = cli.global.output == Some(OutputFormat::Json);
         let mut output = Output::to(is_json, Box::new(answers.clone()), Box::new(notes.clone()));
-        output.width = Some(WIDTH);
+        output.width = Some(self.width);
         let context = Context {
             output,
             interrupt: self.interrupt.1.clone(),
