@@ -165,7 +165,9 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
             show(context, logs, &arguments, &found).await?;
         }
     }
-    contents.foreign.iter().try_for_each(|message| foreign::show(context, &arguments, message))?;
+    // Without an id none was asked for; the summary counts them.
+    let foreign = contents.foreign.iter().filter(|message| filter.names(message));
+    foreign.into_iter().try_for_each(|message| foreign::show(context, &arguments, message))?;
     contents.warnings().iter().for_each(|warning| context.output.note(warning));
     if search.is_none() || contents.received.is_cut_short {
         return Ok(Exit::Done);

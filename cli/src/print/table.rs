@@ -114,6 +114,8 @@ impl Columns {
                 }
             }
         }
+        // What follows is no part of the last block.
+        lines.push(String::new());
         lines.join("\n")
     }
 }

@@ -178,6 +178,14 @@ async fn binary_records_are_counted_and_never_match() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_not_hydrated_is_counted_and_not_shown() {
+    let tool = shop();
+    let run = tool.run(r#"show -o json --grep "n":299\b"#).await;
+    let lines = run.json();
+    assert_eq!((run.code, lines.len(), &lines[1]["summary"]["foreign"]), (3, 2, &json!(2)), "{}", run.text());
+}
+
+#[tokio::test]
 async fn a_record_that_is_no_event_record_is_searched_as_it_is() {
     let tool = Tool::default();
     let body = batch("ab").body().replace("aws:kinesis\"", "other\"").replace("orders", "M\\u00fcller");
