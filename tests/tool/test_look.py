@@ -111,8 +111,9 @@ def test_grep_finds_records_of_every_form(tool, shop):
 def test_status_tells_two_causes_of_a_function_apart(tool, queue, function):
     failed_at_ms = int((time.time() - 3600) * 1000) + 59_000
     for number, error in enumerate(("KeyError: 'total'", "ValueError: no price in 7", "KeyError: 'name'")):
-        queue.send(dlq.kinesis(at=10 * number, request_id=f"r-{number}"))
-        function.log_events.append({"timestamp": failed_at_ms, "message": f"[ERROR] r-{number} {error}",
+        request_id = f"a1a1ba00-c8ed-4e6c-9aa4-{number:012}"
+        queue.send(dlq.kinesis(at=10 * number, request_id=request_id))
+        function.log_events.append({"timestamp": failed_at_ms, "message": f"[ERROR] {request_id} {error}",
                                     "logStreamName": str(number), "eventId": "e"})
     incidents = tool("status", "--logs").messages
     assert sorted((line["log"]["error"].split(":")[0], line["batches"]) for line in incidents) == [
