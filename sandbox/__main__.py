@@ -4,38 +4,73 @@
 
 Writes two things to .tools/sandbox/: env.sh, the environment to source, and
 events/, events of the shapes in the repository's events/ whose records exist.
+Four failed batches are on the queue when it says so, hydrated by the compiled
+function, and the commands of docs/INVESTIGATE.md work as they are written there.
 """
 
-
 import copy
+import json
 import shlex
 import shutil
 import sys
 import threading
 from pathlib import Path
 
-from sandbox import as_lambda, emulators, processes, seed
+from sandbox import as_lambda, batch_id, emulators, processes, seed
 from sandbox.failed_batch_bucket import FailedBatchBucket
+from sandbox.log_group import LogGroup
 from sandbox.mailbox import Mailbox
-from scripts import install
+from sandbox.runtime_api import Function, FunctionExited
+from sandbox.shop_functions import FAILING, ShopFunctions, failure, log_lines
+from scripts import build, install
 
 QUEUE = "hydrated-batches"
+# The name of the stack, and the beginning of the id of the batch, that docs/INVESTIGATE.md follows.
+STACK, ID = "hydrator", "4491"
 
 
 def main(folder):
     processes.exit_on_sigterm()
     print("Starting the emulators and filling them ...", flush=True)
-    with emulators.running() as aws:
+    hydrate = build.binary("hydrate")
+    corrected = folder / "corrected"
+    corrected.unlink(missing_ok=True)
+    with emulators.running() as aws, ShopFunctions(corrected) as shop_functions:
         mailbox = Mailbox(aws, QUEUE)
         batches = seed.seed(aws)
+        variables = {**aws.environment(), **shop_functions.environment(), **mailbox.environment()}
+        fill(aws, hydrate, variables, batches)
+        make_stack(aws, mailbox)
         shutil.rmtree(folder / "events", ignore_errors=True)
         (folder / "events").mkdir(parents=True)
         for name, event in {**events(batches), **object_events(aws, batches["orders"])}.items():
             (folder / "events" / f"{name}.json").write_text(as_lambda.text(event) + "\n")
-        variables = {**aws.environment(), **mailbox.environment()}
         (folder / "env.sh").write_text(environment_script(variables))
         print(guide(folder, variables), flush=True)
         threading.Event().wait()
+
+
+def fill(aws, hydrate, variables, batches):
+    """Puts the failed batches on the queue, and the failed function's lines into its log."""
+    record, delivered = batches["orders"].invocation_record, batches["orders"].delivered
+    request_id = batch_id.request_id_for(record, ID)
+    record["requestContext"]["requestId"] = request_id
+    message = failure({"Records": delivered})
+    LogGroup(aws, f"/aws/lambda/{FAILING}").put(log_lines(request_id, message))
+    with Function(hydrate, variables) as function:
+        answer = function.invoke(as_lambda.sns_event(*(batch.message for batch in batches.values())))
+    if answer.error:
+        raise RuntimeError(f"the function did not hydrate the batches: {answer.error}")
+
+
+def make_stack(aws, mailbox):
+    """A stack with the outputs of the hydrator's that the tool looks for."""
+    queues = {f"{name}QueueUrl": aws.client("sqs").create_queue(QueueName=f"{STACK}-{name.lower()}")["QueueUrl"]
+              for name in ("Retry", "Parked")}
+    outputs = {"HydratedQueueUrl": mailbox.url, "OverflowBucketName": mailbox.bucket, **queues}
+    aws.client("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps({
+        "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()}}))
 
 
 def events(batches):
@@ -110,13 +145,23 @@ def guide(folder, variables):
     listed = "\n".join(f"    {name}={value}" for name, value in variables.items())
     written = "\n".join(f"    {path.name}" for path in sorted((install.ROOT / folder / "events").iterdir()))
     return f"""
-The emulators are running. Their environment, also in {folder}/env.sh:
+The emulators are running, and four failed batches are on the queue. The environment, also in {folder}/env.sh:
 
 {listed}
 
 Events whose records exist, in {folder}/events:
 
 {written}
+
+To try the tool, in a second terminal, as in docs/INVESTIGATE.md:
+
+    source {folder}/env.sh
+    export DLQ_STACK={STACK}
+    cargo run -q -p dlq -- status
+    cargo run -q -p dlq -- show {ID} --logs
+    cargo run -q -p dlq -- replay --all --execute
+
+The function {FAILING} fails until `touch {folder}/corrected` corrects it.
 
 To try the function by hand, once:
 
@@ -131,8 +176,6 @@ and in a third:
 
     source {folder}/env.sh
     cargo lambda invoke hydrate --data-file {folder}/events/sns-kinesis.json
-    cargo run -q -p dlq -- status
-    cargo run -q -p dlq -- replay --all
 
 Ctrl-C here stops everything."""
 
@@ -140,7 +183,7 @@ Ctrl-C here stops everything."""
 if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]) if len(sys.argv) > 1 else install.TOOLS / "sandbox")
-    except (install.InstallError, RuntimeError, TimeoutError) as error:
+    except (build.BuildError, install.InstallError, FunctionExited, RuntimeError, TimeoutError) as error:
         sys.exit(f"sandbox: {error}")
     except KeyboardInterrupt:
         print("\nStopped.")

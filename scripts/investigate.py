@@ -7,8 +7,6 @@ when the output of a command has changed, and read the page afterwards.
 """
 
 import base64
-import hashlib
-import itertools
 import json
 import re
 import shlex
@@ -18,7 +16,7 @@ import tempfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from sandbox import emulators, processes
+from sandbox import batch_id, emulators, processes, shop_functions
 from sandbox import orders as orders_of_a_shop
 from scripts import build, install
 from tests.kit import dlq
@@ -76,10 +74,7 @@ def incidents(queue):
         (orders_of_a_shop.poison if number == POISON else orders_of_a_shop.order)(100 + number))
         for number in range(BATCH)]
     options = {"age": timedelta(minutes=6), "function": "order-projector"}
-    lines = id_lines(dlq.kinesis(orders, **options).record)
-    request_id = next(
-        request_id for request_id in (f"a1a1ba00-c8ed-4e6c-9aa4-{attempt:012x}" for attempt in itertools.count())
-        if hashlib.sha256(f"{request_id}\n{lines}".encode()).hexdigest().startswith(ID))
+    request_id = batch_id.request_id_for(dlq.kinesis(orders, **options).record, ID)
     message = dlq.kinesis(orders, request_id=request_id, **options)
     queue.send(
         message,
@@ -90,26 +85,13 @@ def incidents(queue):
     return request_id
 
 
-def id_lines(record):
-    """The text whose digest is a batch's id, behind the request id."""
-    info = record["KinesisBatchInfo"]
-    values = (record["requestContext"]["functionArn"], info["streamArn"], info["shardId"],
-              info["startSequenceNumber"], info["endSequenceNumber"])
-    return "".join(f"{value}\n" for value in values)
-
-
 def texts(invocation):
     records = json.loads(invocation.payload)["Records"]
     return "\n".join(base64.b64decode(record["kinesis"]["data"]).decode() for record in records)
 
 
 def log(request_id):
-    lines = [
-        f"START RequestId: {request_id} Version: $LATEST",
-        f"[ERROR] {request_id} ValueError: {CAUSE}\nTraceback (most recent call last):\n"
-        '  File "/var/task/app.py", line 31, in handler\n    total += float(order["total"])',
-        f"END RequestId: {request_id}",
-    ]
+    lines = shop_functions.log_lines(request_id, CAUSE)
     at = datetime.now(timezone.utc) - timedelta(minutes=5)
     return [{"timestamp": int(at.timestamp() * 1000) + index, "message": line, "logStreamName": "2026/11/21/1",
              "eventId": str(index), "ingestionTime": 0} for index, line in enumerate(lines)]

@@ -1,11 +1,12 @@
 //! The command line, and the command that it means.
 
 mod global;
+mod groups;
 
 pub use global::{ColorChoice, GlobalArgs, OutputFormat};
 
 use anyhow::Result;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use hydration_aws::{AwsReader, SystemClock};
 
 use crate::aws::connection::Connection;
@@ -25,9 +26,10 @@ const EXAMPLES: &str = "\
 Examples:
   dlq status --stack hydrator             what failed, in a few lines
   dlq list --status Partial,Expired       the messages, one a line
-  dlq show 4f1c --logs                    one batch: facts, records, the function's own log
+  dlq list --grep ORD-04711               is that order in one of them?
+  dlq show 4f1c --logs                    one batch: facts, records, log
   dlq replay --all                        what a replay would do
-  dlq replay 4f1c --execute               run the batch again, delete it when all of it has succeeded
+  dlq replay 4f1c --execute               run it again; delete it if all succeeds
 
 Looking never loses or hides anything: messages that were only read are visible again when the command ends.";
 
@@ -65,6 +67,12 @@ pub enum AwsCommand {
 }
 
 impl Cli {
+    /// Reads the command line. Help, and wrong usage, end the program.
+    pub fn parse_or_exit() -> Self {
+        let matches = groups::with_groups(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     pub async fn run(self) -> Result<Exit> {
         match self.command {
             Command::Completions(arguments) => commands::completions::run(&arguments, Self::command()),
@@ -101,7 +109,7 @@ impl AwsCommand {
             Self::Status(arguments) => {
                 let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;
                 let others = aws.retry_and_parked_queues();
-                commands::status::run(context, &queue(), &bucket, &ledger, &others, arguments).await
+                commands::status::run(context, &queue(), &bucket, &aws.logs(), &ledger, &others, arguments).await
             }
             Self::List(arguments) => {
                 let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;

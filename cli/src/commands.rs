@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod export;
 pub mod histories;
 pub mod hydrate;
+mod invocation_log;
 pub mod isolate;
 pub mod list;
 pub mod man;

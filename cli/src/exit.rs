@@ -62,8 +62,8 @@ Exit codes:
   0    all is done, or everything was seen
   1    it failed; the last line on stderr says what to do
   2    wrong usage
-  3    something was left, refused or not seen: the last lines count it; or the doctor found problems, or could not
-       check something
+  3    something was left, refused or not seen: the last lines count it;
+       or the doctor found problems, or could not check something
   130  interrupted by Ctrl-C; every message that was held is visible again
   143  the same by SIGTERM
   141  the reader of the output closed it; the command stopped as by Ctrl-C";

@@ -3,6 +3,7 @@
 pub mod bytes;
 mod diff;
 mod json;
+pub mod matches;
 pub mod message_json;
 pub mod progress;
 pub mod records;

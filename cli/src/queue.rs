@@ -9,4 +9,5 @@ pub mod queue_message;
 pub mod read_queue;
 pub mod read_summary;
 pub mod receive_all;
+pub mod record_search;
 pub mod shard_place;

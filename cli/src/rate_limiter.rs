@@ -1,4 +1,4 @@
-//! A limit on invocations per second, shared by all shards.
+//! A limit on what begins in a second: invocations of all shards, or searches of logs.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ impl RateLimiter {
         Self { interval: Duration::from_secs_f64(1.0 / rate), next: Cell::new(None) }
     }
 
-    /// Waits until the next invocation may start.
+    /// Waits until the next one may start.
     pub async fn wait<C: Clock>(&self, clock: &C) {
         let now = clock.instant();
         let start = self.next.get().map_or(now, |next| next.max(now));

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -44,9 +46,9 @@ def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, digest_binary, 
 
 
 @pytest.mark.long_wait
-def test_the_sandbox_s_events_hydrate(binary, tmp_path):
+def test_the_sandbox_s_queue_is_filled_and_its_events_hydrate(binary, tool_binary, tmp_path):
     folder = tmp_path / "sandbox"
-    sandbox = start("sandbox", folder)
+    sandbox = start("sandbox", folder, HYDRATE_BINARY=binary)
     try:
         read_until(sandbox, "Ctrl-C here")
         sourced = subprocess.run(
@@ -54,6 +56,7 @@ def test_the_sandbox_s_events_hydrate(binary, tmp_path):
             check=True, env={"PATH": os.environ["PATH"], "AWS_PROFILE": "production"}).stdout
         variables = dict(line.split("=", 1) for line in sourced.split("\0") if "=" in line)
         assert "AWS_PROFILE" not in variables
+        follow_the_guide(tool_binary, folder, {**variables, "DLQ_STACK": "hydrator", "HOME": str(tmp_path)})
         statuses = {}
         with Function(binary, variables) as function:
             for path in sorted((folder / "events").glob("*.json")):
@@ -70,6 +73,23 @@ def test_the_sandbox_s_events_hydrate(binary, tmp_path):
         sandbox.send_signal(signal.SIGINT)
         sandbox.communicate(timeout=20)
     assert_all_gone(started)
+
+
+def follow_the_guide(tool, folder, variables):
+    """Runs every command that docs/INVESTIGATE.md shows, as it stands there."""
+    page = (install.ROOT / "docs" / "INVESTIGATE.md").read_text()
+    steps = re.findall(r"corrected function is deployed|^\$ dlq (.+)\n(.*)$", page, re.MULTILINE)
+    assert len(steps) > 12
+    for words, shown in steps:
+        if not words:
+            (folder / "corrected").touch()
+            continue
+        done = subprocess.run([tool, "--output", "text", *shlex.split(words)], env=variables, cwd=folder,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        assert done.returncode in (0, 3), (words, done.stdout, done.stderr)
+        # Ids differ after the characters that the guide types.
+        assert done.stdout[:4] == shown[:4], (words, done.stdout)
+    assert done.stdout == "No failed batch is on the queue.\n"
 
 
 def test_the_installer_has_nothing_to_do_twice():

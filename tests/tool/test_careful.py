@@ -303,6 +303,7 @@ def test_no_control_character_of_a_message_reaches_a_terminal(tool, queue, funct
     function.log_events = [{"timestamp": int((time.time() - 3600) * 1000), "message": f"r-1 {EVIL}",
                             "logStreamName": "one", "eventId": "e"}]
     for words, code in ((["list"], 3), (["status"], 3), (["show", batch.id], 0), (["show", batch.id, "--logs"], 0),
+                        (["status", "--logs"], 3), (["show", "--grep", "plain|text"], 3),
                         (["discard", "--all"], 3), (["export", "--all", "--to", tmp_path / "out"], 3)):
         for output in ("text", "json"):
             result = tool(*words, "-o", output, "--color", "always", code=code)
@@ -313,13 +314,14 @@ def test_no_control_character_of_a_message_reaches_a_terminal(tool, queue, funct
 # Long queues.
 
 @pytest.mark.long_wait
-def test_large_messages_are_exported_in_little_memory(tool, queue, tmp_path):
+def test_large_messages_are_exported_and_searched_in_little_memory(tool, queue, tmp_path):
     for n in range(300):
         queue.send(dlq.kinesis([os.urandom(500_000)], at=10 * n))
     script = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
-    done = subprocess.run(["python3", "-c", script, str(tool.path), "export", "--all", "--to", str(tmp_path / "out")],
-                          env=tool.environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    for words in (["export", "--all", "--to", str(tmp_path / "out")], ["list", "--grep", "nowhere"]):
+        done = subprocess.run(["python3", "-c", script, str(tool.path), *words],
+                              env=tool.environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout) < 150_000, f"{words[0]}: {done.stdout} kB"
     assert len(list((tmp_path / "out").iterdir())) == 300
-    assert int(done.stdout) < 150_000, f"{done.stdout} kB"

@@ -35,6 +35,9 @@ COMMANDS = {
     "show of one that is gone": (["show", "f" * 64], [("s3:ListBucket", LEDGER)]),
     "show --logs": (
         ["show", "BATCH", "--logs"], [("lambda:GetFunctionConfiguration", ""), ("logs:FilterLogEvents", "")]),
+    "status --logs": (
+        ["status", "--logs"], [("lambda:GetFunctionConfiguration", ""), ("logs:FilterLogEvents", "")]),
+    "list --grep": (["list", "--grep", "n"], [("s3:GetObject", OVERFLOW)]),
     "replay": (REPLAY, [*LOOK, *PLAN]),
     "replay --execute": ([*REPLAY, "--execute"], [*LOOK, *PLAN, *RUN, *DELETE]),
     "discard": (["discard", "--all"], LOOK),
@@ -64,7 +67,7 @@ OPTIONAL = {
     ("replay --execute", "lambda:GetFunctionConcurrency"), ("replay --execute", "lambda:GetAccountSettings"),
 }
 # Not missed where the log group that Lambda names by default has the lines.
-NEEDLESS = {("show --logs", "lambda:GetFunctionConfiguration")}
+NEEDLESS = {(f"{name} --logs", "lambda:GetFunctionConfiguration") for name in ("show", "status")}
 CASES = [(name, *denied) for name, (_, actions) in COMMANDS.items() for denied in actions]
 
 

@@ -90,6 +90,39 @@ def test_filters_narrow_the_list(tool, shop):
     assert ids("--since", (datetime.now(timezone.utc) - timedelta(days=1)).isoformat()) == 6
 
 
+def test_grep_finds_records_of_every_form(tool, shop):
+    def found(pattern):
+        lines = tool("list", "--grep", pattern, code=3).messages
+        return {line["id"][:12]: [match["record"] for match in line["matches"]] for line in lines if "id" in line}
+    order, change = shop[0].id[:12], shop[1].id[:12]
+    for pattern, expected in (
+            ('"orderId":"ORD-1","total":12.50,"big":12345678901234567890', {order: [1]}), ("^héllo", {order: [2]}),
+            (r'"z":\[1,\{"a":"b"', {order: [3]}), ('^k1$|"n":1}', {order: [5]}), ("(?i)modify", {change: [2]}),
+            ('"price":9.90', {change: [1, 2]}), ("nowhere", {})):
+        found_there = {id: places for id, places in found(pattern).items() if id in (order, change)}
+        assert found_there == expected, pattern
+    assert [places for places in found(r'"n":2999\b').values()] == [[3000]]
+    summary = tool("list", "--grep", "nowhere", code=3).lines[-1]["summary"]
+    assert (summary["shown"], summary["filtered"], summary["binaryRecords"]) == (0, 8, 2)
+    wrong = tool("list", "--grep", r"\p{Greek}", code=2)
+    assert "Unicode" in wrong.err
+
+
+def test_status_tells_two_causes_of_a_function_apart(tool, queue, function):
+    failed_at_ms = int((time.time() - 3600) * 1000) + 59_000
+    for number, error in enumerate(("KeyError: 'total'", "ValueError: no price in 7", "KeyError: 'name'")):
+        request_id = f"a1a1ba00-c8ed-4e6c-9aa4-{number:012}"
+        queue.send(dlq.kinesis(at=10 * number, request_id=request_id))
+        function.log_events.append({"timestamp": failed_at_ms, "message": f"[ERROR] {request_id} {error}",
+                                    "logStreamName": str(number), "eventId": "e"})
+    incidents = tool("status", "--logs").messages
+    assert sorted((line["log"]["error"].split(":")[0], line["batches"]) for line in incidents) == [
+        ("KeyError", 2), ("ValueError", 1)]
+    # Two searches a batch.
+    assert len(function.searches) == 6
+    assert "ValueError: no price in 7" in tool("status", "--logs", "-o", "text").out
+
+
 def test_status_is_incidents_and_what_to_do_next(tool, shop):
     snapshot("status", tool("status", "-o", "text", code=3).out)
     incidents = tool("status", code=3).messages

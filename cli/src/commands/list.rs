@@ -14,13 +14,14 @@ use crate::ledger::store::Store;
 use crate::ports::{Bucket, Queue};
 use crate::print::message_json::{ForeignJson, MessageJson};
 use crate::print::table::Columns;
-use crate::print::{Output, Paint, bytes, count, printable, short_id, status_paint, time};
+use crate::print::{Output, Paint, bytes, count, matches, printable, short_id, status_paint, time};
 use crate::queue::filter::{Filter, FilterArgs};
 use crate::queue::hydrated_message::{HydratedMessage, StoredBody};
 use crate::queue::lease::with_lease;
 use crate::queue::queue_message::ForeignMessage;
 use crate::queue::read_queue::{KeepBodies, read_queue};
 use crate::queue::read_summary::ReadSummary;
+use crate::queue::record_search::{GrepArgs, MessageMatches, RecordSearch, keep_matching};
 use crate::suspects::{SuspectJson, best_suspect};
 
 /// List what waits on the queue, the oldest failure first
@@ -30,17 +31,28 @@ Examples:
   dlq list --stack hydrator
   dlq list --status Partial,Expired,Gone      what lost records
   dlq list --function order-projector --since 2h
+  dlq list --grep 'ORD-04711'                 the batches with that order, and which records
   dlq list | jq -r 'select(.records > 100).id'
 
 Copies of one failure are one line, with their number. Messages that are not hydrated have a line each: dlq show and
 dlq discard take their message id. The messages are visible again when the command ends. Batches that were replayed have
 a line in a second table, from the ledger: what was tried, by whom, and how it ended.
 
+--grep searches the partition keys, and the data as the decoded view has it: unpacked, KPL records one by one, DynamoDB
+items as plain JSON with their keys and images. A JSON value is one line with its escapes decoded and no space around
+: and , as in {\"name\":\"Müller\",\"total\":12.50}. PATTERN is a regular expression
+(https://docs.rs/regex/latest/regex/#syntax): \\b4711\\b is a whole word, and case does not count after (?i). A match never
+spans two records, or a key and its data. Not searched is data that is binary, or that unpacks to more than 10 MiB; the
+last lines count such records. Bytes in an item are base64. A batch without records never matches. With --limit N, the
+oldest N batches that match are shown.
+
 Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it. It also means
 that the ledger could not be read.")]
 pub struct Arguments {
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    grep: GrepArgs,
     /// The place of the ledger, as in dlq replay
     #[arg(long, value_name = "s3://…|DIR")]
     pub ledger: Option<String>,
@@ -51,6 +63,9 @@ pub struct Arguments {
 struct ListedJson<'a> {
     #[serde(flatten)]
     message: MessageJson<'a>,
+    /// The records that match `--grep`, the first twenty of them.
+    #[serde(flatten)]
+    matches: Option<&'a MessageMatches>,
     /// The replays of the batch, one for each function that it was tried on.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     history: &'a [HistoryJson],
@@ -67,14 +82,16 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     ledger: &OpenedLedger<S, C>,
     arguments: Arguments,
 ) -> Result<Exit> {
-    let filter = Filter::new(&arguments.filter, &[], context.now())?;
-    let keep_bodies = if context.output.json { KeepBodies::Of(&filter) } else { KeepBodies::None };
-    let (contents, chosen) = with_lease(context, queue, async |lease| {
+    let mut filter = Filter::new(&arguments.filter, &[], context.now())?;
+    let search = RecordSearch::new(&arguments.grep, &mut filter);
+    let keep_bodies = if context.output.json || search.is_some() { KeepBodies::Of(&filter) } else { KeepBodies::None };
+    let (mut contents, chosen) = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, keep_bodies).await?;
         let chosen = contents.choose(&filter, lease).await?;
         Ok((contents, chosen))
     })
     .await?;
+    let (chosen, found) = keep_matching(context, bucket, search.as_ref(), &mut contents, chosen).await?;
     let summary = contents.summary();
     let histories = Histories::read(context, ledger, &chosen).await?;
     if context.output.json {
@@ -83,11 +100,13 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
             context.interrupt.check()?;
             let body = message.copies.first().and_then(|copy| copy.body.as_ref()).map(StoredBody::text).transpose()?;
             let suspects = body.and_then(|body| best_suspect(message, &body));
-            context.output.json(&ListedJson { message: MessageJson::from(message), history, suspects })
+            let matches = found.of(message);
+            context.output.json(&ListedJson { message: MessageJson::from(message), matches, history, suspects })
         })?;
         contents.foreign.iter().try_for_each(|foreign| context.output.json(&ForeignJson::from(foreign)))?;
     } else {
         print_table(&context.output, &chosen, &contents.foreign, &summary, context.now())?;
+        matches::print(&context.output, &chosen, &found)?;
         print_histories(&context.output, &chosen, &histories)?;
     }
     summary.print(&context.output)?;

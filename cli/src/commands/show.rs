@@ -3,7 +3,6 @@
 mod facts;
 mod foreign;
 mod in_batch;
-mod invocation_log;
 mod past;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +13,7 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use crate::commands::histories::{Histories, OpenedLedger};
+use crate::commands::invocation_log;
 use crate::commands::replay::Resources;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -23,11 +23,12 @@ use crate::narrowing::{Narrower, Narrowing, NarrowingCounts, NotNarrowed};
 use crate::ports::{Bucket, Function, Logs, Queue};
 use crate::print::message_json::MessageJson;
 use crate::print::progress::during;
-use crate::print::records::{self, RecordJson};
+use crate::print::records::{self, PickedRecords, RecordJson};
 use crate::queue::filter::{Filter, parse_id};
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::with_lease;
 use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
+use crate::queue::record_search::{GrepArgs, RecordMatch, RecordSearch, keep_matching, record_match};
 use crate::suspects::{self, LogLinesArgs, MoreEvidence, SuspectJson, suspects};
 
 /// Show one batch: the failure, the verdict, the records decoded
@@ -39,6 +40,7 @@ Examples:
   dlq show 4f1c --log-lines -       with log lines from elsewhere, to find suspects
   dlq show 4f1c --records 3         only the first three records
   dlq show 4f1c --all               every record, nothing shortened
+  dlq show --grep ORD-04711         the records with that order, of every batch that has one
   dlq show 4f1c --raw | jq .Records[0]
 
 Suspects are the records most likely to have failed the batch: the log names them, or they are unlike the others. Nothing
@@ -51,11 +53,16 @@ then 1, as for every id that is not found.
 
 Each record of a superset is marked: it was in the failed batch (=), may have been (?), or was not (-). That is known from
 the filters and the parallelization factor of the event source mapping, which is asked for
-(lambda:ListEventSourceMappings), if it was not changed since. With -o json it is inBatch of each record.")]
+(lambda:ListEventSourceMappings), if it was not changed since. With -o json it is inBatch of each record.
+
+With --grep only the records that match are shown, and only batches that have one; dlq list --help says what is
+searched.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some; message ids where a message is not hydrated
-    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
+    #[arg(required_unless_present = "grep", value_name = "ID", value_parser = parse_id)]
     ids: Vec<String>,
+    #[command(flatten)]
+    grep: GrepArgs,
     /// Show this many records of each message
     #[arg(long, value_name = "N", default_value_t = 10)]
     records: usize,
@@ -97,6 +104,9 @@ struct ShownJson<'a> {
     not_narrowed: Option<String>,
     /// The records most likely to have failed the batch, best first.
     suspects: Vec<SuspectJson>,
+    /// The records that match `--grep`, all of them.
+    match_count: Option<usize>,
+    matches: Option<Vec<RecordMatch>>,
     shown: Vec<RecordJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     logs: Vec<String>,
@@ -108,7 +118,8 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
     logs: &L,
     arguments: Arguments,
 ) -> Result<Exit> {
-    let filter = Filter::by_ids(&arguments.ids);
+    let mut filter = Filter::by_ids(&arguments.ids);
+    let search = RecordSearch::new(&arguments.grep, &mut filter);
     let log_lines = arguments.log_lines.read(&context.interrupt).await?;
     let read = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::UntilFoundWithOthers(&filter)).await?;
@@ -116,11 +127,12 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
         Ok((contents, chosen))
     })
     .await;
-    let (contents, chosen) = match read {
+    let (mut contents, chosen) = match read {
         Ok(read) => read,
         Err(error) if arguments.raw => return Err(error),
         Err(error) => return Err(past::show(context, ledger, error).await?),
     };
+    let (chosen, _) = keep_matching(context, bucket, search.as_ref(), &mut contents, chosen).await?;
     // The message's body alone says nothing of replays.
     let histories =
         if arguments.raw { Histories::default() } else { Histories::read(context, ledger, &chosen).await? };
@@ -137,20 +149,35 @@ pub async fn run<Q: Queue, B: Bucket, F: Function, L: Logs, S: Store, C: Clock>(
             let received = ParsedMessage::parse(&body).with_context(could_not)?;
             let narrowing = during("asking for the event source mapping", narrower.narrow(&received));
             let narrowing = context.interrupt.race(narrowing).await?;
+            let matching = match &search {
+                Some(search) => Some(search.places(&received, &context.interrupt).await?.0),
+                None => None,
+            };
             let found = ShownMessage {
                 message,
                 received: &received,
                 history: histories.of(message),
                 narrowing,
+                matching,
                 log_lines: &log_lines,
                 others: &contents.others_with_body,
             };
             show(context, logs, &arguments, &found).await?;
         }
     }
-    contents.foreign.iter().try_for_each(|message| foreign::show(context, &arguments, message))?;
+    // Without an id none was asked for; the summary counts them.
+    let foreign = contents.foreign.iter().filter(|message| filter.names(message));
+    foreign.into_iter().try_for_each(|message| foreign::show(context, &arguments, message))?;
     contents.warnings().iter().for_each(|warning| context.output.note(warning));
-    Ok(Exit::Done)
+    if search.is_none() || contents.received.is_cut_short {
+        return Ok(Exit::Done);
+    }
+    if chosen.is_empty() {
+        context.output.note("no record matches");
+    }
+    let summary = contents.summary();
+    summary.print(&context.output)?;
+    Ok(summary.exit())
 }
 
 /// A message with its body, and what was replayed of it.
@@ -160,6 +187,8 @@ struct ShownMessage<'a> {
     history: Option<&'a BatchHistory>,
     /// The relation of each record to the failed batch, for a superset.
     narrowing: Option<Result<Narrowing, NotNarrowed>>,
+    /// The places of the records that match a search, from 0.
+    matching: Option<Vec<usize>>,
     /// Log lines that the caller gave.
     log_lines: &'a [String],
     /// Other messages on the queue.
@@ -172,11 +201,11 @@ async fn show<L: Logs, C: Clock>(
     arguments: &Arguments,
     found: &ShownMessage<'_>,
 ) -> Result<()> {
-    let ShownMessage { message, received, history, ref narrowing, log_lines, others } = *found;
+    let ShownMessage { message, received, history, ref narrowing, ref matching, log_lines, others } = *found;
     let narrowed = narrowing.as_ref().and_then(|narrowing| narrowing.as_ref().ok());
     let relations = narrowed.map(|narrowed| narrowed.in_batch.as_slice());
     let (output, now) = (&context.output, context.now());
-    let max_records = if arguments.all { usize::MAX } else { arguments.records };
+    let picked = PickedRecords::new(received, matching.as_deref(), arguments.all, arguments.records);
     let log = if arguments.logs {
         let fetch = invocation_log::fetch(logs, message, arguments.log_group.as_deref(), now);
         Some(context.interrupt.race(during("fetching the log", fetch)).await?)
@@ -203,7 +232,11 @@ async fn show<L: Logs, C: Clock>(
             narrowing: narrowed.map(Narrowing::counts),
             not_narrowed: narrowing.as_ref().and_then(|narrowing| narrowing.as_ref().err()).map(ToString::to_string),
             suspects: suspected.iter().map(SuspectJson::from).collect(),
-            shown: records::first_in_batch_as_json(received, max_records, relations),
+            match_count: matching.as_ref().map(Vec::len),
+            matches: matching
+                .as_ref()
+                .map(|places| places.iter().map(|place| record_match(received, *place)).collect()),
+            shown: records::picked_as_json(received, &picked, relations),
             logs,
         });
     }
@@ -211,7 +244,7 @@ async fn show<L: Logs, C: Clock>(
     facts::print_history(output, history)?;
     in_batch::print(output, narrowing.as_ref())?;
     suspects::print(output, &suspected)?;
-    records::print_first(output, received, max_records, arguments.all, relations)?;
+    records::print_picked(output, received, &picked, arguments.all, relations)?;
     match log {
         None => Ok(()),
         Some(Ok(lines)) => invocation_log::print(output, &lines),

@@ -1,5 +1,6 @@
 //! `dlq status`: incidents, the other queues of the stack, and the next steps.
 
+mod errors;
 mod incident;
 mod replays;
 
@@ -7,21 +8,22 @@ use std::cell::Cell;
 
 use anyhow::Result;
 use clap::Args;
-use hydration::incident::{Incident, IncidentResult};
+use hydration::incident::IncidentResult;
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
 use serde::Serialize;
 
 use crate::commands::histories::{Histories, OpenedLedger};
-use crate::commands::status::incident::incidents;
+use crate::commands::status::errors::{LogJson, LogsArgs};
+use crate::commands::status::incident::LoggedIncident;
 use crate::commands::status::replays::Replays;
 use crate::context::Context;
 use crate::exit::{Exit, explain};
 use crate::ledger::store::Store;
-use crate::ports::{Bucket, NamedQueue, Queue, ReceivedMessage};
+use crate::ports::{Bucket, Logs, NamedQueue, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
 use crate::print::table::Columns;
-use crate::print::{Output, Paint, count, printable, short_id, status_paint, thousands, time};
+use crate::print::{Output, Paint, count, matches, printable, short_id, status_paint, thousands, time};
 use crate::queue::filter::{Filter, FilterArgs};
 use crate::queue::filter_args::typed_filters;
 use crate::queue::hydrated_message::HydratedMessage;
@@ -29,6 +31,7 @@ use crate::queue::lease::with_lease;
 use crate::queue::read_queue::{KeepBodies, QueueContents, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
 use crate::queue::receive_all::{Next, receive_all};
+use crate::queue::record_search::{GrepArgs, MatchesById, MessageMatches, RecordSearch, keep_matching};
 use crate::suspects::{SuspectJson, best_suspect};
 
 /// Below this time to the deletion of the oldest message, it is printed in red.
@@ -40,13 +43,26 @@ const URGENT_MILLIS: i64 = 2 * 24 * 60 * 60 * 1000;
 Examples:
   dlq status --stack hydrator
   dlq status --since 2h
+  dlq status --logs                            with the error of each incident, from the function's log
+  dlq status --grep ORD-04711                  the incidents of the batches with that order
   DLQ_STACK=hydrator dlq status -o json
 
-With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are counted too. Batches that were replayed and are still on the queue are counted from the ledger, by how their last replay
-ended.")]
+With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are counted too. Batches
+that were replayed and are still on the queue are counted from the ledger, by how their last replay ended.
+
+--logs asks CloudWatch Logs for the failed invocation of each batch, of at most --max-logs batches, two in a second: two
+searches a batch (logs:FilterLogEvents), and once a function lambda:GetFunctionConfiguration. Batches whose errors differ
+are incidents of their own; numbers, ids and quoted values make no difference. Batches whose log was not read are apart.
+A log that could not be read is noted, and the exit code is then 3. The error may quote a record.
+
+With --grep, only batches with a record that matches count; dlq list --help says what is searched.")]
 pub struct Arguments {
     #[command(flatten)]
     filter: FilterArgs,
+    #[command(flatten)]
+    grep: GrepArgs,
+    #[command(flatten)]
+    logs: LogsArgs,
     /// The place of the ledger, as in dlq replay
     #[arg(long, value_name = "s3://…|DIR")]
     pub ledger: Option<String>,
@@ -72,37 +88,43 @@ struct StatusReport {
     messages: Vec<HydratedMessage>,
     summary: ReadSummary,
     histories: Histories,
-    incidents: Vec<Incident>,
+    incidents: Vec<LoggedIncident>,
+    /// The records that match `--grep`.
+    found: MatchesById,
     others: Vec<OtherQueue>,
 }
 
-pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
+pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     context: &Context<C>,
     queue: &Q,
     bucket: &B,
+    logs: &L,
     ledger: &OpenedLedger<S, C>,
     retry_and_parked: &[NamedQueue<Q>],
     arguments: Arguments,
 ) -> Result<Exit> {
-    let filter = Filter::new(&arguments.filter, &[], context.now())?;
-    let keep_bodies = if context.output.json { KeepBodies::Of(&filter) } else { KeepBodies::None };
-    let (contents, messages) = with_lease(context, queue, async |lease| {
+    let mut filter = Filter::new(&arguments.filter, &[], context.now())?;
+    let search = RecordSearch::new(&arguments.grep, &mut filter);
+    let keep_bodies = if context.output.json || search.is_some() { KeepBodies::Of(&filter) } else { KeepBodies::None };
+    let (mut contents, messages) = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, keep_bodies).await?;
         let messages = contents.choose(&filter, lease).await?;
         Ok((contents, messages))
     })
     .await?;
+    let (messages, found) = keep_matching(context, bucket, search.as_ref(), &mut contents, messages).await?;
     let mut others = Vec::new();
     for other in retry_and_parked {
         others.push(count_other(context, other).await?);
     }
     let summary = contents.summary();
     let histories = Histories::read(context, ledger, &messages).await?;
-    let report = StatusReport { histories, incidents: incidents(&messages), messages, summary, contents, others };
+    let incidents = errors::group(context, logs, &arguments.logs, &messages).await?;
+    let report = StatusReport { histories, incidents, found, messages, summary, contents, others };
     if context.output.json {
         print_json(context, bucket, &report).await?;
     } else {
-        print_text(context, &report)?;
+        print_text(context, &report, &arguments)?;
     }
     report.summary.print(&context.output)?;
     report.contents.warnings().iter().for_each(|warning| context.output.note(warning));
@@ -155,6 +177,9 @@ struct IncidentJson<'a> {
     first_seen: Option<String>,
     last_seen: Option<String>,
     example: &'a str,
+    /// What the log says of the example.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<LogJson<'a>>,
     /// The record of the example that most likely failed it, if one stands out. Absent where its records could not be
     /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +187,7 @@ struct IncidentJson<'a> {
 }
 
 impl<'a> IncidentJson<'a> {
-    fn new(incident: &'a Incident, suspects: Option<Vec<SuspectJson>>) -> Self {
+    fn new(LoggedIncident { incident, error }: &'a LoggedIncident, suspects: Option<Vec<SuspectJson>>) -> Self {
         Self {
             function: &incident.key.function,
             version: incident.key.version.as_deref(),
@@ -177,21 +202,40 @@ impl<'a> IncidentJson<'a> {
             first_seen: incident.first.map(Timestamp::rfc3339),
             last_seen: incident.last.map(Timestamp::rfc3339),
             example: &incident.example,
+            log: error.as_ref().map(LogJson::from),
             suspects,
         }
     }
+}
+
+/// A message with records that match `--grep`, as JSON: `{"matching": {…}}`.
+#[derive(Serialize)]
+struct MatchingJson<'a> {
+    matching: MatchingMessage<'a>,
+}
+
+#[derive(Serialize)]
+struct MatchingMessage<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    matches: &'a MessageMatches,
 }
 
 async fn print_json<B: Bucket, C>(context: &Context<C>, bucket: &B, report: &StatusReport) -> Result<()> {
     let output = &context.output;
     for incident in &report.incidents {
         let mut suspects = None;
-        if let Some(example) = report.messages.iter().find(|message| message.id == incident.example) {
+        if let Some(example) = report.messages.iter().find(|message| message.id == incident.incident.example) {
             // An object that is gone has no suspects; `dlq list` says that it is.
             let body = context.interrupt.race(body_of(example, bucket)).await?.ok();
             suspects = body.and_then(|body| best_suspect(example, &body));
         }
         output.json(&IncidentJson::new(incident, suspects))?;
+    }
+    for message in &report.messages {
+        if let Some(matches) = report.found.of(message) {
+            output.json(&MatchingJson { matching: MatchingMessage { id: &message.id, matches } })?;
+        }
     }
     if let Some(replays) = Replays::of(&report.messages, &report.histories) {
         output.json(&replays)?;
@@ -199,9 +243,10 @@ async fn print_json<B: Bucket, C>(context: &Context<C>, bucket: &B, report: &Sta
     report.others.iter().try_for_each(|other| output.json(other))
 }
 
-fn print_text<C: Clock>(context: &Context<C>, report: &StatusReport) -> Result<()> {
+fn print_text<C: Clock>(context: &Context<C>, report: &StatusReport, arguments: &Arguments) -> Result<()> {
     let (output, now) = (&context.output, context.now());
     print_incidents(output, report, now)?;
+    matches::print(output, &report.messages, &report.found)?;
     if let Some(replays) = Replays::of(&report.messages, &report.histories) {
         replays.print(output)?;
     }
@@ -219,7 +264,7 @@ fn print_text<C: Clock>(context: &Context<C>, report: &StatusReport) -> Result<(
             oldest.unwrap_or_default()
         ))?;
     }
-    let steps = next_steps(context, report);
+    let steps = next_steps(context, report, arguments);
     if !steps.is_empty() {
         output.line(format!("\n{}", output.paint(Paint::Bold, "Next")))?;
     }
@@ -234,11 +279,12 @@ fn print_incidents(output: &Output, report: &StatusReport, now: Timestamp) -> Re
     if incidents.is_empty() {
         return output.line("No failed batch was found that the filters let pass.");
     }
+    let all = || incidents.iter().map(|logged| &logged.incident);
     let summary = format!(
         "{}: {}, {}",
         count(incidents.len() as u64, "incident", "incidents"),
-        count(incidents.iter().map(|incident| incident.batches).sum(), "batch", "batches"),
-        count(incidents.iter().map(|incident| incident.records).sum(), "record", "records")
+        count(all().map(|incident| incident.batches).sum(), "batch", "batches"),
+        count(all().map(|incident| incident.records).sum(), "record", "records")
     );
     output.line(output.paint(Paint::Bold, summary))?;
     output.line("")?;
@@ -249,7 +295,7 @@ fn print_incidents(output: &Output, report: &StatusReport, now: Timestamp) -> Re
     output.table(&table)
 }
 
-fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
+fn row(LoggedIncident { incident, error }: &LoggedIncident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
     let key = &incident.key;
     let paint = match &key.result {
         IncidentResult::Hydrated(status) => status_paint(*status),
@@ -259,10 +305,14 @@ fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
         0 => thousands(incident.records),
         missing => format!("{}\n{} missing", thousands(incident.records), thousands(missing)),
     };
+    let mut failure = format!("{}\n{}", printable(&key.condition), printable(&key.error));
+    if let Some(error) = error {
+        failure.push_str(&format!("\n{}", printable(&error.line())));
+    }
     vec![
         (printable(&key.function_and_version()), None),
         (key.result.as_str().to_owned(), Some(paint)),
-        (format!("{}\n{}", printable(&key.condition), printable(&key.error)), None),
+        (failure, None),
         (thousands(incident.batches), None),
         (records, None),
         (thousands(incident.shards), None),
@@ -273,7 +323,7 @@ fn row(incident: &Incident, now: Timestamp) -> Vec<(String, Option<Paint>)> {
 }
 
 /// The next steps, the most urgent first.
-fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport) -> Vec<String> {
+fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport, arguments: &Arguments) -> Vec<String> {
     let (output, now) = (&context.output, context.now());
     let command = |text: String| output.paint(Paint::Cyan, format!("dlq {text}{}", context.location_flags));
     let mut steps = Vec::new();
@@ -283,12 +333,17 @@ fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport) -> Vec<Stri
         let text = format!("SQS deletes the oldest message in {}", time::age(left));
         steps.push(if left < URGENT_MILLIS { output.paint(Paint::Red, text) } else { text });
     }
-    let with_records = report.incidents.iter().find(|incident| incident.records > 0);
-    if let Some(incident) = with_records.or(report.incidents.first()) {
-        let show = command(format!("show {} --logs", short_id(&incident.example)));
-        steps.push(format!("{show}   the latest batch: its facts, its records"));
+    let mut incidents = report.incidents.iter().map(|logged| &logged.incident);
+    let first = incidents.clone().next();
+    let with_records = incidents.find(|incident| incident.records > 0);
+    if let Some(incident) = with_records.or(first) {
+        let grep = arguments.grep.typed().unwrap_or_default();
+        let show = command(format!("show {}{grep} --logs", short_id(&incident.example)));
+        let records = if grep.is_empty() { "its records" } else { "the records that match" };
+        steps.push(format!("{show}   the latest batch: its facts, {records}"));
     }
-    if with_records.is_some() {
+    // A replay takes whole batches, by the other filters.
+    if with_records.is_some() && arguments.grep.grep.is_none() {
         let replay = command(format!("replay --all{}", typed_filters(&context.words)));
         steps.push(format!("{replay}   what a replay would do; nothing is invoked yet"));
     }

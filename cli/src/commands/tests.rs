@@ -3,6 +3,7 @@
 mod discard;
 mod doctor;
 mod export;
+mod grep;
 mod history;
 mod hostile;
 mod isolate;
@@ -13,8 +14,10 @@ mod order;
 mod replay;
 mod show;
 mod status;
+mod status_logs;
 mod stop;
 mod suspects;
+mod width;
 
 use crate::test_support::messages::{TestBatch, TestPart, batch, expired};
 use crate::test_support::queue::Counts;

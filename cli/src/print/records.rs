@@ -34,11 +34,13 @@ pub struct RecordJson {
     view: Box<RawValue>,
 }
 
-fn source(received: &ParsedMessage) -> Source {
+/// The service that the records are from.
+pub fn source(received: &ParsedMessage) -> Source {
     received.head.batch.as_ref().map_or(Source::Kinesis, |batch| batch.stream.source())
 }
 
-fn is_deaggregated(received: &ParsedMessage) -> bool {
+/// Tells if Lambda took the records out of their aggregates.
+pub fn is_deaggregated(received: &ParsedMessage) -> bool {
     received.head.batch.as_ref().is_some_and(|batch| batch.stream.is_consumer())
 }
 
@@ -48,13 +50,42 @@ pub fn first_as_json(received: &ParsedMessage, max_records: usize) -> Vec<Record
     as_json(received, &places)
 }
 
-/// The first records of a superset, each with its relation to the failed batch, if that is known.
-pub fn first_in_batch_as_json(
+/// The records of a message to show: the first of all, or of those that match.
+pub struct PickedRecords {
+    places: Vec<usize>,
+    /// The number of records that they were picked from.
+    of: usize,
+    are_matches: bool,
+}
+
+impl PickedRecords {
+    /// `matching` has the places of the records that match, where a search was asked for.
+    pub fn new(received: &ParsedMessage, matching: Option<&[usize]>, is_all: bool, max_records: usize) -> Self {
+        let most = if is_all { usize::MAX } else { max_records };
+        let (places, of): (Vec<usize>, usize) = match matching {
+            Some(matching) => (matching.iter().copied().take(most).collect(), matching.len()),
+            None => ((0..received.records.len()).take(most).collect(), received.records.len()),
+        };
+        Self { places, of, are_matches: matching.is_some() }
+    }
+
+    fn title(&self, all: usize) -> String {
+        let shown = self.places.len();
+        let picked = if self.are_matches { format!("{} of {all} match", self.of) } else { all.to_string() };
+        match self.of - shown {
+            0 => format!("Records ({picked})"),
+            _ => format!("Records ({picked}, the first {shown} shown; --all shows every one)"),
+        }
+    }
+}
+
+/// The picked records, each with its relation to the failed batch, for a superset where that is known.
+pub fn picked_as_json(
     received: &ParsedMessage,
-    max_records: usize,
+    picked: &PickedRecords,
     in_batch: Option<&[InBatch]>,
 ) -> Vec<RecordJson> {
-    let mut records = first_as_json(received, max_records);
+    let mut records = as_json(received, &picked.places);
     for record in &mut records {
         record.in_batch = in_batch.and_then(|in_batch| in_batch.get(record.number - 1).copied());
     }
@@ -81,13 +112,13 @@ pub fn as_json(received: &ParsedMessage, places: &[usize]) -> Vec<RecordJson> {
     places.iter().filter_map(read).collect()
 }
 
-/// Prints the first records.
+/// Prints the picked records.
 ///
 /// `in_batch` is the relation of each to the failed batch, where it is known.
-pub fn print_first(
+pub fn print_picked(
     output: &Output,
     received: &ParsedMessage,
-    max_records: usize,
+    picked: &PickedRecords,
     whole: bool,
     in_batch: Option<&[InBatch]>,
 ) -> Result<()> {
@@ -95,17 +126,11 @@ pub fn print_first(
     if all == 0 {
         return Ok(());
     }
-    let shown = all.min(max_records);
-    let title = match all - shown {
-        0 => format!("Records ({all})"),
-        _ => format!("Records ({all}, the first {shown} shown; --all shows every one)"),
-    };
-    output.line(format!("\n{}", output.paint(Paint::Bold, title)))?;
+    output.line(format!("\n{}", output.paint(Paint::Bold, picked.title(all))))?;
     if in_batch.is_some() {
         output.line(output.paint(Paint::Dim, IN_BATCH_LEGEND))?;
     }
-    let places: Vec<usize> = (0..shown).collect();
-    print_marked(output, received, &places, whole, |place| {
+    print_marked(output, received, &picked.places, whole, |place| {
         in_batch.and_then(|in_batch| in_batch.get(place)).map_or("", |in_batch| mark(*in_batch))
     })
 }

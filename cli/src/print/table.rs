@@ -43,7 +43,7 @@ impl Columns {
         let words = self.widest_words();
         let needed: usize = words.iter().sum::<usize>() + GAP * words.len().saturating_sub(1);
         if table.width().is_some_and(|width| needed > usize::from(width)) {
-            return self.blocks();
+            return self.blocks(table.width().map(usize::from));
         }
         for (index, word) in words.iter().enumerate() {
             let Some(column) = table.column_mut(index) else { continue };
@@ -99,20 +99,40 @@ impl Columns {
         self.header.iter().enumerate().map(widest).collect()
     }
 
-    /// A block of lines for each row: the first cell, and below it the others by their names.
-    fn blocks(&self) -> String {
-        let width = self.header.iter().map(String::len).max().unwrap_or(0);
+    /// A block of lines for each row: the first cell, and below it the others by their names. An empty cell has none.
+    fn blocks(&self, width: Option<usize>) -> String {
+        let name_width = self.header.iter().map(String::len).max().unwrap_or(0);
+        let indent = 2 * GAP + name_width;
+        let text_width = width.map_or(usize::MAX, |width| width.saturating_sub(indent));
         let mut lines = Vec::new();
         for row in &self.rows {
             for (index, ((text, _), name)) in row.iter().zip(&self.header).enumerate() {
-                for (number, line) in text.lines().enumerate() {
+                let wrapped = text.lines().flat_map(|line| wrap(line, text_width));
+                for (number, line) in wrapped.enumerate() {
                     let name = if number == 0 { name } else { "" };
-                    lines.push(if index == 0 { line.to_owned() } else { format!("  {name:<width$}  {line}") });
+                    lines.push(if index == 0 { line } else { format!("  {name:<name_width$}  {line}") });
                 }
             }
         }
+        // What follows is no part of the last block.
+        lines.push(String::new());
         lines.join("\n")
     }
+}
+
+/// Breaks a line between words. A word that is wider stays whole, so that it can be copied.
+fn wrap(line: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + 1 + word.chars().count() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]

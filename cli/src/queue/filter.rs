@@ -71,6 +71,11 @@ impl Filter {
         Self { ids: ids.to_vec(), ..Self::default() }
     }
 
+    /// Takes the limit out, for a command that counts batches itself.
+    pub fn take_limit(&mut self) -> Option<u64> {
+        self.limit.take()
+    }
+
     pub fn ids(&self) -> &[String] {
         &self.ids
     }

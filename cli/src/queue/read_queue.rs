@@ -16,6 +16,7 @@ use crate::queue::lease::Lease;
 use crate::queue::queue_message::{ForeignMessage, QueueMessage};
 use crate::queue::read_summary::ReadSummary;
 use crate::queue::receive_all::{Next, ReceiveSummary, receive_all};
+use crate::queue::record_search::SearchNumbers;
 use crate::spool::Spool;
 
 /// Bytes read of an object to learn what it is. The invocation record and `hydration`, which come before the records,
@@ -45,6 +46,7 @@ pub struct QueueContents {
     /// Numbers of hydrated messages that passed the filter and that did not, after `choose`.
     shown: u64,
     filtered: u64,
+    searched: SearchNumbers,
     objects_not_read: ObjectsNotRead,
     /// Messages that did not pass the filter and whose bodies were kept, after `choose`.
     pub others_with_body: Vec<HydratedMessage>,
@@ -90,6 +92,7 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
         foreign,
         shown: 0,
         filtered: 0,
+        searched: SearchNumbers::default(),
         objects_not_read,
         others_with_body,
     })
@@ -202,6 +205,13 @@ impl QueueContents {
         Ok(chosen)
     }
 
+    /// Takes the numbers of a search in the messages that were chosen.
+    pub fn count_search(&mut self, matching: u64, searched: SearchNumbers) {
+        self.shown = matching;
+        self.filtered += searched.filtered;
+        self.searched = searched;
+    }
+
     /// The numbers to print at the end, after `choose`.
     pub fn summary(&self) -> ReadSummary {
         ReadSummary {
@@ -212,6 +222,8 @@ impl QueueContents {
             foreign: self.foreign.len() as u64,
             not_looked_at: self.received.not_looked_at(),
             not_read: self.objects_not_read.number.get(),
+            not_searched: self.searched.not_searched,
+            binary_records: self.searched.binary_records,
         }
     }
 

@@ -25,6 +25,12 @@ pub struct ReadSummary {
     /// Messages whose objects in the bucket could not be read now. An object that is gone was looked at.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_read: u64,
+    /// Messages whose records could not be searched.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_searched: u64,
+    /// Records without a match that have binary data, which is not searched.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub binary_records: u64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -35,7 +41,7 @@ fn is_zero(number: &u64) -> bool {
 impl ReadSummary {
     /// Nothing is on the queue that the command does not show or filter.
     pub fn is_complete(&self) -> bool {
-        self.in_flight + self.delayed + self.foreign + self.not_looked_at + self.not_read == 0
+        self.in_flight + self.delayed + self.foreign + self.not_looked_at + self.not_read + self.not_searched == 0
     }
 
     /// The queue was seen to be empty.
@@ -72,6 +78,14 @@ impl ReadSummary {
                 ),
             ),
             (self.not_read, format!("{} not readable in the bucket for now", messages(self.not_read))),
+            (self.not_searched, format!("{} not searched: the records could not be read", messages(self.not_searched))),
+            (
+                self.binary_records,
+                format!(
+                    "{} searched only in part or not at all: binary data, or too large to unpack",
+                    count(self.binary_records, "record", "records")
+                ),
+            ),
         ];
         lines.into_iter().filter(|(number, _)| *number > 0).map(|(_, line)| line).collect()
     }

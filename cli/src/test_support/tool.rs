@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use hydration::error::Fault;
+use hydration::error::{Fault, FaultKind};
 
 use crate::args::{AwsCommand, Cli, Command, OutputFormat};
 use crate::aws::stack::Stack;
@@ -46,11 +46,13 @@ const STACK_OUTPUTS: [(&str, &str); 7] = [
 ];
 /// The hydrate function.
 pub const HYDRATE_ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:hydrate";
-/// The width of tables in the tests.
+/// The width of tables in the tests that choose none.
 const WIDTH: u16 = 120;
 
 pub struct Tool {
     pub clock: YieldingClock,
+    /// The width of tables.
+    pub width: u16,
     pub queue: InMemoryQueue,
     pub bucket: InMemoryBucket,
     pub function: ScriptedFunction,
@@ -103,6 +105,7 @@ impl Tool {
         Self {
             queue: InMemoryQueue::new(clock.clone(), attributes),
             clock,
+            width: WIDTH,
             bucket: InMemoryBucket::default(),
             function: ScriptedFunction::default(),
             logs: InMemoryLogs::default(),
@@ -155,7 +158,7 @@ impl Tool {
             (Captured { max_bytes: self.max_answer_bytes, ..Captured::default() }, Captured::default());
         let is_json = cli.global.output == Some(OutputFormat::Json);
         let mut output = Output::to(is_json, Box::new(answers.clone()), Box::new(notes.clone()));
-        output.width = Some(WIDTH);
+        output.width = Some(self.width);
         let context = Context {
             output,
             interrupt: self.interrupt.1.clone(),
@@ -206,7 +209,8 @@ impl Tool {
         match command {
             AwsCommand::Status(arguments) => {
                 let others = &self.retry_and_parked;
-                commands::status::run(context, queue, bucket, &self.opened_ledger(), others, arguments).await
+                let ledger = self.opened_ledger();
+                commands::status::run(context, queue, bucket, &self.logs, &ledger, others, arguments).await
             }
             AwsCommand::List(arguments) => {
                 commands::list::run(context, queue, bucket, &self.opened_ledger(), arguments).await
@@ -300,6 +304,10 @@ pub struct InMemoryLogs {
     /// No search ever answers.
     pub is_hanging: std::cell::Cell<bool>,
     pub events: RefCell<Vec<LogEvent>>,
+    /// Groups that the caller may not read.
+    pub denied_groups: RefCell<Vec<String>>,
+    /// Searches so far.
+    pub searches: Cell<usize>,
 }
 
 impl Logs for InMemoryLogs {
@@ -310,6 +318,11 @@ impl Logs for InMemoryLogs {
     async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {
         if self.is_hanging.get() {
             std::future::pending::<()>().await;
+        }
+        self.searches.set(self.searches.get() + 1);
+        if self.denied_groups.borrow().contains(&search.group) {
+            let (action, detail) = ("logs:FilterLogEvents", "AccessDeniedException".to_owned());
+            return Err(Fault { kind: FaultKind::AccessDenied, action, detail });
         }
         let pattern = search.pattern.as_deref().unwrap_or_default().trim_matches('"').to_owned();
         let is_found = |event: &&LogEvent| {

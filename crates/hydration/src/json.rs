@@ -1,11 +1,15 @@
 //! JSON as text. Values are checked and copied, never parsed and printed again, so that every digit stays.
 
+mod plain;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub use plain::plain_text;
 
 /// The deepest nesting of a sound value. serde_json stops at 128 levels, and the message around the value needs a few.
 pub const MAX_NESTING_LEVELS: usize = 100;

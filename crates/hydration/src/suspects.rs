@@ -24,6 +24,7 @@ mod walk;
 use serde::Serialize;
 
 pub use evidence::{BatchEvidence, EvidenceRecord};
+pub use log::LoggedError;
 
 use crate::sequence_number::SequenceNumber;
 use crate::suspects::log::InvocationLog;

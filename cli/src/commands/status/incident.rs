@@ -2,22 +2,32 @@
 
 use hydration::incident::{BatchFailure, Incident, IncidentGroups, IncidentKey, IncidentResult};
 
+use crate::commands::status::errors::BatchError;
 use crate::queue::hydrated_message::HydratedMessage;
 
+/// An incident, with what the log says of its latest batch.
+pub struct LoggedIncident {
+    pub incident: Incident,
+    /// `None` where no log was asked for.
+    pub error: Option<BatchError>,
+}
+
 /// Groups messages into incidents, the most recent first.
-pub fn incidents(messages: &[HydratedMessage]) -> Vec<Incident> {
+pub fn incidents<'a>(messages: impl Iterator<Item = &'a HydratedMessage>) -> Vec<Incident> {
     let mut groups = IncidentGroups::at_most(usize::MAX);
-    for message in messages {
-        let key = IncidentKey {
-            function: message.function_name().or(message.function_arn.as_deref()).unwrap_or("-").to_owned(),
-            version: message.response.executed_version.clone(),
-            condition: message.condition.clone().unwrap_or_else(|| "-".to_owned()),
-            error: message.error().to_owned(),
-            result: IncidentResult::Hydrated(message.status),
-        };
-        groups.add(key, &failure(message));
-    }
+    messages.for_each(|message| groups.add(key_of(message), &failure(message)));
     groups.into_incidents()
+}
+
+/// The properties of a message that its incident shares.
+pub fn key_of(message: &HydratedMessage) -> IncidentKey {
+    IncidentKey {
+        function: message.function_name().or(message.function_arn.as_deref()).unwrap_or("-").to_owned(),
+        version: message.response.executed_version.clone(),
+        condition: message.condition.clone().unwrap_or_else(|| "-".to_owned()),
+        error: message.error().to_owned(),
+        result: IncidentResult::Hydrated(message.status),
+    }
 }
 
 fn failure(message: &HydratedMessage) -> BatchFailure<'_> {

@@ -3,6 +3,7 @@
 mod cause;
 mod line;
 mod literal;
+mod logged_error;
 
 use std::collections::HashSet;
 
@@ -16,6 +17,7 @@ use cause::{is_outside, topics_of};
 use line::{Level, LogLine, parse_events};
 pub use literal::{Literal, normal as normal_key, number_text, tokens};
 use literal::{Words, read};
+pub use logged_error::LoggedError;
 
 /// The most literals that a log is searched for, of its errors and of its other lines.
 const MAX_LITERALS: usize = 20_000;

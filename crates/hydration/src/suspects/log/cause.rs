@@ -87,7 +87,7 @@ pub fn is_outside(text: &str) -> bool {
 }
 
 /// The text without what stands in quotation marks. A quotation mark within a word is an apostrophe.
-fn without_quoted(text: &str) -> String {
+pub fn without_quoted(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut open: Option<char> = None;
     let mut previous = ' ';
