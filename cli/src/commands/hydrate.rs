@@ -197,12 +197,13 @@ pub async fn run<R: ShardReader + ObjectReader + StreamReader, F: Function, Q: Q
 }
 
 /// The function's settings, except that the tool waits for the whole range itself instead of leaving it to a retry
-/// queue.
+/// queue, and archives nothing.
 fn settings(overflow_bucket: Option<String>, is_fifo: bool) -> Settings {
     Settings {
         max_message_bytes: MAX_MESSAGE_BYTES,
         decoded_view: true,
         overflow_bucket,
+        archive: false,
         retry_queue_url: None,
         fifo: is_fifo,
         max_part_bytes: MAX_PART_BYTES,
