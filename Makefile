@@ -53,7 +53,7 @@ test-rust: ## cargo test: the domain, the adapters, the function's handler, the 
 test-e2e: ## The compiled binaries on emulators, and the templates; TESTS="tests/tool -k replay" runs a part
 	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked $(DIGEST) && \
 		cargo build --locked -p dlq
-	$(INSTALL) venv kinesis sam checkov
+	$(INSTALL) venv kinesis sam checkov duckdb
 	cd "$(ROOT)" && $(PYTEST) -q -n $(JOBS) --dist load --maxschedchunk 1 $(TESTS)
 
 lint: ## Format and clippy, warnings denied

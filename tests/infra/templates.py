@@ -96,10 +96,11 @@ class Stack:
         return f"arn:{self.partition}:{service}:{region}:{'' if service == 's3' else account}:{rest}"
 
     def physical_name(self, logical_id):
-        fixed = {"AWS::Logs::LogGroup": "LogGroupName"}
+        fixed = {"AWS::Logs::LogGroup": ["LogGroupName"], "AWS::Athena::WorkGroup": ["Name"],
+                 "AWS::Glue::Database": ["DatabaseInput", "Name"]}
         resource = self.template["Resources"][logical_id]
         if resource["Type"] in fixed:
-            return self.resolve(resource["Properties"][fixed[resource["Type"]]])
+            return self.resolve(functools.reduce(dict.get, fixed[resource["Type"]], resource["Properties"]))
         name = f"{self.name}-{logical_id}-1A2B3C4D5E6F"
         is_queue = resource["Type"] == "AWS::SQS::Queue"
         if is_queue and self.resolve(resource["Properties"].get("FifoQueue", False)) is True:
