@@ -52,6 +52,7 @@ Examples:
 
 An SNS notification, an SNS event or a failure document may be around a record. With --send the messages go to the
 queue that --stack or --queue names, as the function would have sent them, and the overflow to the stack's bucket.
+They are not archived.
 --delete takes a message off --from-queue once all that it held has been sent.
 
 A rescue is for records that Lambda dropped with no destination, or is about to lose behind a batch that blocks its
