@@ -33,10 +33,10 @@ def ask(aws, bucket, **variables):
     return run({"setup": setup, "variables": variables, "questions": sql})
 
 
-def run(task):
+def run(task, seconds=120):
     install.ensure("duckdb")
     command = [str(install.tool("duckdb")), str(install.ROOT / "tests" / "kit" / "ask_duckdb.py")]
-    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=120,
+    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=seconds,
                           preexec_fn=processes.end_with_parent)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
