@@ -16,7 +16,7 @@ TESTS ?= tests
 JOBS ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox check test test-rust test-e2e lint audit bench soak package release sam-local clean
+.PHONY: help demo sandbox check test test-rust test-e2e lint audit bench bench-archive soak package release sam-local clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,7 +53,7 @@ test-rust: ## cargo test: the domain, the adapters, the function's handler, the 
 test-e2e: ## The compiled binaries on emulators, and the templates; TESTS="tests/tool -k replay" runs a part
 	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked $(DIGEST) && \
 		cargo build --locked -p dlq
-	$(INSTALL) venv kinesis sam checkov
+	$(INSTALL) venv kinesis sam checkov duckdb
 	cd "$(ROOT)" && $(PYTEST) -q -n $(JOBS) --dist load --maxschedchunk 1 $(TESTS)
 
 lint: ## Format and clippy, warnings denied
@@ -72,6 +72,10 @@ bench: ## Criterion for the pure parts, whole-process figures of the release bin
 	$(INSTALL) venv kinesis
 	$(VENV) -m scripts.bench $(ZIP)
 	$(VENV) -m scripts.bench_tool
+
+bench-archive: ## What a question to the archive takes, with and without compaction; OBJECTS=100000 for fewer than a million
+	$(INSTALL) venv duckdb
+	$(VENV) -m scripts.archive_bench $(if $(OBJECTS),--objects $(OBJECTS))
 
 soak: ## Property tests on all cores: HISTORIES=1000000 histories of each property, FUZZ=3600 seconds of tests/fuzz
 	cd "$(ROOT)" && $(PYTHON) -m scripts.soak $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(FUZZ),--fuzz $(FUZZ))

@@ -15,7 +15,7 @@ from scripts.install import ROOT
 
 TEMPLATES = [
     "template.yaml", "infra/kinesis-source.yaml", "infra/dynamodb-source.yaml", "infra/bucket-source.yaml",
-    "infra/dead-letter-queue.yaml", "infra/operator.yaml", "infra/demo.yaml"]
+    "infra/dead-letter-queue.yaml", "infra/operator.yaml", "infra/archive.yaml", "infra/demo.yaml"]
 # What only SAM reads.
 METADATA_OF_SAM = ("AWS::ServerlessRepo::Application", "BuildMethod", "BuildProperties", "SamResourceId")
 BUCKET = {"Fn::If": ["HasCodeBucketPerRegion", {"Fn::Sub": "${CodeBucket}-${AWS::Region}"}, {"Ref": "CodeBucket"}]}

@@ -128,7 +128,8 @@ def write_template(variables):
 def settings(mailbox):
     """The template's variables with values: SAM would fill in the names of the resources, which are no URLs."""
     # Nothing polls a retry queue here, so the rest of a long range would wait in vain: every try reads the whole range.
-    return {**mailbox.environment(), "RETRY_QUEUE_URL": "", "MAX_MESSAGE_BYTES": "1048576", "DECODED_VIEW": "true"}
+    return {**mailbox.environment(), "RETRY_QUEUE_URL": "", "MAX_MESSAGE_BYTES": "1048576", "DECODED_VIEW": "true",
+            "ARCHIVE": "false"}
 
 
 def sample_events(batches):

@@ -14,6 +14,7 @@ from sandbox.runtime_api import Function, FunctionExited
     ("MAX_MESSAGE_BYTES", "-1"), ("MAX_MESSAGE_BYTES", "1e5"), ("MAX_MESSAGE_BYTES", "9" * 40),
     ("RETRY_QUEUE_URL", "retries"), ("RETRY_QUEUE_URL", "arn:aws:sqs:us-east-1:123456789012:retries"),
     ("DECODED_VIEW", "yes"), ("DECODED_VIEW", "TRUE"), ("DECODED_VIEW", "1"),
+    ("ARCHIVE", "yes"), ("ARCHIVE", "TRUE"),
 ])
 def test_a_bad_value_is_refused_at_start(aws, binary, name, value):
     variables = {**aws.environment(), "QUEUE_URL": aws.aws_url + "/123456789012/q", name: value}

@@ -7,6 +7,7 @@ A name or an id that CloudFormation would choose becomes a plausible value, so t
 ARNs of the right form. An attribute that this file does not know is an error, not a guess.
 """
 
+import base64
 import functools
 import json
 import re
@@ -95,10 +96,11 @@ class Stack:
         return f"arn:{self.partition}:{service}:{region}:{'' if service == 's3' else account}:{rest}"
 
     def physical_name(self, logical_id):
-        fixed = {"AWS::Logs::LogGroup": "LogGroupName"}
+        fixed = {"AWS::Logs::LogGroup": ["LogGroupName"], "AWS::Athena::WorkGroup": ["Name"],
+                 "AWS::Glue::Database": ["DatabaseInput", "Name"]}
         resource = self.template["Resources"][logical_id]
         if resource["Type"] in fixed:
-            return self.resolve(resource["Properties"][fixed[resource["Type"]]])
+            return self.resolve(functools.reduce(dict.get, fixed[resource["Type"]], resource["Properties"]))
         name = f"{self.name}-{logical_id}-1A2B3C4D5E6F"
         is_queue = resource["Type"] == "AWS::SQS::Queue"
         if is_queue and self.resolve(resource["Properties"].get("FifoQueue", False)) is True:
@@ -185,6 +187,9 @@ class Stack:
         separator, items = argument
         return separator.join(self.resolve(items))
 
+    def _base64(self, argument):
+        return base64.b64encode(self.resolve(argument).encode()).decode()
+
     def _importvalue(self, argument):
         return self.imports[self.resolve(argument)]
 
@@ -216,6 +221,12 @@ def operators(hydrator, **parameters):
     """The policies for people who use the tool."""
     return Stack("infra/operator.yaml", "orders-operators", exports=hydrator.exports, **{
         "HydratorStackName": hydrator.name, "FunctionNamePrefix": "orders", **parameters})
+
+
+def archive(hydrator, **parameters):
+    """The tables, views and queries over the archive."""
+    return Stack("infra/archive.yaml", "failed-batch-archive", exports=hydrator.exports, **{
+        "HydratorStackName": hydrator.name, "FunctionNames": "orders,payments", **parameters})
 
 
 def kinesis_source(hydrator, **parameters):

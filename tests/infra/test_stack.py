@@ -368,7 +368,7 @@ def test_the_function_is_what_the_parameters_say():
 
 
 def test_the_function_is_given_the_variables_it_documents():
-    design = {"QUEUE_URL", "OVERFLOW_BUCKET", "RETRY_QUEUE_URL", "MAX_MESSAGE_BYTES", "DECODED_VIEW"}
+    design = {"QUEUE_URL", "OVERFLOW_BUCKET", "RETRY_QUEUE_URL", "MAX_MESSAGE_BYTES", "DECODED_VIEW", "ARCHIVE"}
     variables = core().properties("HydrateFunction")["Environment"]["Variables"]
     assert set(variables) == design
     assert variables["RETRY_QUEUE_URL"] == core().outputs["RetryQueueUrl"]

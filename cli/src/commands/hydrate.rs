@@ -52,6 +52,7 @@ Examples:
 
 An SNS notification, an SNS event or a failure document may be around a record. With --send the messages go to the
 queue that --stack or --queue names, as the function would have sent them, and the overflow to the stack's bucket.
+They are not archived.
 --delete takes a message off --from-queue once all that it held has been sent.
 
 A rescue is for records that Lambda dropped with no destination, or is about to lose behind a batch that blocks its
@@ -197,12 +198,13 @@ pub async fn run<R: ShardReader + ObjectReader + StreamReader, F: Function, Q: Q
 }
 
 /// The function's settings, except that the tool waits for the whole range itself instead of leaving it to a retry
-/// queue.
+/// queue, and archives nothing.
 fn settings(overflow_bucket: Option<String>, is_fifo: bool) -> Settings {
     Settings {
         max_message_bytes: MAX_MESSAGE_BYTES,
         decoded_view: true,
         overflow_bucket,
+        archive: false,
         retry_queue_url: None,
         fifo: is_fifo,
         max_part_bytes: MAX_PART_BYTES,

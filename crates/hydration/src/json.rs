@@ -146,6 +146,16 @@ pub fn is_sqs_safe(json: &str) -> bool {
     !json.as_bytes().contains(&0xEF) || !json.contains(['\u{FFFE}', '\u{FFFF}'])
 }
 
+/// Replaces the line breaks in the text of a JSON value with spaces, in place. They are all between tokens: inside a
+/// string JSON allows only escaped ones (<https://www.rfc-editor.org/rfc/rfc8259#section-7>).
+pub fn join_lines(json: &mut [u8]) {
+    for byte in json {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+}
+
 /// The text of a JSON string. `None` for any other value.
 pub fn string_value(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()

@@ -1,7 +1,7 @@
 //! The last step of a hydration: it sends one message to the queue.
 //!
 //! The message goes with its view if that fits, else without it. If that does not fit either, the message goes to the
-//! overflow bucket and a pointer to the queue.
+//! overflow bucket and a pointer to the queue. With the archive on, every message is written to the bucket first.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::error::HydrateError;
 use crate::invocation_record::FailedBatch;
+use crate::json;
 use crate::message::{Body, Fifo, OutgoingMessage, attributes, pointer};
 use crate::ports::{Clock, Outbox, PutOutcome, SendError};
 use crate::retry::{CallStats, RetryBackoff};
@@ -22,6 +23,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     pub decoded_view: bool,
     pub overflow_bucket: Option<String>,
+    /// Every message is written to the overflow bucket before it is sent, as one line. Needs the bucket.
+    pub archive: bool,
     /// The queue for the rest of a range that takes longer than one invocation. Without it, every retry starts again.
     pub retry_queue_url: Option<String>,
     /// The queue of hydrated messages is a FIFO queue.
@@ -108,6 +111,10 @@ impl<O: Outbox, C: Clock> Sender<'_, O, C> {
             bytes,
         };
 
+        let archived = match &self.settings.overflow_bucket {
+            Some(bucket) if self.settings.archive => Some(self.put_draft(bucket, &draft, stats).await?),
+            _ => None,
+        };
         let mut refused = None;
         let forms = if draft.body.has_view() { &[true, false][..] } else { &[false] };
         for &with_view in forms {
@@ -133,17 +140,35 @@ impl<O: Outbox, C: Clock> Sender<'_, O, C> {
             let why = format!("the message has {size} bytes, the queue takes {limit} beside the attributes");
             return Err(HydrateError::MessageTooLarge(refused.unwrap_or(why)));
         };
-        let key = draft.key();
-        let whole = Bytes::from(draft.body.build(draft.body.has_view()));
-        // The object is written first, so that the pointer always points to an object.
-        self.put(bucket, &key, &whole, stats).await?;
-        attributes.push(attributes::overflow_size(whole.len()));
+        let (key, size) = match archived {
+            Some(object) => object,
+            None => self.put_draft(bucket, &draft, stats).await?,
+        };
+        attributes.push(attributes::overflow_size(size));
         let message = OutgoingMessage { body: pointer(bucket, &key), attributes, fifo };
         match self.send_message(&message, stats).await {
-            Ok(message_id) => Ok(sent(message_id, Some(format!("s3://{bucket}/{key}")), whole.len())),
+            Ok(message_id) => Ok(sent(message_id, Some(format!("s3://{bucket}/{key}")), size)),
             Err(SendFailure::TooLarge(detail)) => Err(HydrateError::RequestRefused(detail)),
             Err(SendFailure::Error(error)) => Err(error),
         }
+    }
+
+    /// Writes the whole message, with its view, to the bucket. Returns the object's key and the bytes of the message. It
+    /// comes before the message that is sent, so that a pointer always points to an object.
+    async fn put_draft(
+        &self,
+        bucket: &str,
+        draft: &Draft<'_>,
+        stats: &mut CallStats,
+    ) -> Result<(String, usize), HydrateError> {
+        let key = draft.key();
+        let mut body = draft.body.build(draft.body.has_view()).into_bytes();
+        if self.settings.archive {
+            json::join_lines(&mut body);
+        }
+        let body = Bytes::from(body);
+        self.put(bucket, &key, &body, stats).await?;
+        Ok((key, body.len()))
     }
 
     async fn send_message(&self, message: &OutgoingMessage, stats: &mut CallStats) -> Result<String, SendFailure> {

@@ -52,6 +52,7 @@ pub fn settings() -> Settings {
         max_message_bytes: 1_048_576,
         decoded_view: true,
         overflow_bucket: Some("overflow".to_owned()),
+        archive: false,
         retry_queue_url: None,
         fifo: false,
         max_part_bytes: MAX_PART_BYTES,

@@ -39,19 +39,32 @@ impl Config {
                 .filter(|bytes| (MIN_MESSAGE_BYTES..=MAX_MESSAGE_BYTES).contains(bytes))
                 .ok_or(invalid("MAX_MESSAGE_BYTES", "is not a whole number from 1024 to 1048576"))?,
         };
-        let decoded_view = match get("DECODED_VIEW").as_deref() {
-            None | Some("true") => true,
-            Some("false") => false,
-            Some(_) => return Err(invalid("DECODED_VIEW", "is neither true nor false")),
+        let switch = |name, default| match get(name).as_deref() {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(invalid(name, "is neither true nor false")),
         };
+        let decoded_view = switch("DECODED_VIEW", true)?;
+        let archive = switch("ARCHIVE", false)?;
         let overflow_bucket = get("OVERFLOW_BUCKET").filter(|bucket| !bucket.is_empty());
         if overflow_bucket.as_deref().is_some_and(|bucket| !is_bucket_name(bucket)) {
             return Err(invalid("OVERFLOW_BUCKET", "is not the name of a bucket"));
         }
+        if archive && overflow_bucket.is_none() {
+            return Err(invalid("OVERFLOW_BUCKET", "is missing: ARCHIVE is true, and the archive is in this bucket"));
+        }
         let fifo = is_fifo(&queue_url);
         let max_part_bytes = hydration::message::part::MAX_PART_BYTES;
-        let settings =
-            Settings { max_message_bytes, decoded_view, overflow_bucket, retry_queue_url, fifo, max_part_bytes };
+        let settings = Settings {
+            max_message_bytes,
+            decoded_view,
+            overflow_bucket,
+            archive,
+            retry_queue_url,
+            fifo,
+            max_part_bytes,
+        };
         Ok(Self { queue_url, settings })
     }
 }
@@ -83,6 +96,7 @@ mod tests {
             max_message_bytes: 1_048_576,
             decoded_view: true,
             overflow_bucket: None,
+            archive: false,
             retry_queue_url: None,
             fifo: false,
             max_part_bytes: 6_000_000,
@@ -103,6 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn the_archive_needs_its_bucket() {
+        let archive = ("ARCHIVE", "true");
+        assert!(read(&[QUEUE, archive, ("OVERFLOW_BUCKET", "overflow")]).unwrap().settings.archive);
+        for variables in [&[QUEUE, archive][..], &[QUEUE, archive, ("OVERFLOW_BUCKET", "")]] {
+            let error = read(variables).unwrap_err();
+            assert_eq!(error.name, "OVERFLOW_BUCKET");
+            assert!(error.to_string().contains("ARCHIVE"), "{error}");
+        }
+        assert!(!read(&[QUEUE, ("ARCHIVE", "false")]).unwrap().settings.archive);
+    }
+
+    #[test]
     fn anything_else_is_refused_with_the_variable_s_name() {
         for (name, value) in [
             ("QUEUE_URL", "hydrated"),
@@ -113,6 +139,8 @@ mod tests {
             ("MAX_MESSAGE_BYTES", ""),
             ("DECODED_VIEW", "yes"),
             ("DECODED_VIEW", ""),
+            ("ARCHIVE", "yes"),
+            ("ARCHIVE", ""),
             ("OVERFLOW_BUCKET", "s3://bucket"),
             ("RETRY_QUEUE_URL", "arn:aws:sqs:us-east-1:123456789012:retry"),
             ("RETRY_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/retry.fifo"),

@@ -146,3 +146,10 @@ fn objects_and_arrays_of_records_have_a_most() {
     assert!(Object::from_str(&object(MAX_ENTRIES)).is_ok());
     assert!(Object::from_str(&object(MAX_ENTRIES + 1)).is_err());
 }
+
+#[test]
+fn line_breaks_between_tokens_become_spaces_and_those_in_strings_stay() {
+    let mut text = "{\r\n\t\"a\": \"x\\ny\",\n\n\"b\":\r[1.10,\n\"\u{2028}é\"]}\n".to_owned().into_bytes();
+    join_lines(&mut text);
+    assert_eq!(String::from_utf8(text).unwrap(), "{  \t\"a\": \"x\\ny\",  \"b\": [1.10, \"\u{2028}é\"]} ");
+}

@@ -136,11 +136,33 @@ impl Case {
         Run { aws, result, stats, bodies, delivered }
     }
 
+    /// Checks the bucket: with the archive, each message that was sent is there, as one line. Without it, only those are
+    /// that a pointer needs.
+    pub fn check_archive(&self, run: &Run) -> Result<(), TestCaseError> {
+        let (queue, bucket) = (run.aws.outbox.queue.borrow(), run.aws.outbox.bucket.borrow());
+        if !self.settings.archive {
+            let pointers = queue.iter().filter(|message| message.body.starts_with('[')).count();
+            prop_assert!(bucket.len() <= pointers, "{} objects for {pointers} pointers", bucket.len());
+            return Ok(());
+        }
+        prop_assert!(bucket.values().all(|object| !object.contains(&b'\n')));
+        let parse = |object: &bytes::Bytes| serde_json::from_slice(object).expect("an object is JSON");
+        let objects: Vec<Value> = bucket.values().map(parse).collect();
+        let view = if self.settings.decoded_view { "included" } else { "off" };
+        prop_assert!(objects.iter().all(|object| object["hydration"]["decodedView"] == view));
+        let archived: Vec<Value> = objects.iter().map(without_view).collect();
+        for body in &run.bodies {
+            prop_assert!(archived.contains(&without_view(body)), "not archived: {}", body["hydration"]);
+        }
+        Ok(())
+    }
+
     /// Checks what was delivered, and the status, against the records that the shard had.
     ///
     /// Records that are trimmed while the walk is under way may be read before or be missing. No other may be, and a
     /// range with a missing record is never called whole.
     pub fn check(&self, run: &Run, hydrated: &Hydrated) -> Result<(), TestCaseError> {
+        self.check_archive(run)?;
         let (before, after) = (self.left(), self.left_after(run.aws.trimmed.get()));
         let status = hydrated.verdict.status;
         prop_assert_eq!(hydrated.recovered_records, run.delivered.len() as u64);
@@ -164,6 +186,16 @@ impl Case {
         }
         Ok(())
     }
+}
+
+/// A message's fields, except for those that depend on its view.
+fn without_view(body: &Value) -> Value {
+    let mut body = body.clone();
+    body["hydration"]["decodedView"] = Value::Null;
+    body.as_object_mut()
+        .expect("a body is an object")
+        .retain(|key, _| key != "KinesisBatch" && key != "DDBStreamBatch");
+    body
 }
 
 prop_compose! {
@@ -229,9 +261,9 @@ fn ages() -> impl Strategy<Value = Age> {
 fn any_settings() -> impl Strategy<Value = (Settings, usize)> {
     let max_part_bytes = prop_oneof![2 => Just(settings().max_part_bytes), 1 => 500_usize..4_000];
     let limit = || prop_oneof![2 => Just(1_048_576_usize), 1 => Just(1_200)];
-    (max_part_bytes, limit(), limit(), any::<bool>(), any::<bool>()).prop_map(
-        |(max_part_bytes, max_message_bytes, queue_limit, fifo, decoded_view)| {
-            (Settings { max_part_bytes, max_message_bytes, fifo, decoded_view, ..settings() }, queue_limit)
+    (max_part_bytes, limit(), limit(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(max_part_bytes, max_message_bytes, queue_limit, fifo, decoded_view, archive)| {
+            (Settings { max_part_bytes, max_message_bytes, fifo, decoded_view, archive, ..settings() }, queue_limit)
         },
     )
 }

@@ -105,6 +105,9 @@ proptest! {
             Ok(hydrated) => case.check(&run, hydrated)?,
             // A fault that did not pass is an error, and nothing was delivered, or nothing but parts.
             Err(error) => {
+                if case.settings.archive {
+                    case.check_archive(&run)?;
+                }
                 prop_assert!(!is_survived(&case.shard, &case.faults, &case.trims), "{error:?}");
                 let has_parts = case.settings.max_part_bytes != settings().max_part_bytes;
                 let has_lost_reply = case.faults.contains(&Some(InjectedFault::LostReply));

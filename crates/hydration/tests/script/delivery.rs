@@ -82,6 +82,89 @@ fn a_message_that_does_not_fit_is_written_to_the_bucket_before_its_pointer_is_se
     assert!(pointer.attributes.len() <= 10);
 }
 
+fn archived(bytes: usize) -> Settings {
+    Settings { archive: true, ..limited(bytes) }
+}
+
+#[test]
+fn the_archive_has_every_message_before_the_queue_does() {
+    let (whole, bare) = whole_and_bare();
+    for (limit, sent_body) in [(1_048_576, &whole), (whole.size() - 1, &bare)] {
+        let (aws, result) = deliver(&failed(STREAM, HOUR), archived(limit), &[Accepted, Accepted]);
+        let sent = result.unwrap().sent.pop().unwrap();
+        let (calls, expected) = (calls(&aws), format!("put s3://overflow/{KEY}{}-", sent.id));
+        assert_eq!((calls.len(), calls[1].as_str()), (2, "send"));
+        assert!(calls[0].starts_with(&expected) && calls[0].ends_with("-Complete.json"), "{calls:?}");
+        // The message is the same as without the archive, and the object has the view.
+        assert_eq!((&message(&aws), sent.overflow), (sent_body, None));
+        assert_eq!(aws.objects.borrow()[0], whole.body);
+    }
+}
+
+#[test]
+fn the_object_of_a_message_that_does_not_fit_is_written_once() {
+    let (whole, bare) = whole_and_bare();
+    let (aws, result) = deliver(&failed(STREAM, HOUR), archived(bare.size() - 1), &[Accepted, Accepted]);
+    let place = result.unwrap().sent[0].overflow.clone().unwrap();
+    assert_eq!(calls(&aws), [format!("put {place}"), "send".to_owned()]);
+    let size = MessageAttributeValue::Number(whole.body.len() as u64);
+    assert_eq!(attribute(&message(&aws), "ExtendedPayloadSize"), Some(size));
+    // Nor when it is the queue that refuses it.
+    let (aws, result) = deliver(&failed(STREAM, HOUR), archived(1_048_576), &[Accepted, TooLarge, Accepted]);
+    let place = result.unwrap().sent[0].overflow.clone().unwrap();
+    assert_eq!(calls(&aws), [format!("put {place}"), "send".to_owned(), "send".to_owned()]);
+}
+
+#[test]
+fn a_message_that_the_archive_does_not_take_is_not_sent() {
+    let (aws, result) = deliver(&failed(STREAM, HOUR), archived(1_048_576), &[Fault(FaultKind::AccessDenied)]);
+    assert_eq!(result.unwrap_err().kind(), "AccessDenied");
+    assert_eq!(calls(&aws).len(), 1);
+    let script = [Fault(FaultKind::Throttled), AlreadyExists, Accepted];
+    let (aws, result) = deliver(&failed(STREAM, HOUR), archived(1_048_576), &script);
+    assert!(result.is_ok());
+    let calls = calls(&aws);
+    assert_eq!((calls[1].as_str(), calls[3].as_str(), &calls[0]), ("wait 187", "send", &calls[2]));
+}
+
+/// The objects and the message of a record that is written with line breaks.
+fn deliver_lines(archive: bool, bytes: usize) -> (String, OutgoingMessage) {
+    let mut record = failed(STREAM, HOUR);
+    record["note"] = json!("two\r\nlines");
+    let text = serde_json::to_string_pretty(&record).unwrap().replace('\n', "\r\n");
+    let read = recognize(&text).pop().unwrap().unwrap();
+    let records = (10..=12).map(|number| crate::record(Source::Kinesis, number)).collect();
+    let aws = ScriptedAws::new([Iterator, Page(records, None), Accepted, Accepted]);
+    hydrate_message(&aws, &read, Settings { archive, ..limited(bytes) }).unwrap();
+    let object = String::from_utf8(aws.objects.borrow()[0].to_vec()).unwrap();
+    (object, message(&aws))
+}
+
+#[test]
+fn an_archived_message_is_one_line_and_only_the_white_space_differs() {
+    let (object, message) = deliver_lines(true, 1_048_576);
+    assert!(message.body.contains("\r\n"), "the queue gets the record verbatim");
+    assert!(!object.contains(['\r', '\n']));
+    assert_eq!(object, message.body.replace(['\r', '\n'], " "));
+    assert_eq!(serde_json::from_str::<Value>(&object).unwrap()["note"], "two\r\nlines");
+    // Without the archive the object is the message, byte for byte.
+    let (overflow, _) = deliver_lines(false, 1_024);
+    assert_eq!(overflow, message.body);
+}
+
+#[test]
+fn a_message_that_is_not_recognized_is_archived_too() {
+    let text = "{\n  \"build\": \"failed\"\n}";
+    let read = recognize(text).pop().unwrap().unwrap();
+    let aws = ScriptedAws::new([Accepted, Accepted]);
+    let sent = hydrate_message(&aws, &read, archived(1_048_576)).unwrap().sent.pop().unwrap();
+    let log = aws.log.borrow();
+    assert!(log[0].starts_with(&format!("put s3://overflow/hydrated/unrecognized/1970/01/01/{}-", sent.id)), "{log:?}");
+    assert_eq!((log.len(), log[1].as_str()), (2, "send"));
+    let object = String::from_utf8(aws.objects.borrow()[0].to_vec()).unwrap();
+    assert!(object.contains(r#""unrecognized":{   "build": "failed" }"#), "{object}");
+}
+
 #[test]
 fn a_view_that_is_off_is_not_in_the_bucket() {
     let settings = Settings { decoded_view: false, ..limited(1024) };
