@@ -7,6 +7,7 @@ use std::cell::Cell;
 
 use anyhow::Result;
 use clap::Args;
+use hydration::drill::is_drill;
 use hydration::incident::{Incident, IncidentResult};
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
@@ -283,14 +284,20 @@ fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport) -> Vec<Stri
         let text = format!("SQS deletes the oldest message in {}", time::age(left));
         steps.push(if left < URGENT_MILLIS { output.paint(Paint::Red, text) } else { text });
     }
-    let with_records = report.incidents.iter().find(|incident| incident.records > 0);
-    if let Some(incident) = with_records.or(report.incidents.first()) {
+    let (drills, failures): (Vec<_>, Vec<_>) =
+        report.incidents.iter().partition(|incident| is_drill(Some(&incident.key.condition)));
+    let with_records = failures.iter().find(|incident| incident.records > 0);
+    if let Some(incident) = with_records.or(failures.first()) {
         let show = command(format!("show {} --logs", short_id(&incident.example)));
         steps.push(format!("{show}   the latest batch: its facts, its records"));
     }
     if with_records.is_some() {
         let replay = command(format!("replay --all{}", typed_filters(&context.words)));
         steps.push(format!("{replay}   what a replay would do; nothing is invoked yet"));
+    }
+    if let Some(drill) = drills.first() {
+        let discard = command(format!("discard {} --execute", short_id(&drill.example)));
+        steps.push(format!("{discard}   a drill has left it; no function has failed on it"));
     }
     if let Some(parked) = report.others.iter().find(|other| other.queue == "parked" && other.visible > 0) {
         let hydrate = command(format!("hydrate --from-queue {} --send --delete", parked.url));
