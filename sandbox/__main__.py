@@ -15,9 +15,11 @@ import threading
 from pathlib import Path
 
 from sandbox import as_lambda, emulators, processes, seed
+from sandbox.delivery import Delivery
 from sandbox.failed_batch_bucket import FailedBatchBucket
 from sandbox.mailbox import Mailbox
-from scripts import install
+from sandbox.runtime_api import Function, FunctionExited
+from scripts import build, install
 
 QUEUE = "hydrated-batches"
 
@@ -25,17 +27,22 @@ QUEUE = "hydrated-batches"
 def main(folder):
     processes.exit_on_sigterm()
     print("Starting the emulators and filling them ...", flush=True)
-    with emulators.running() as aws:
+    hydrate = build.binary("hydrate")
+    with emulators.running() as aws, Delivery(aws) as delivery:
         mailbox = Mailbox(aws, QUEUE)
         batches = seed.seed(aws)
         shutil.rmtree(folder / "events", ignore_errors=True)
         (folder / "events").mkdir(parents=True)
         for name, event in {**events(batches), **object_events(aws, batches["orders"])}.items():
             (folder / "events" / f"{name}.json").write_text(as_lambda.text(event) + "\n")
-        variables = {**aws.environment(), **mailbox.environment()}
+        variables = {**aws.environment(), **mailbox.environment(), **delivery.environment()}
         (folder / "env.sh").write_text(environment_script(variables))
-        print(guide(folder, variables), flush=True)
-        threading.Event().wait()
+        stream = batches["orders"].invocation_record["KinesisBatchInfo"]["streamArn"]
+        delivery.map(stream, "order-projector")
+        with Function(hydrate, variables) as function:
+            delivery.hydrate_with(function)
+            print(guide(folder, variables, stream), flush=True)
+            threading.Event().wait()
 
 
 def events(batches):
@@ -105,7 +112,7 @@ def environment_script(variables):
     return "\n".join(lines) + "\n"
 
 
-def guide(folder, variables):
+def guide(folder, variables, stream):
     folder = folder.relative_to(install.ROOT) if folder.is_relative_to(install.ROOT) else folder
     listed = "\n".join(f"    {name}={value}" for name, value in variables.items())
     written = "\n".join(f"    {path.name}" for path in sorted((install.ROOT / folder / "events").iterdir()))
@@ -134,13 +141,17 @@ and in a third:
     cargo run -q -p dlq -- status
     cargo run -q -p dlq -- replay --all
 
+To drill (docs/DEPLOY.md, "The drill"), in the second terminal; the topic and the function behind it are running:
+
+    cargo run -q -p dlq -- doctor --drill --stream {stream}
+
 Ctrl-C here stops everything."""
 
 
 if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]) if len(sys.argv) > 1 else install.TOOLS / "sandbox")
-    except (install.InstallError, RuntimeError, TimeoutError) as error:
+    except (build.BuildError, install.InstallError, FunctionExited, RuntimeError, TimeoutError) as error:
         sys.exit(f"sandbox: {error}")
     except KeyboardInterrupt:
         print("\nStopped.")

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::interrupt::Interrupt;
 use crate::ports::{Bucket, FailureDestination, GetObjectError, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
-use crate::queue::hydrated_message::HydratedMessage;
+use crate::queue::hydrated_message::batch_id;
 use crate::queue::lease::{Lease, with_lease_until};
 use crate::queue::queue_message::QueueMessage;
 use crate::queue::receive_all::{Next, receive_all};
@@ -66,7 +66,8 @@ pub struct MessageSearch<'a, Q, B, F, C> {
 #[derive(Default)]
 struct Pass {
     own: RefCell<Vec<ReceivedMessage>>,
-    abandoned: RefCell<Vec<ReceivedMessage>>,
+    /// Each with its id.
+    abandoned: RefCell<Vec<(String, ReceivedMessage)>>,
     others: Cell<u64>,
 }
 
@@ -129,7 +130,7 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
         let take = |received: ReceivedMessage| {
             match self.kind(&received) {
                 Kind::Own => pass.own.borrow_mut().push(received),
-                Kind::Abandoned => pass.abandoned.borrow_mut().push(received),
+                Kind::Abandoned(id) => pass.abandoned.borrow_mut().push((id, received)),
                 Kind::Other => {
                     pass.others.set(pass.others.get() + 1);
                     if self.max_receives.is_some_and(|max| received.receive_count >= max) {
@@ -145,14 +146,19 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
     }
 
     fn kind(&self, received: &ReceivedMessage) -> Kind {
+        // A message that breaks the contract has the id in its attributes, or it is not known.
+        let is_own = |id: &str| batch_id(id) == self.batch.id;
+        if received.attributes.get("hydrationId").is_some_and(|id| is_own(id)) {
+            return Kind::Own;
+        }
         let Ok(message) = QueueMessage::parse(received).describe() else { return Kind::Other };
-        if message.batch_id() == self.batch.id {
+        if is_own(&message.id) {
             return Kind::Own;
         }
         let age = |at: Timestamp| self.context.now().millis_since(at);
         let is_old = |at| u128::try_from(age(at)).is_ok_and(|age| age >= ABANDONED.as_millis());
         if is_drill(message.condition.as_deref()) && message.failed_or_sent_at().is_some_and(is_old) {
-            Kind::Abandoned
+            Kind::Abandoned(message.id)
         } else {
             Kind::Other
         }
@@ -160,11 +166,10 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
 
     /// Compares the message and takes it off the queue, together with those that earlier drills have left.
     async fn take_off(&self, lease: &Lease<'_, Q>, pass: &Pass) -> Option<Arrived> {
-        for received in pass.abandoned.take() {
-            if let Ok(message) = QueueMessage::parse(&received).describe()
-                && self.remove(lease, &received, &message).await.is_empty()
-            {
-                self.earlier.set(self.earlier.get() + 1);
+        for (id, received) in pass.abandoned.take() {
+            match self.remove(lease, &received, &id).await.pop() {
+                None => self.earlier.set(self.earlier.get() + 1),
+                Some(left) => self.context.output.note(format!("of an earlier drill, {}: {}", left.what, left.command)),
             }
         }
         let own = pass.own.take();
@@ -173,9 +178,7 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
         let (status, differences) = self.compare(first).await;
         let mut left = Vec::new();
         for received in &own {
-            if let Ok(message) = QueueMessage::parse(received).describe() {
-                left.extend(self.remove(lease, received, &message).await);
-            }
+            left.extend(self.remove(lease, received, &self.batch.id).await);
         }
         let message_ids = own.into_iter().map(|received| received.message_id).collect();
         Some(Arrived { message_ids, status, differences, left, at })
@@ -202,27 +205,22 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
     }
 
     /// Deletes a message of a drill, and its object in the overflow bucket. Returns what is left of it.
-    async fn remove(
-        &self,
-        lease: &Lease<'_, Q>,
-        received: &ReceivedMessage,
-        message: &HydratedMessage,
-    ) -> Vec<Leftover> {
+    async fn remove(&self, lease: &Lease<'_, Q>, received: &ReceivedMessage, id: &str) -> Vec<Leftover> {
         let mut left = Vec::new();
         if let Err(fault) = lease.delete(&received.message_id).await {
             let what = format!("message {} is left: {}: {}", received.message_id, fault.action, fault.detail);
-            let command = format!("dlq discard {} --execute{}", message.id, self.context.location_flags);
+            let command = format!("dlq discard {id} --execute{}", self.context.location_flags);
             left.push(Leftover { what, command });
             // Its object is part of it.
             return left;
         }
         // The name of an object that belongs to the message begins with its id.
-        let is_its_own = |pointer: &&Pointer| {
+        let is_its_own = |pointer: &Pointer| {
             let name = pointer.key.rsplit('/').next().unwrap_or_default();
-            name.starts_with(message.batch_id())
+            name.starts_with(batch_id(id))
         };
-        if let Some(Pointer { bucket, key }) = message.pointer().filter(is_its_own)
-            && let Err(fault) = self.destination.delete(bucket, key, None).await
+        if let Some(Pointer { bucket, key }) = Pointer::parse(&received.body).filter(is_its_own)
+            && let Err(fault) = self.destination.delete(&bucket, &key, None).await
         {
             let what = format!("its object s3://{bucket}/{key} is left: {}: {}", fault.action, fault.detail);
             left.push(Leftover { what, command: format!("aws s3 rm s3://{bucket}/{key}") });
@@ -234,8 +232,8 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
 /// The kinds of messages on the queue, for a drill.
 enum Kind {
     Own,
-    /// An earlier drill has left it.
-    Abandoned,
+    /// An earlier drill has left the message with this id.
+    Abandoned(String),
     /// A failed batch, a drill at work, or anything else.
     Other,
 }

@@ -202,7 +202,8 @@ async fn a_message_that_differs_is_a_problem_and_goes_all_the_same() {
     assert_eq!((run.code, tool.queue.counts()), (3, all_visible(0)));
     tool.way.changed.set((r#""decodedView""#, r#""other""#));
     let [problem] = problems(&drill(&tool, "").await.1).try_into().unwrap();
-    assert!(problem.contains("no hydrated message"), "a message that breaks the contract is not known: {problem}");
+    assert!(problem.contains("breaks the contract: hydration.decodedView is missing"), "{problem}");
+    assert_eq!(tool.queue.counts(), all_visible(0));
 }
 
 #[tokio::test]
@@ -300,6 +301,9 @@ async fn a_drill_that_is_stopped_while_it_waits_takes_its_message_off() {
         tool.way.delay.set(Duration::from_secs(5));
         tool.way.stops_clock.set(true);
         let stop = async {
+            while !tool.clock.is_hanging.get() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
             tool.clock.advance(Duration::from_secs(5));
             tool.interrupt();
@@ -330,8 +334,11 @@ async fn a_second_request_to_stop_ends_at_once_and_says_what_is_left() {
 
 async fn stopped_twice(tool: &Tool) -> (ToolRun, Vec<Value>) {
     let stop = async {
+        while tool.way.published.borrow().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         for _ in 0..2 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             tool.interrupt();
         }
     };
@@ -342,7 +349,7 @@ async fn stopped_twice(tool: &Tool) -> (ToolRun, Vec<Value>) {
 async fn stopped_twice_and_again(tool: &Tool) -> ToolRun {
     tool.clock.is_hanging.set(true);
     let third = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(800)).await;
         tool.interrupt();
     };
     tokio::join!(stopped_twice(tool), third).0.0
