@@ -116,7 +116,8 @@ where
         );
         let waited = search.wait(&self.context.interrupt, self.arguments.drill.wait).await;
         let (arrived, error) = match waited {
-            Ok(arrived) => (arrived, None),
+            // A request to stop counts, even if the message came while a call was awaited.
+            Ok(arrived) => (arrived, self.context.interrupt.check().err()),
             Err(error) => (self.clean_up_after(&search).await, Some(error)),
         };
         let earlier = search.earlier();
