@@ -105,7 +105,9 @@ fn print_text(output: &Output, findings: &[Finding], verbose: bool) -> Result<()
             output.paint(paint, format!("{word:<9}")),
             output.paint(Paint::Bold, printable(&finding.subject))
         ))?;
-        let took = finding.milliseconds.map_or(String::new(), |millis| format!(" ({})", time::seconds(Duration::from_millis(millis))));
+        let took = finding
+            .milliseconds
+            .map_or(String::new(), |millis| format!(" ({})", time::seconds(Duration::from_millis(millis))));
         output.line(format!("           {}{took}", finding.finding.replace('\n', "\n         ")))?;
         if let Some(change) = &finding.change {
             output.line(output.paint(Paint::Cyan, format!("           → {change}")))?;

@@ -13,8 +13,8 @@ use hydration::message::OutgoingMessage;
 use hydration::message::part::MAX_PART_BYTES;
 use hydration::object_notification::ObjectLocation;
 use hydration::ports::{
-    ObjectReader, Outbox, Page, Position, PutOutcome, ReadError, ReadObjectError, SendError, ShardIterator, ShardReader,
-    StreamReader, StreamShard,
+    ObjectReader, Outbox, Page, Position, PutOutcome, ReadError, ReadObjectError, SendError, ShardIterator,
+    ShardReader, StreamReader, StreamShard,
 };
 use hydration::record::{KinesisRecord, StreamRecord};
 use hydration::sequence_number::SequenceNumber;
@@ -157,7 +157,8 @@ impl InMemoryHydrator<'_> {
                 fifo: false,
                 max_part_bytes: MAX_PART_BYTES,
             };
-            let read: Vec<_> = self.way.records.borrow().iter().rev().take(self.way.lost.get()).rev().cloned().collect();
+            let read: Vec<_> =
+                self.way.records.borrow().iter().rev().take(self.way.lost.get()).rev().cloned().collect();
             let kept = self.way.records.borrow().len() - read.len();
             self.way.records.borrow_mut().truncate(kept);
             let hydrator = Hydrator::new(self.way, self, self.clock.clone(), settings);

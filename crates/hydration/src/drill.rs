@@ -72,7 +72,8 @@ impl DrillBatch {
         let events: Vec<String> = newest.into_iter().flat_map(|(_, events)| events).collect();
         let ends = BatchEnds { first: &first, last: &last };
         let invocation_record = invocation_record(plan, ends, events.len() as u64, now);
-        let fields = Object::from_str(&invocation_record).map_err(|_| "its invocation record is not JSON".to_owned())?;
+        let fields =
+            Object::from_str(&invocation_record).map_err(|_| "its invocation record is not JSON".to_owned())?;
         let record = InvocationRecord::from_fields(fields)?;
         Ok(Some(Self {
             id: record.batch.id(),
@@ -100,8 +101,7 @@ impl DrillBatch {
             found.push(format!("its status is {}, and not Complete: {reason}", hydration.status.as_str()));
         }
         let sent: Vec<_> = self.record.fields.iter().map(|(key, value)| (key, value.get())).collect();
-        let came: Vec<_> =
-            message.head.fields.iter().take(sent.len()).map(|(key, value)| (key, value.get())).collect();
+        let came: Vec<_> = message.head.fields.iter().take(sent.len()).map(|(key, value)| (key, value.get())).collect();
         if sent != came {
             found.push("its invocation record is not the one that was sent".to_owned());
         }

@@ -143,13 +143,7 @@ pub(crate) struct BatchEnds<'a> {
 }
 
 /// Writes the key and the object that describe a batch, as Lambda does.
-pub(crate) fn write_batch_info(
-    stream: &StreamArn,
-    shard_id: &str,
-    ends: BatchEnds<'_>,
-    count: u64,
-    out: &mut String,
-) {
+pub(crate) fn write_batch_info(stream: &StreamArn, shard_id: &str, ends: BatchEnds<'_>, count: u64, out: &mut String) {
     out.push_str(&format!(r#""{}":{{"shardId":"#, batch_key(stream.source())));
     write_string(shard_id, out);
     let BatchEnds { first: (start, first_arrival), last: (end, last_arrival) } = ends;

@@ -120,7 +120,9 @@ mod tests {
 
     #[test]
     fn a_drill_is_no_failure() {
-        for line in [HYDRATED, &HYDRATED.replace("batch hydrated", "batch failed").replace("\"status\":", "\"error_type\":")] {
+        for line in
+            [HYDRATED, &HYDRATED.replace("batch hydrated", "batch failed").replace("\"status\":", "\"error_type\":")]
+        {
             assert!(BatchLine::parse(line).is_some());
             assert!(BatchLine::parse(&line.replace("RetryAttemptsExhausted", "Drill")).is_none());
         }

@@ -179,7 +179,8 @@ where
         let (destination, interrupt) = (self.ports.destination, &self.context.interrupt);
         let (sent, object) = match &route.place {
             ReportPlace::Topic(topic) => {
-                let sent = in_time(interrupt, "sns:Publish", destination.publish(topic, &batch.invocation_record)).await;
+                let sent =
+                    in_time(interrupt, "sns:Publish", destination.publish(topic, &batch.invocation_record)).await;
                 (sent.map(|message| format!("published to {topic} as message {message}")), None)
             }
             ReportPlace::Bucket { bucket, key_prefix } => {
@@ -271,7 +272,9 @@ where
     async fn remove(&mut self, object: DrillObject) {
         let name = format!("s3://{}/{}", object.bucket, object.key);
         if self.report.facts.message_ids.is_empty() {
-            return self.report.problem(format!("{name} is left, since the function may still read it"), &object.command());
+            return self
+                .report
+                .problem(format!("{name} is left, since the function may still read it"), &object.command());
         }
         let DrillObject { bucket, key, version } = &object;
         match self.ports.destination.delete(bucket, key, version.as_deref()).await {

@@ -12,8 +12,12 @@ use crate::walk::{MAX_EMPTY_PAGES_WITHOUT_POSITION, MIN_EMPTY_PAGES_AT_TIP, paus
 
 /// Times ago from which a Kinesis shard is read, one after the other until one of them has a record. The last is its
 /// longest retention (<https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html>).
-const WINDOWS: [Duration; 4] =
-    [Duration::from_secs(60), Duration::from_secs(3_600), Duration::from_secs(86_400), Duration::from_secs(8_760 * 3_600)];
+const WINDOWS: [Duration; 4] = [
+    Duration::from_secs(60),
+    Duration::from_secs(3_600),
+    Duration::from_secs(86_400),
+    Duration::from_secs(8_760 * 3_600),
+];
 /// Pages that are read of one window. A shard that gets more than they hold gives records that are almost its newest.
 const MAX_PAGES: u32 = 40;
 /// `Limit` of a page: small records, or a few MB of large ones, which leave the shard's quota to its consumers.

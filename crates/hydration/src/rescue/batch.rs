@@ -95,7 +95,8 @@ impl<'a> BatchCutter<'a> {
     pub(super) fn take(&mut self, now: Timestamp) -> Result<Option<RescuedBatch>, String> {
         let batch = std::mem::take(&mut self.batch);
         let (Some(first), Some(last)) = (batch.first, batch.last) else { return Ok(None) };
-        let text = invocation_record(self.plan, &self.shard_id, BatchEnds { first: &first, last: &last }, batch.count, now);
+        let text =
+            invocation_record(self.plan, &self.shard_id, BatchEnds { first: &first, last: &last }, batch.count, now);
         let fields = Object::from_str(&text).map_err(|_| "its invocation record is not JSON".to_owned())?;
         let payload = Some(format!(r#"{{"Records":[{}]}}"#, batch.events));
         let record = InvocationRecord { payload, ..InvocationRecord::from_fields(fields)? };

@@ -130,7 +130,9 @@ impl<'a, C: Clock> DrillReport<'a, C> {
             (true, false, Some(way)) => {
                 (Grade::Fine, format!("the net holds: on the queue {} after the report", time::seconds(way)))
             }
-            (true, _, _) => (Grade::Problem, "it does not hold, or something is left: see the problems above".to_owned()),
+            (true, _, _) => {
+                (Grade::Problem, "it does not hold, or something is left: see the problems above".to_owned())
+            }
         };
         let result = Finding::new(grade, "drill", format!("dlq {}: {text}", self.facts.version), "");
         self.findings.push(Finding { drill: Some(Box::new(self.facts)), ..result });

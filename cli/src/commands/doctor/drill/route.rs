@@ -37,7 +37,9 @@ impl ReportPlace {
                 "allow sns:Publish to your credentials, and kms:GenerateDataKey and kms:Decrypt on the topic's key; the \
                  topic of the hydrator's stack takes reports of roles alone, not of users"
             }
-            Self::Bucket { .. } => "allow s3:PutObject to your credentials, and kms:GenerateDataKey on the bucket's key",
+            Self::Bucket { .. } => {
+                "allow s3:PutObject to your credentials, and kms:GenerateDataKey on the bucket's key"
+            }
         }
     }
 }
@@ -78,7 +80,9 @@ where
         let bucket = |bucket: String| ReportPlace::Bucket { bucket, key_prefix: key_prefix(&mapping) };
         let place = match destination {
             MappingDestination::Topic(topic) => Ok(ReportPlace::Topic(topic)),
-            MappingDestination::Bucket(name) | MappingDestination::AttachedBucket { bucket: name, .. } => Ok(bucket(name)),
+            MappingDestination::Bucket(name) | MappingDestination::AttachedBucket { bucket: name, .. } => {
+                Ok(bucket(name))
+            }
             // Without the stack, or without a look at its rules, the drill itself shows if the hydrator gets it.
             MappingDestination::Unknown => match mapping.destination.as_deref() {
                 Some(arn) if arn.contains(":sns:") => Ok(ReportPlace::Topic(arn.to_owned())),
@@ -86,7 +90,8 @@ where
                 None => Err("the mapping has no on-failure destination".to_owned()),
             },
             MappingDestination::None => {
-                Err("the mapping has no on-failure destination: what it gives up on is lost, without a report".to_owned())
+                Err("the mapping has no on-failure destination: what it gives up on is lost, without a report"
+                    .to_owned())
             }
             MappingDestination::AttachedQueue(attached) => Err(only_these(&attached.queue_arn)),
             MappingDestination::Other(arn) => {

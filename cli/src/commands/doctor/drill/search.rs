@@ -199,7 +199,9 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
         let place = format!("s3://{}/{}", pointer.bucket, pointer.key);
         let bytes = self.bucket.get(pointer, None).await.map_err(|error| match error {
             GetObjectError::Missing => format!("its object {place} is not there"),
-            GetObjectError::Fault(fault) => format!("its object {place} was not read: {}: {}", fault.action, fault.detail),
+            GetObjectError::Fault(fault) => {
+                format!("its object {place} was not read: {}: {}", fault.action, fault.detail)
+            }
         })?;
         String::from_utf8(bytes).map_err(|_| format!("its object {place} is not text"))
     }

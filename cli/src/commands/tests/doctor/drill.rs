@@ -111,7 +111,10 @@ async fn a_shard_without_records_is_a_problem_and_nothing_is_reported() {
     let tool = deployment(14);
     tool.way.records.borrow_mut().clear();
     let (run, lines) = drill(&tool, "").await;
-    assert_eq!(problems(&lines), ["drill: read: no record is in the 1 shard that were read → put a record on the stream"]);
+    assert_eq!(
+        problems(&lines),
+        ["drill: read: no record is in the 1 shard that were read → put a record on the stream"]
+    );
     assert_eq!((run.code, tool.way.published.borrow().len()), (3, 0));
     let run = tool.run(&format!("{DRILL} --shard 7")).await;
     assert!(run.code == 1 && run.notes.contains("has no such shard"), "{}", run.text());
@@ -239,7 +242,8 @@ async fn a_drill_beside_an_incident_takes_its_own_message_alone() {
     }
     tool.queue.send("hello".to_owned());
     // A message of another with this drill's stream and condition, and no drill behind it.
-    tool.queue.send(NewMessage { body: batch("6f").body().replace("RetryAttemptsExhausted", "Drill"), ..Default::default() });
+    tool.queue
+        .send(NewMessage { body: batch("6f").body().replace("RetryAttemptsExhausted", "Drill"), ..Default::default() });
     tool.way.delay.set(Duration::from_secs(5));
     let (run, _) = drill(&tool, "").await;
     assert_eq!((run.code, tool.queue.counts()), (0, all_visible(1_001)), "{}", run.text());
