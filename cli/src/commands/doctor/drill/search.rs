@@ -64,7 +64,7 @@ pub struct MessageSearch<'a, Q, B, F, C> {
 
 /// The messages of one pass that matter.
 #[derive(Default)]
-struct Pass {
+struct SearchPass {
     own: RefCell<Vec<ReceivedMessage>>,
     /// Each with its id.
     abandoned: RefCell<Vec<(String, ReceivedMessage)>>,
@@ -101,7 +101,7 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
         let deadline = clock.instant() + wait;
         loop {
             let began = clock.instant();
-            let pass = Pass::default();
+            let pass = SearchPass::default();
             let found = RefCell::new(None);
             let looked = with_lease_until(&self.context.output, interrupt, self.queue, async |lease| {
                 let received = self.receive(lease, &pass).await;
@@ -124,14 +124,14 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
         }
     }
 
-    async fn receive(&self, lease: &Lease<'_, Q>, pass: &Pass) -> Result<()> {
+    async fn receive(&self, lease: &Lease<'_, Q>, pass: &SearchPass) -> Result<()> {
         let clock = &self.context.clock;
         let ends = clock.instant() + MAX_PASS;
         let take = |received: ReceivedMessage| {
             match self.kind(&received) {
-                Kind::Own => pass.own.borrow_mut().push(received),
-                Kind::Abandoned(id) => pass.abandoned.borrow_mut().push((id, received)),
-                Kind::Other => {
+                FoundKind::Own => pass.own.borrow_mut().push(received),
+                FoundKind::Abandoned(id) => pass.abandoned.borrow_mut().push((id, received)),
+                FoundKind::Other => {
                     pass.others.set(pass.others.get() + 1);
                     if self.max_receives.is_some_and(|max| received.receive_count >= max) {
                         self.must_stop.set(true);
@@ -145,27 +145,27 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
         receive_all(lease, &progress, take).await.map(drop)
     }
 
-    fn kind(&self, received: &ReceivedMessage) -> Kind {
+    fn kind(&self, received: &ReceivedMessage) -> FoundKind {
         // A message that breaks the contract has the id in its attributes, or it is not known.
         let is_own = |id: &str| batch_id(id) == self.batch.id;
         if received.attributes.get("hydrationId").is_some_and(|id| is_own(id)) {
-            return Kind::Own;
+            return FoundKind::Own;
         }
-        let Ok(message) = QueueMessage::parse(received).describe() else { return Kind::Other };
+        let Ok(message) = QueueMessage::parse(received).describe() else { return FoundKind::Other };
         if is_own(&message.id) {
-            return Kind::Own;
+            return FoundKind::Own;
         }
         let age = |at: Timestamp| self.context.now().millis_since(at);
         let is_old = |at| u128::try_from(age(at)).is_ok_and(|age| age >= ABANDONED.as_millis());
         if is_drill(message.condition.as_deref()) && message.failed_or_sent_at().is_some_and(is_old) {
-            Kind::Abandoned(message.id)
+            FoundKind::Abandoned(message.id)
         } else {
-            Kind::Other
+            FoundKind::Other
         }
     }
 
     /// Compares the message and takes it off the queue, together with those that earlier drills have left.
-    async fn take_off(&self, lease: &Lease<'_, Q>, pass: &Pass) -> Option<Arrived> {
+    async fn take_off(&self, lease: &Lease<'_, Q>, pass: &SearchPass) -> Option<Arrived> {
         for (id, received) in pass.abandoned.take() {
             match self.remove(lease, &received, &id).await.pop() {
                 None => self.earlier.set(self.earlier.get() + 1),
@@ -232,7 +232,7 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
 }
 
 /// The kinds of messages on the queue, for a drill.
-enum Kind {
+enum FoundKind {
     Own,
     /// An earlier drill has left the message with this id.
     Abandoned(String),
