@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 from sandbox import as_lambda, batch_id, emulators, processes, seed
+from sandbox.delivery import Delivery
 from sandbox.failed_batch_bucket import FailedBatchBucket
 from sandbox.log_group import LogGroup
 from sandbox.mailbox import Mailbox
@@ -35,30 +36,33 @@ def main(folder):
     hydrate = build.binary("hydrate")
     corrected = folder / "corrected"
     corrected.unlink(missing_ok=True)
-    with emulators.running() as aws, ShopFunctions(corrected) as shop_functions:
+    with (emulators.running() as aws, Delivery(aws) as delivery,
+          ShopFunctions(corrected, delivery.mappings) as shop_functions):
         mailbox = Mailbox(aws, QUEUE)
         batches = seed.seed(aws)
         variables = {**aws.environment(), **shop_functions.environment(), **mailbox.environment()}
-        fill(aws, hydrate, variables, batches)
         make_stack(aws, mailbox)
-        shutil.rmtree(folder / "events", ignore_errors=True)
-        (folder / "events").mkdir(parents=True)
-        for name, event in {**events(batches), **object_events(aws, batches["orders"])}.items():
-            (folder / "events" / f"{name}.json").write_text(as_lambda.text(event) + "\n")
-        (folder / "env.sh").write_text(environment_script(variables))
-        print(guide(folder, variables), flush=True)
-        threading.Event().wait()
+        delivery.map(batches["orders"].invocation_record["KinesisBatchInfo"]["streamArn"], FAILING)
+        with Function(hydrate, variables) as function:
+            fill(aws, function, batches)
+            shutil.rmtree(folder / "events", ignore_errors=True)
+            (folder / "events").mkdir(parents=True)
+            for name, event in {**events(batches), **object_events(aws, batches["orders"])}.items():
+                (folder / "events" / f"{name}.json").write_text(as_lambda.text(event) + "\n")
+            (folder / "env.sh").write_text(environment_script(variables))
+            delivery.hydrate_with(function)
+            print(guide(folder, variables, delivery.mappings[0]["EventSourceArn"]), flush=True)
+            threading.Event().wait()
 
 
-def fill(aws, hydrate, variables, batches):
+def fill(aws, function, batches):
     """Puts the failed batches on the queue, and the failed function's lines into its log."""
     record, delivered = batches["orders"].invocation_record, batches["orders"].delivered
     request_id = batch_id.request_id_for(record, ID)
     record["requestContext"]["requestId"] = request_id
     message = failure({"Records": delivered})
     LogGroup(aws, f"/aws/lambda/{FAILING}").put(log_lines(request_id, message))
-    with Function(hydrate, variables) as function:
-        answer = function.invoke(as_lambda.sns_event(*(batch.message for batch in batches.values())))
+    answer = function.invoke(as_lambda.sns_event(*(batch.message for batch in batches.values())))
     if answer.error:
         raise RuntimeError(f"the function did not hydrate the batches: {answer.error}")
 
@@ -140,7 +144,7 @@ def environment_script(variables):
     return "\n".join(lines) + "\n"
 
 
-def guide(folder, variables):
+def guide(folder, variables, stream):
     folder = folder.relative_to(install.ROOT) if folder.is_relative_to(install.ROOT) else folder
     listed = "\n".join(f"    {name}={value}" for name, value in variables.items())
     written = "\n".join(f"    {path.name}" for path in sorted((install.ROOT / folder / "events").iterdir()))
@@ -176,6 +180,10 @@ and in a third:
 
     source {folder}/env.sh
     cargo lambda invoke hydrate --data-file {folder}/events/sns-kinesis.json
+
+To drill (docs/DEPLOY.md, "The drill"), in the second terminal; the topic and the function behind it are running:
+
+    cargo run -q -p dlq -- doctor --drill --stream {stream}
 
 Ctrl-C here stops everything."""
 

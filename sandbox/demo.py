@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sandbox import as_lambda, emulators, processes, seed
 from sandbox.alerts import AlertsTopic
+from sandbox.delivery import Delivery
 from sandbox.failed_batch_bucket import FailedBatchBucket, place
 from sandbox.log_group import LogGroup
 from sandbox.mailbox import Mailbox
@@ -25,7 +26,7 @@ from sandbox.runtime_api import Function, FunctionExited
 from sandbox.terminal import Terminal, Unexpected
 from scripts import build, install
 
-STEPS = 10
+STEPS = 11
 WIDTH = 100
 # The place of the poison in its batch, from 1.
 POISON_PLACE = seed.POISON - seed.BATCH.start + 1
@@ -60,6 +61,7 @@ def main():
             shop.destination(FailedBatchBucket(aws, "failed-batches"))
             shop.tool(tool, environment)
             shop.mail(digest, environment, LogGroup(aws, "/aws/lambda/hydrator-hydrate"))
+            shop.drill(aws, tool, environment)
     seconds = terminal.seconds() - compiled
     terminal.say()
     terminal.say(terminal.paint("bold", f"Done in {seconds:.1f} s") + " after compiling. "
@@ -191,6 +193,21 @@ class Shop:
                 self.terminal.show(done.stdout.strip() or done.stderr.strip())
                 if done.returncode or expected not in done.stdout:
                     raise Unexpected(f"dlq {arguments[0]} ended with {done.returncode}: {done.stderr}")
+
+    def drill(self, aws, tool, environment):
+        self.terminal.step("Does the net hold, before it has to?")
+        stream = self.batches["orders"].invocation_record["KinesisBatchInfo"]["streamArn"]
+        with Delivery(aws) as delivery:
+            delivery.map(stream, "order-projector")
+            delivery.hydrate_with(self.function)
+            self.terminal.say(self.terminal.paint("bold", "$ dlq doctor --drill --stream " + stream))
+            done = subprocess.run(
+                [tool, "--output", "text", "doctor", "--drill", "--stream", stream], capture_output=True, text=True,
+                env={**environment, **delivery.environment(), "PATH": "/usr/bin:/bin"}, timeout=60)
+        self.terminal.show(done.stdout.strip() or done.stderr.strip())
+        self.terminal.claim("a batch went the whole way and came back byte for byte; the four others still wait",
+                            done.returncode == 0 and "byte for byte" in done.stdout
+                            and len(self.mailbox.receive()) == len(self.batches))
 
     def mail(self, digest, environment, log_group):
         self.terminal.step("The mail about all this")

@@ -17,10 +17,10 @@ FAILING = "order-projector"
 
 
 class ShopFunctions(local_http.StandIn):
-    def __init__(self, corrected):
-        """`corrected` is the path of the file that corrects the function."""
+    def __init__(self, corrected, mappings=()):
+        """`corrected` is the path of the file that corrects the function, `mappings` what Lambda lists."""
         super().__init__(_Handler)
-        self._server.corrected = corrected
+        self._server.corrected, self._server.mappings = corrected, mappings
 
     def environment(self):
         return {"AWS_ENDPOINT_URL_LAMBDA": self.url}
@@ -75,7 +75,7 @@ class _Handler(local_http.Handler):
         if parts[-1] == "concurrency":
             return self._json({"ReservedConcurrentExecutions": 10})
         if "event-source-mappings" in parts:
-            return self._json({"EventSourceMappings": []})
+            return self._json({"EventSourceMappings": list(self.server.mappings)})
         self.answer(404, b"{}", {"X-Amzn-ErrorType": "ResourceNotFoundException"})
 
     def _json(self, document):

@@ -11,6 +11,7 @@ use hydration_aws::{AwsReader, SystemClock};
 
 use crate::aws::connection::Connection;
 use crate::commands;
+use crate::commands::doctor::drill::DrillPorts;
 use crate::commands::hydrate::Destination;
 use crate::commands::replay::Resources;
 use crate::commands::replay::session::PlacedLedger;
@@ -143,6 +144,19 @@ impl AwsCommand {
                 let reader = AwsReader::new(&aws.config);
                 let from_queue = from_queue.as_ref();
                 commands::hydrate::run(context, reader, &function, from_queue, destination?, arguments).await
+            }
+            Self::Doctor(arguments) if arguments.is_drill() => {
+                let reader = AwsReader::new(&aws.config);
+                let deployment = aws.deployment();
+                let destination = aws.failure_destination();
+                let ports = DrillPorts {
+                    queue: &queue(),
+                    bucket: &bucket,
+                    deployment: &deployment,
+                    reader: &reader,
+                    destination: &destination,
+                };
+                commands::doctor::drill::run(context, ports, aws.stack(), arguments).await
             }
             Self::Doctor(arguments) => {
                 let queues = aws.all_queues(targets.queue_url);

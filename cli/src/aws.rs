@@ -4,6 +4,7 @@ mod buckets;
 pub mod connection;
 mod deployment;
 mod event_rules;
+mod failure_destination;
 mod lambda;
 mod logs;
 mod mappings;

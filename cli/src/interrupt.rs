@@ -40,7 +40,11 @@ impl InterruptSender {
 
 /// The side that stops.
 #[derive(Debug, Clone)]
-pub struct Interrupt(watch::Receiver<Requests>);
+pub struct Interrupt {
+    requests: watch::Receiver<Requests>,
+    /// Requests that count for nothing here.
+    ignored: u32,
+}
 
 impl Interrupt {
     /// Listens for signals from now on.
@@ -67,16 +71,22 @@ impl Interrupt {
     /// An interrupt, and the sender that requests it.
     pub fn manual() -> (InterruptSender, Self) {
         let (sender, receiver) = watch::channel(Requests::default());
-        (InterruptSender(sender), Self(receiver))
+        (InterruptSender(sender), Self { requests: receiver, ignored: 0 })
+    }
+
+    /// An interrupt for work that is left to do after the requests so far, which do not count for it.
+    pub fn next(&self) -> Self {
+        let ignored = self.requests.borrow().count;
+        Self { ignored, ..self.clone() }
     }
 
     pub fn is_requested(&self) -> bool {
-        self.0.borrow().count > 0
+        self.requests.borrow().count > self.ignored
     }
 
     /// The error of a command that stopped on request.
     pub fn error(&self) -> anyhow::Error {
-        Interrupted { signal: self.0.borrow().first, hidden: 0 }.into()
+        Interrupted { signal: self.requests.borrow().first, hidden: 0 }.into()
     }
 
     /// An error once a request has come: for work that goes step by step.
@@ -102,8 +112,8 @@ impl Interrupt {
     }
 
     async fn count_reaches(&self, wanted: u32) {
-        let mut receiver = self.0.clone();
-        if receiver.wait_for(|requests| requests.count >= wanted).await.is_err() {
+        let mut receiver = self.requests.clone();
+        if receiver.wait_for(|requests| requests.count >= self.ignored + wanted).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -123,5 +133,16 @@ mod tests {
         sender.request(StopSignal::Interrupt);
         assert_eq!(exit::number(&stopped.await.map(|()| exit::Exit::Done)), 143);
         assert!(interrupt.check().is_err());
+    }
+
+    #[tokio::test]
+    async fn work_that_is_left_to_do_is_stopped_by_the_next_request() {
+        let (sender, interrupt) = Interrupt::manual();
+        sender.request(StopSignal::Interrupt);
+        let next = interrupt.next();
+        assert!(interrupt.is_requested() && !next.is_requested());
+        assert_eq!(next.race(async { 7 }).await.unwrap(), 7);
+        sender.request(StopSignal::Interrupt);
+        assert!(next.race(std::future::pending::<()>()).await.is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! The adapters in `aws` implement them on the AWS SDK. `test_support` implements them in memory.
 
 mod deployment;
+mod failure_destination;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use crate::ports::deployment::{
     Deployment, EncryptedFilters, EventRule, EventTarget, Mappings, MetricPoint, Permission, QueueMapping,
     StreamMapping,
 };
+pub use crate::ports::failure_destination::FailureDestination;
 
 /// A message as SQS returned it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,6 +3,7 @@
 pub mod bucket;
 pub mod clock;
 pub mod deployment;
+pub mod drill_way;
 pub mod function;
 pub mod messages;
 pub mod queue;

@@ -14,6 +14,8 @@ METRICS = {
     ("FailedBatchHydrator", "Duration"): {"FunctionName"},
     ("FailedBatchHydrator", "BatchesFailed"): {"FunctionName", "ErrorType"},
     ("FailedBatchHydrator", "BatchesContinued"): {"FunctionName", "ErrorType"},
+    ("FailedBatchHydrator", "Drills"): {"FunctionName", "Status"},
+    ("FailedBatchHydrator", "DrillsFailed"): {"FunctionName", "ErrorType"},
     ("FailedBatchHydrator", "WindowsUnknown"): {"StackName"},
     ("AWS/SQS", "NumberOfMessagesSent"): {"QueueName"},
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},

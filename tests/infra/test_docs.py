@@ -297,7 +297,7 @@ def test_the_runbook_shows_the_mail_as_it_was_sent():
 
 def test_the_runbook_knows_the_metrics_that_count_by_error():
     by_error = {name for (_, name), dimensions in METRICS.items() if "ErrorType" in dimensions}
-    assert by_error == {"BatchesFailed", "BatchesContinued"}
+    assert by_error == {"BatchesFailed", "BatchesContinued", "DrillsFailed"}
     assert by_error <= set(re.findall(r"`(\w+)`", RUNBOOK))
 
 

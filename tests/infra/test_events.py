@@ -158,6 +158,12 @@ def continued(aws, binary, queue):
             return function.invoke(record)
 
 
+def drill(name):
+    """A sample as a drill would have it."""
+    record = event(ROOT / "events" / name)
+    return {**record, "requestContext": {**record["requestContext"], "condition": "Drill"}}
+
+
 def test_the_metrics_that_alarms_look_at_are_those_that_it_emits(sandbox, aws, binary):
     function, _, queue = sandbox
     emitted = {}
@@ -166,9 +172,15 @@ def test_the_metrics_that_alarms_look_at_are_those_that_it_emits(sandbox, aws, b
     hydrated = function.invoke(event(ROOT / "events" / "direct-kinesis.json"))
     with Function(binary, {**aws.environment(), "QUEUE_URL": queue + "-gone"}) as without_queue:
         failed = without_queue.invoke(event(ROOT / "events" / "direct-payload-string.json"))
-    assert failed.error["errorType"] == "RequestRefused"
+        drill_failed = without_queue.invoke(drill("direct-payload-string.json"))
+    assert failed.error["errorType"] == drill_failed.error["errorType"] == "RequestRefused"
+    drilled = function.invoke(drill("direct-kinesis.json"))
     assert not any("RecordsRecovered" in line for line in failed.metrics + rest_sent.metrics)
-    for line in hydrated.metrics + failed.metrics + rest_sent.metrics:
+    # No alarm looks at a drill.
+    assert {metric["Name"] for line in drilled.metrics + drill_failed.metrics
+            for directive in line["_aws"]["CloudWatchMetrics"] for metric in directive["Metrics"]} == {
+        "Drills", "DrillsFailed"}
+    for line in hydrated.metrics + failed.metrics + rest_sent.metrics + drilled.metrics + drill_failed.metrics:
         for directive in line["_aws"]["CloudWatchMetrics"]:
             dimensions, = directive["Dimensions"]
             assert set(dimensions) <= line.keys()

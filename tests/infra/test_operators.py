@@ -14,6 +14,7 @@ CORE = core()
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99998888-7777-6666-5555-444433332222"
 HYDRATED = CORE.outputs["HydratedQueueArn"]
 BUCKET = "arn:aws:s3:::" + CORE.outputs["OverflowBucketName"]
+FAILED = "arn:aws:s3:::" + CORE.outputs["FailedBatchBucketName"]
 STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{CORE.name}/*"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:orders*"
 # What the doctor may look at: any, since it is to find out which are attached.
@@ -58,6 +59,12 @@ CALLS = {
         "ListEventSourceMappings": ("lambda:ListEventSourceMappings", ["*"]),
         "DescribeStreamSummary": ("kinesis:DescribeStreamSummary", [f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/*"]),
         "SimulatePrincipalPolicy": ("iam:SimulatePrincipalPolicy", [f"arn:aws:iam::{ACCOUNT}:role/*"]),
+    },
+    # A drill reports as Lambda does, and takes back what it has put somewhere.
+    "aws/failure_destination.rs": {
+        "Publish": ("sns:Publish", [CORE.outputs["FailedBatchTopicArn"]]),
+        "PutObject": ("s3:PutObject", [FAILED + "/aws/lambda/*"]),
+        "DeleteObject": ("s3:DeleteObject", [FAILED + "/aws/lambda/*", BUCKET + "/hydrated/*"]),
     },
     "aws/metrics.rs": {"GetMetricData": ("cloudwatch:GetMetricData", ["*"])},
     "aws/buckets.rs": {
@@ -119,6 +126,9 @@ RESCUE = {
     "aws/lambda.rs": ["GetFunctionConfiguration"],
     "aws/mappings.rs": ["ListEventSourceMappings", "GetEventSourceMapping"],
 }
+# What `dlq doctor --drill` calls beside what the read policy gives, and what it calls through the adapters.
+DRILL = {"aws/failure_destination.rs": list(CALLS["aws/failure_destination.rs"]), "aws/sqs.rs": ["DeleteMessage"]}
+DRILL_READS = ("GetShardIterator", "GetRecords", "ListShards", "DescribeStream")
 
 
 def pairs(commands):
@@ -157,13 +167,18 @@ def test_the_table_of_calls_is_what_the_tool_calls():
     assert operations_called(ROOT / "cli" / "src") == {file: set(operations) for file, operations in CALLS.items()}
 
 
-def hydrate_policy():
-    """The policy for `dlq hydrate` that docs/DEPLOY.md prints."""
+def printed_policy(action):
+    """The policy that docs/DEPLOY.md prints for people who read streams and call the action."""
     text = (ROOT / "docs" / "DEPLOY.md").read_text()
     blocks = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    # The other block that reads streams is what a permissions boundary must allow.
-    printed, = (block for block in blocks if "GetShardIterator" in block and "RolesOfTheHydrator" not in block)
+    # Another block that reads streams is what a permissions boundary must allow.
+    printed, = (block for block in blocks
+                if "GetShardIterator" in block and action in block and "RolesOfTheHydrator" not in block)
     return json.loads(printed)
+
+
+def documented_actions(action):
+    return {action for statement in statements(printed_policy(action)) for action in listed(statement["Action"])}
 
 
 def test_the_documented_policy_is_what_hydrating_calls():
@@ -173,8 +188,15 @@ def test_the_documented_policy_is_what_hydrating_calls():
     # It reads --from-queue as the other commands read theirs, and finds the stack as they do.
     own = {CALLS[file][operation][0] for calls in (DELETE, RESCUE) for file, operations in calls.items()
            for operation in operations} | {CALLS["aws/stack.rs"]["DescribeStacks"][0]}
-    documented = {action for statement in statements(hydrate_policy()) for action in listed(statement["Action"])}
-    assert documented == through_adapters | own
+    assert documented_actions("sqs:SendMessage") == through_adapters | own
+
+
+def test_the_documented_policy_of_a_drill_is_what_it_calls_beside_the_read_policy():
+    reading = set().union(*(HYDRATE[operation] for operation in DRILL_READS))
+    documented = documented_actions("sns:Publish")
+    assert documented == {action for action, _ in pairs({"drill": DRILL})} | reading
+    # Everything else that it calls, it calls like a check of the doctor or a look at the queue.
+    assert not {action for action, _ in grants([READ])} & documented
 
 
 def test_neither_policy_reads_a_stream_or_sends():
@@ -189,7 +211,7 @@ def test_every_command_is_in_the_table():
 
 
 def test_every_call_belongs_to_a_command():
-    used = {(file, operation) for calls in [*READING.values(), *REPLAYING.values(), RESCUE]
+    used = {(file, operation) for calls in [*READING.values(), *REPLAYING.values(), RESCUE, DRILL]
             for file, operations in calls.items() for operation in operations}
     assert used == {(file, operation) for file, operations in CALLS.items() for operation in operations}
 

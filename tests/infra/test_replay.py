@@ -181,6 +181,15 @@ def queue(*spans, late=0):
 
 
 @each_length
+def test_a_drill_rings_no_alarm(beyond):
+    """Its message is visible for some minutes, SQS reports the queue for six hours more, and then it sleeps."""
+    history = queue((30, 35, 1, 0), (35, 35 + 6 * HOUR, 0, 0)).put("Drills", 1, minute=30, Status="Complete")
+    for logical_id in ("HydratedMessageWaits", "HydratedMessageUnattended", "RecordsNotRecovered",
+                       "OldestRecordNearsExpiry"):
+        assert rings(CORE.properties(logical_id), history, until=2 * DAY, beyond=beyond) == []
+
+
+@each_length
 def test_a_message_that_nobody_touches_is_unattended_after_a_day(beyond):
     """SQS reports the first six hours. The alarm lasts for as long as nobody comes, and is no more than one ring."""
     arrived = queue((0, 6 * HOUR, 1, 0))

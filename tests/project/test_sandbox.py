@@ -30,13 +30,13 @@ def test_the_demo_shows_what_it_says(binary, digest_binary, tool_binary):
     demo = start("sandbox.demo", HYDRATE_BINARY=binary, DIGEST_BINARY=digest_binary, DLQ_BINARY=tool_binary)
     output, _ = demo.communicate(timeout=110)
     assert demo.returncode == 0, output
-    assert "[10/10]" in output and "✗" not in output and "\033" not in output
+    assert "[11/11]" in output and "✗" not in output and "\033" not in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, digest_binary, tool_binary, number):
     demo = start("sandbox.demo", HYDRATE_BINARY=binary, DIGEST_BINARY=digest_binary, DLQ_BINARY=tool_binary)
-    read_until(demo, "[3/10]")
+    read_until(demo, "[3/11]")
     started = descendants(demo.pid)
     assert len(started) >= 3
     demo.send_signal(number)
@@ -46,11 +46,11 @@ def test_the_demo_stopped_half_way_leaves_nothing_behind(binary, digest_binary, 
 
 
 @pytest.mark.long_wait
-def test_the_sandbox_s_queue_is_filled_and_its_events_hydrate(binary, tool_binary, tmp_path):
+def test_the_sandbox_can_be_worked_with_as_the_guides_say(binary, tool_binary, tmp_path):
     folder = tmp_path / "sandbox"
     sandbox = start("sandbox", folder, HYDRATE_BINARY=binary)
     try:
-        read_until(sandbox, "Ctrl-C here")
+        guide = read_until(sandbox, "Ctrl-C here")
         sourced = subprocess.run(
             ["bash", "-c", f". {folder}/env.sh && env -0"], capture_output=True, text=True,
             check=True, env={"PATH": os.environ["PATH"], "AWS_PROFILE": "production"}).stdout
@@ -63,6 +63,9 @@ def test_the_sandbox_s_queue_is_filled_and_its_events_hydrate(binary, tool_binar
                 answer = function.invoke(path.read_bytes())
                 assert answer.error is None, (path, answer.error)
                 statuses[path.stem] = [line["status"] for line in answer.logs]
+        drill = re.search(r"doctor --drill --stream \S+", guide).group().split()
+        done = subprocess.run([tool_binary, *drill], env=variables, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
         unusual = {name: seen for name, seen in statuses.items() if set(seen) != {"Complete"}}
         assert unusual == {
             "sns-kinesis-gone": ["Gone"], "sns-dynamodb-final-tumbling-window": ["NoRange"],

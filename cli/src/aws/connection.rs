@@ -8,6 +8,7 @@ use hydration_aws::SystemClock;
 
 use crate::args::GlobalArgs;
 use crate::aws::deployment::AwsDeployment;
+use crate::aws::failure_destination::AwsFailureDestination;
 use crate::aws::lambda::Lambda;
 use crate::aws::logs::CloudWatchLogs;
 use crate::aws::s3::S3;
@@ -138,6 +139,10 @@ impl Connection {
 
     pub fn logs(&self) -> CloudWatchLogs {
         CloudWatchLogs::new(&self.config)
+    }
+
+    pub fn failure_destination(&self) -> AwsFailureDestination {
+        AwsFailureDestination::new(&self.config)
     }
 
     pub fn deployment(&self) -> AwsDeployment {

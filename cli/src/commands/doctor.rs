@@ -2,6 +2,7 @@
 
 mod checks;
 mod destination;
+pub mod drill;
 mod failed_batch_bucket;
 mod home;
 mod permissions;
@@ -9,18 +10,21 @@ mod retries;
 mod rules;
 mod unread;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Args;
 use hydration::ports::Clock;
 
 use crate::aws::stack::Stack;
 use crate::commands::doctor::checks::Checks;
+use crate::commands::doctor::drill::DrillArgs;
 use crate::commands::doctor::rules::{Finding, Grade};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::ports::{Deployment, NamedQueue, Queue};
 use crate::print::progress::Progress;
-use crate::print::{Output, Paint, count, printable};
+use crate::print::{Output, Paint, count, printable, time};
 use crate::queue::filter_args::FunctionFilter;
 
 /// Check a deployment: mappings, destinations, permissions, retentions; say what to change
@@ -29,11 +33,19 @@ use crate::queue::filter_args::FunctionFilter;
 Examples:
   dlq doctor --stack hydrator
   dlq doctor --stack hydrator -o json | jq 'select(.grade == \"problem\")'
+  dlq doctor --stack hydrator --drill --stream arn:aws:kinesis:eu-west-1:123456789012:stream/orders
 
 Where a mapping is disabled, stuck behind a batch, far behind its stream or silent, it says how long the oldest unread
 record has to live, as far as that is known, and prints the `dlq hydrate` that brings the records to the queue.
 
-It reads and changes nothing. It needs lambda:ListEventSourceMappings, lambda:GetFunctionConfiguration,
+With --drill it does not check settings but tries the way itself. It reads the newest records of a shard, reports them
+to the on-failure destination of the stream's mapping as Lambda would (`condition` is `Drill`), waits for the hydrated
+message, compares it with what it read, and takes it off the queue again. No function of yours is invoked, and no alarm
+rings. It prints ids and times and nothing of the records: a bug report may have all of it. Messages that are waiting on
+the queue are received meanwhile, for seconds, and are visible again. Ctrl-C stops it: it waits up to 15 seconds more
+for its own message, to take it off, and says what is left. It needs the permissions of docs/DEPLOY.md, \"The drill\".
+
+Without --drill it reads and changes nothing. It needs lambda:ListEventSourceMappings, lambda:GetFunctionConfiguration,
 lambda:GetEventSourceMapping, cloudwatch:GetMetricData, kinesis:DescribeStreamSummary, sqs:GetQueueAttributes and sqs:GetQueueUrl, s3:GetLifecycleConfiguration,
 s3:GetEncryptionConfiguration and s3:GetBucketNotification, events:ListRuleNamesByTarget, events:DescribeRule and
 events:ListTargetsByRule, and iam:SimulatePrincipalPolicy; what your credentials may not look at is listed as
@@ -47,6 +59,14 @@ pub struct Arguments {
     /// Print what is fine, too
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    drill: DrillArgs,
+}
+
+impl Arguments {
+    pub fn is_drill(&self) -> bool {
+        self.drill.drill
+    }
 }
 
 pub async fn run<Q: Queue, D: Deployment, C: Clock>(
@@ -85,7 +105,10 @@ fn print_text(output: &Output, findings: &[Finding], verbose: bool) -> Result<()
             output.paint(paint, format!("{word:<9}")),
             output.paint(Paint::Bold, printable(&finding.subject))
         ))?;
-        output.line(format!("           {}", finding.finding.replace('\n', "\n         ")))?;
+        let took = finding
+            .milliseconds
+            .map_or(String::new(), |millis| format!(" ({})", time::seconds(Duration::from_millis(millis))));
+        output.line(format!("           {}{took}", finding.finding.replace('\n', "\n         ")))?;
         if let Some(change) = &finding.change {
             output.line(output.paint(Paint::Cyan, format!("           → {change}")))?;
         }

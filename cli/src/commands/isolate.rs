@@ -137,6 +137,9 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Search<'_, Q, B, F, S
                 bail!("the batch has {} parts\n  → name one: {}", several.len(), ids.join(", "))
             }
         };
+        if message.is_drill() {
+            bail!("a drill has left it: no function has failed on it\n  → dlq discard takes it off the queue");
+        }
         let received = ParsedMessage::parse(&body_of(message, bucket).await?)?;
         if received.records.is_empty() {
             bail!("the message holds no records\n  → dlq show {} says why", arguments.id);

@@ -175,6 +175,9 @@ fn row(message: &HydratedMessage, now: Timestamp) -> Vec<(String, Option<Paint>)
         _ => message.records.to_string(),
     };
     let mut notes = Vec::new();
+    if message.is_drill() {
+        notes.push("a drill".to_owned());
+    }
     if message.copies.len() > 1 {
         notes.push(format!("{} copies", message.copies.len()));
     }

@@ -8,7 +8,8 @@ use std::cell::Cell;
 
 use anyhow::Result;
 use clap::Args;
-use hydration::incident::IncidentResult;
+use hydration::drill::is_drill;
+use hydration::incident::{Incident, IncidentResult};
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
 use serde::Serialize;
@@ -333,10 +334,10 @@ fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport, arguments: 
         let text = format!("SQS deletes the oldest message in {}", time::age(left));
         steps.push(if left < URGENT_MILLIS { output.paint(Paint::Red, text) } else { text });
     }
-    let mut incidents = report.incidents.iter().map(|logged| &logged.incident);
-    let first = incidents.clone().next();
-    let with_records = incidents.find(|incident| incident.records > 0);
-    if let Some(incident) = with_records.or(first) {
+    let all = report.incidents.iter().map(|logged| &logged.incident);
+    let (drills, failures): (Vec<_>, Vec<_>) = all.partition(|incident| is_drill(Some(&incident.key.condition)));
+    let with_records = failures.iter().find(|incident| incident.records > 0);
+    if let Some(incident) = with_records.or(failures.first()) {
         let grep = arguments.grep.typed().unwrap_or_default();
         let show = command(format!("show {}{grep} --logs", short_id(&incident.example)));
         let records = if grep.is_empty() { "its records" } else { "the records that match" };
@@ -346,6 +347,10 @@ fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport, arguments: 
     if with_records.is_some() && arguments.grep.grep.is_none() {
         let replay = command(format!("replay --all{}", typed_filters(&context.words)));
         steps.push(format!("{replay}   what a replay would do; nothing is invoked yet"));
+    }
+    if let Some(drill) = drills.first() {
+        let discard = command(format!("discard {} --execute", short_id(&drill.example)));
+        steps.push(format!("{discard}   a drill has left it; no function has failed on it"));
     }
     if let Some(parked) = report.others.iter().find(|other| other.queue == "parked" && other.visible > 0) {
         let hydrate = command(format!("hydrate --from-queue {} --send --delete", parked.url));

@@ -18,6 +18,11 @@ pub fn duration(duration: Duration) -> String {
     age(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Seconds with one decimal, for times that were measured.
+pub fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
 /// `90s`, `30m`, `2h`, `3d`, `1w`, as milliseconds.
 pub fn parse_duration(text: &str) -> Option<i64> {
     let unit = text.chars().next_back()?;

@@ -1,7 +1,7 @@
 //! Filters as they are typed: the same flags in every command that reads the queue.
 
 use clap::Args;
-use hydration::arn::Source;
+use hydration::arn::{Source, StreamArn};
 use hydration::invocation_record::function_name;
 use hydration::timestamp::Timestamp;
 use hydration::verdict::Status;
@@ -43,6 +43,11 @@ fn parse_status(text: &str) -> Result<Status, String> {
 fn parse_source(text: &str) -> Result<Source, String> {
     let found = [Source::Kinesis, Source::DynamoDb].into_iter().find(|source| source.as_str() == text);
     found.ok_or_else(|| "a service is kinesis or dynamodb".to_owned())
+}
+
+/// A stream, or a consumer of one, by its ARN.
+pub fn parse_stream(text: &str) -> Result<StreamArn, String> {
+    StreamArn::parse(text).map_err(|error| error.to_string())
 }
 
 /// A time from the command line.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use hydration::arn::Source;
+use hydration::drill::is_drill;
 use hydration::function_response::FunctionResponse;
 use hydration::invocation_record::function_name;
 use hydration::message::PartNumber;
@@ -115,6 +116,11 @@ impl HydratedMessage {
     /// The function's error in one word.
     pub fn error(&self) -> &str {
         self.response.error()
+    }
+
+    /// Returns true for a message that a drill has left.
+    pub fn is_drill(&self) -> bool {
+        is_drill(self.condition.as_deref())
     }
 
     /// The name of the stream or table.

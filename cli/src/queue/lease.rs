@@ -202,8 +202,18 @@ pub async fn with_lease<Q: Queue, T, C>(
     queue: &Q,
     work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
 ) -> Result<T> {
-    let leased = run(queue, &context.interrupt, StopAt::First, work).await;
-    leased.say_hidden(&context.output);
+    with_lease_until(&context.output, &context.interrupt, queue, work).await
+}
+
+/// The same for work that another interrupt stops.
+pub async fn with_lease_until<Q: Queue, T>(
+    output: &Output,
+    interrupt: &Interrupt,
+    queue: &Q,
+    work: impl AsyncFnOnce(&Lease<'_, Q>) -> Result<T>,
+) -> Result<T> {
+    let leased = run(queue, interrupt, StopAt::First, work).await;
+    leased.say_hidden(output);
     leased.result
 }
 

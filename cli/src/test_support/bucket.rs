@@ -47,6 +47,11 @@ impl InMemoryBucket {
         Some(etag)
     }
 
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.objects.borrow().len()
+    }
+
     pub fn delete(&self, key: &str) {
         self.objects.borrow_mut().remove(key);
     }

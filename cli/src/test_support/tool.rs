@@ -11,6 +11,7 @@ use hydration::error::{Fault, FaultKind};
 use crate::args::{AwsCommand, Cli, Command, OutputFormat};
 use crate::aws::stack::Stack;
 use crate::commands;
+use crate::commands::doctor::drill::DrillPorts;
 use crate::commands::histories::OpenedLedger;
 use crate::commands::replay::Resources;
 use crate::commands::replay::session::LedgerPlace;
@@ -29,6 +30,7 @@ use crate::queue::identity::QueueIdentity;
 use crate::test_support::bucket::InMemoryBucket;
 use crate::test_support::clock::YieldingClock;
 use crate::test_support::deployment::InMemoryDeployment;
+use crate::test_support::drill_way::{DrillWay, InMemoryHydrator};
 use crate::test_support::function::ScriptedFunction;
 use crate::test_support::queue::InMemoryQueue;
 
@@ -58,6 +60,8 @@ pub struct Tool {
     pub function: ScriptedFunction,
     pub logs: InMemoryLogs,
     pub deployment: InMemoryDeployment,
+    pub stack_outputs: &'static [(&'static str, &'static str)],
+    pub way: DrillWay,
     pub retry_and_parked: Vec<NamedQueue<InMemoryQueue>>,
     /// Standard output takes no more bytes than that.
     pub max_answer_bytes: Option<usize>,
@@ -110,6 +114,8 @@ impl Tool {
             function: ScriptedFunction::default(),
             logs: InMemoryLogs::default(),
             deployment: InMemoryDeployment::default(),
+            stack_outputs: &STACK_OUTPUTS,
+            way: DrillWay::default(),
             retry_and_parked: Vec::new(),
             max_answer_bytes: None,
             records: Memory::default(),
@@ -233,6 +239,18 @@ impl Tool {
                 commands::isolate::run(context, resources, arguments).await
             }
             AwsCommand::Export(arguments) => commands::export::run(context, queue, bucket, arguments).await,
+            AwsCommand::Doctor(arguments) if arguments.is_drill() => {
+                let destination = InMemoryHydrator { way: &self.way, queue, bucket, clock: self.clock.clone() };
+                let ports = DrillPorts {
+                    queue,
+                    bucket,
+                    deployment: &self.deployment,
+                    reader: &&self.way,
+                    destination: &destination,
+                };
+                let stack = Stack::with_outputs(self.stack_outputs);
+                commands::doctor::drill::run(context, ports, &stack, arguments).await
+            }
             AwsCommand::Doctor(arguments) => {
                 let hydrated = NamedQueue { name: "hydrated", url: "https://sqs.test/hydrated".to_owned(), queue };
                 let others = self.retry_and_parked.iter().map(|NamedQueue { name, url, queue }| NamedQueue {
@@ -241,7 +259,7 @@ impl Tool {
                     queue,
                 });
                 let queues: Vec<_> = std::iter::once(hydrated).chain(others).collect();
-                let stack = Stack::with_outputs(&STACK_OUTPUTS);
+                let stack = Stack::with_outputs(self.stack_outputs);
                 commands::doctor::run(context, &queues, &self.deployment, &stack, arguments).await
             }
             AwsCommand::Hydrate(_) => panic!("it reads a stream: see the end-to-end tests"),

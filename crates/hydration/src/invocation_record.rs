@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 
 use crate::arn::{Source, StreamArn};
 use crate::continuation::Continuation;
+use crate::drill::is_drill;
 use crate::function_response::FunctionResponse;
-use crate::json::{self, BorrowedObject, Object};
+use crate::json::{self, BorrowedObject, Object, write_string};
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
@@ -79,6 +80,11 @@ impl FailedBatch {
         hex(&digest.finalize())
     }
 
+    /// Returns true for the batch of a drill, which no function has failed on.
+    pub fn is_drill(&self) -> bool {
+        is_drill(self.condition.as_deref())
+    }
+
     /// The name of the failed function, or of the pipe.
     pub fn function_name(&self) -> Option<&str> {
         function_name(self.function_arn.as_deref()?)
@@ -125,6 +131,38 @@ pub fn batch_key(source: Source) -> &'static str {
         Source::Kinesis => "KinesisBatchInfo",
         Source::DynamoDb => "DDBStreamBatchInfo",
     }
+}
+
+/// The first or the last record of a batch: its sequence number and its arrival.
+pub(crate) type BatchEnd = (SequenceNumber, Option<Timestamp>);
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchEnds<'a> {
+    pub first: &'a BatchEnd,
+    pub last: &'a BatchEnd,
+}
+
+/// Writes the key and the object that describe a batch, as Lambda does.
+pub(crate) fn write_batch_info(stream: &StreamArn, shard_id: &str, ends: BatchEnds<'_>, count: u64, out: &mut String) {
+    out.push_str(&format!(r#""{}":{{"shardId":"#, batch_key(stream.source())));
+    write_string(shard_id, out);
+    let BatchEnds { first: (start, first_arrival), last: (end, last_arrival) } = ends;
+    out.push_str(&format!(r#","startSequenceNumber":"{start}","endSequenceNumber":"{end}""#));
+    let arrivals =
+        [("approximateArrivalOfFirstRecord", first_arrival), ("approximateArrivalOfLastRecord", last_arrival)];
+    for (key, arrival) in arrivals {
+        if let Some(arrival) = arrival {
+            // Lambda writes the whole seconds of DynamoDB without milliseconds.
+            let text = match stream.source() {
+                Source::Kinesis => arrival.rfc3339(),
+                Source::DynamoDb => arrival.rfc3339_seconds(),
+            };
+            out.push_str(&format!(r#","{key}":"{text}""#));
+        }
+    }
+    out.push_str(&format!(r#","batchSize":{count},"streamArn":"#));
+    write_string(stream.as_str(), out);
+    out.push('}');
 }
 
 impl InvocationRecord {

@@ -6,6 +6,7 @@
 pub mod arn;
 mod batch_run;
 pub mod continuation;
+pub mod drill;
 pub mod error;
 pub mod filter;
 pub mod function_response;

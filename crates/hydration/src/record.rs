@@ -7,6 +7,8 @@ pub mod kinesis;
 pub use dynamodb::{AttributeValue, DynamoDbRecord, Item, UserIdentity};
 pub use kinesis::KinesisRecord;
 
+use crate::arn::StreamArn;
+use crate::kpl;
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
@@ -30,6 +32,24 @@ impl StreamRecord {
         match self {
             Self::Kinesis(record) => &record.sequence_number,
             Self::DynamoDb(record) => &record.sequence_number,
+        }
+    }
+
+    /// The event records that Lambda delivers for it. `stream` is the ARN that the mapping names.
+    pub fn event_records(&self, stream: &StreamArn, shard_id: &str) -> Vec<String> {
+        let written = |write: &dyn Fn(&mut String)| {
+            let mut event = String::new();
+            write(&mut event);
+            event
+        };
+        let kinesis = |record: &KinesisRecord| written(&|out| record.write_event(stream, shard_id, out));
+        match self {
+            Self::DynamoDb(record) => vec![written(&|out| record.write_event(stream, out))],
+            // Lambda de-aggregates KPL records for a mapping with an enhanced fan-out consumer, and for no other.
+            Self::Kinesis(record) => match kpl::deaggregate(&record.data).filter(|_| stream.is_consumer()) {
+                Some(user_records) => user_records.iter().map(|opened| kinesis(&record.opened(opened))).collect(),
+                None => vec![kinesis(record)],
+            },
         }
     }
 }

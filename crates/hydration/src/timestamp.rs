@@ -45,6 +45,17 @@ impl Timestamp {
         self.format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
     }
 
+    /// The same without milliseconds: `2026-11-21T02:51:00Z`.
+    pub fn rfc3339_seconds(self) -> String {
+        self.format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"))
+    }
+
+    /// `yyyy/mm/dd/yyyy-mm-ddThh.mm.ss` in UTC, as in the keys of the objects that Lambda writes.
+    pub fn object_time(self) -> String {
+        let time = format_description!("[year]-[month]-[day]T[hour].[minute].[second]");
+        format!("{}/{}", self.date_path(), self.format(time))
+    }
+
     /// `yyyy/mm/dd` in UTC, for object keys.
     pub fn date_path(self) -> String {
         self.format(format_description!("[year]/[month]/[day]"))

@@ -1,5 +1,6 @@
 //! The hydrator's log lines about batches, read back.
 
+use hydration::drill::is_drill;
 use hydration::function_response::FunctionResponse;
 use hydration::incident::{BatchFailure, IncidentKey, IncidentResult};
 use hydration::invocation_record::function_name;
@@ -35,9 +36,10 @@ pub struct BatchLine {
 }
 
 impl BatchLine {
-    /// Reads a line. `None` if it is about no batch.
+    /// Reads a line. `None` if it is about no batch, or about one that a drill has made: that is no failure.
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().filter(|line: &Self| line.result().is_some())
+        let line: Self = serde_json::from_str(text).ok()?;
+        (line.result().is_some() && !is_drill(line.condition.as_deref())).then_some(line)
     }
 
     fn result(&self) -> Option<IncidentResult> {
@@ -114,6 +116,16 @@ mod tests {
         assert_eq!(key.result, IncidentResult::NotHydrated("NotRecognized".to_owned()));
         let failure = line.failure(Timestamp::EPOCH);
         assert_eq!((failure.id, failure.failed_at), ("r", Some(Timestamp::EPOCH)));
+    }
+
+    #[test]
+    fn a_drill_is_no_failure() {
+        for line in
+            [HYDRATED, &HYDRATED.replace("batch hydrated", "batch failed").replace("\"status\":", "\"error_type\":")]
+        {
+            assert!(BatchLine::parse(line).is_some());
+            assert!(BatchLine::parse(&line.replace("RetryAttemptsExhausted", "Drill")).is_none());
+        }
     }
 
     #[test]

@@ -25,6 +25,13 @@ pub struct BatchContext<'a> {
     pub duration: Duration,
 }
 
+impl BatchContext<'_> {
+    /// A drill is no failure, so that it is counted apart and rings no alarm.
+    fn is_drill(&self) -> bool {
+        self.batch.is_some_and(FailedBatch::is_drill)
+    }
+}
+
 pub struct Telemetry {
     invocations: Invocations,
 }
@@ -71,10 +78,16 @@ impl Telemetry {
         match outcome {
             HydrationOutcome::Hydrated(hydrated) => {
                 log::hydrated(context, hydrated);
+                if context.is_drill() {
+                    return metrics::drill(&self.invocations.function_name, hydrated.verdict.status.as_str());
+                }
                 metrics::hydrated(&self.invocations.function_name, hydrated, context.stats, context.duration);
             }
             HydrationOutcome::Continued(continued) => {
                 log::continued(context, continued);
+                if context.is_drill() {
+                    return metrics::drill_failed(&self.invocations.function_name, &continued.cause);
+                }
                 metrics::continued(&self.invocations.function_name, continued, context.stats, context.duration);
             }
         }
@@ -82,6 +95,9 @@ impl Telemetry {
 
     pub fn failed(&self, context: BatchContext<'_>, error: &HydrateError) {
         log::failed(context, error);
+        if context.is_drill() {
+            return metrics::drill_failed(&self.invocations.function_name, error);
+        }
         metrics::failed(&self.invocations.function_name, error, context.stats, context.duration);
     }
 }

@@ -35,13 +35,13 @@ impl MappingDestination {
 }
 
 /// The name in the ARN of a bucket, `arn:PARTITION:s3:::NAME`.
-fn bucket_name(arn: &str) -> Option<&str> {
+pub fn bucket_name(arn: &str) -> Option<&str> {
     arn.split_once(":s3:::").map(|(_, name)| name)
 }
 
 /// The beginning of the keys under which Lambda writes what a mapping reports
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>).
-fn key_prefix(mapping: &StreamMapping) -> String {
+pub fn key_prefix(mapping: &StreamMapping) -> String {
     format!("aws/lambda/{}/", mapping.uuid)
 }
 

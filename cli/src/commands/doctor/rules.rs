@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use crate::commands::doctor::destination::MappingDestination;
+use crate::commands::doctor::drill::DrillFacts;
 use crate::commands::doctor::rules::unread::UnreadRecords;
 use crate::ports::StreamMapping;
 use crate::print::time;
@@ -37,12 +38,17 @@ pub struct Finding {
     pub change: Option<String>,
     /// The records that a mapping does not read. The change is then their rescue.
     pub unread: Option<Box<UnreadRecords>>,
+    /// The time that a step of a drill took.
+    pub milliseconds: Option<u64>,
+    /// The names that a drill had, beside its result.
+    pub drill: Option<Box<DrillFacts>>,
 }
 
 impl Finding {
     pub fn new(grade: Grade, subject: impl Into<String>, finding: impl Into<String>, change: &str) -> Self {
         let change = (!change.is_empty()).then(|| change.to_owned());
-        Self { grade, subject: subject.into(), finding: finding.into(), change, unread: None }
+        let (subject, finding) = (subject.into(), finding.into());
+        Self { grade, subject, finding, change, unread: None, milliseconds: None, drill: None }
     }
 
     pub fn fine(subject: impl Into<String>, finding: impl Into<String>) -> Self {

@@ -169,7 +169,7 @@ impl OtherMessage {
             is_of_any_function: false,
             place: place(message),
             behind: Behind::Batch(message.id.clone()),
-            has_records: message.records > 0 || message.read_error.is_some(),
+            has_records: !message.is_drill() && (message.records > 0 || message.read_error.is_some()),
             key: run_key(message, on),
             records: message.records,
             ends: message.first.clone().zip(message.last.clone()),
@@ -320,6 +320,9 @@ impl Facts<'_> {
     }
 
     fn refusal(&self, message: &HydratedMessage) -> Option<RefusalReason> {
+        if message.is_drill() {
+            return Some(RefusalReason::Drill);
+        }
         if message.read_error.is_some() {
             return Some(RefusalReason::Unreadable);
         }

@@ -9,6 +9,8 @@ pub enum RefusalReason {
     TooLarge,
     InDoubt,
     NothingToRun,
+    /// A drill has left it: no function has failed on it.
+    Drill,
     /// A pipe failed, or the source is unknown.
     NoFunction,
     /// Its body cannot be read.
@@ -33,6 +35,7 @@ impl RefusalReason {
             Self::TooLarge => "tooLarge",
             Self::InDoubt => "inDoubt",
             Self::NothingToRun => "nothingToRun",
+            Self::Drill => "drill",
             Self::NoFunction => "noFunction",
             Self::Unreadable => "unreadable",
             Self::CopiesDiffer => "copiesDiffer",
@@ -59,6 +62,7 @@ impl RefusalReason {
             Self::NothingToRun => {
                 "nothing is left to run; dlq discard takes it off the queue when it has been dealt with"
             }
+            Self::Drill => "left by a drill: no function has failed on it; dlq discard takes it off the queue",
             Self::NoFunction => "no Lambda function failed on it; --on names one to run it on",
             Self::Unreadable => "not readable; dlq show says why",
             Self::CopiesDiffer => "it holds records that an earlier, partial run did not know of; run it by hand",
@@ -72,8 +76,8 @@ impl RefusalReason {
         }
     }
 
-    /// A batch without records has nothing that a later one could overtake.
+    /// A batch without records has nothing that a later one could overtake, and the records of a drill did not fail.
     pub fn holds_back(self) -> bool {
-        self != Self::NothingToRun
+        !matches!(self, Self::NothingToRun | Self::Drill)
     }
 }

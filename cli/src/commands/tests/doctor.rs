@@ -1,3 +1,4 @@
+mod drill;
 mod unread;
 
 use std::time::Duration;

@@ -4,11 +4,10 @@ use serde_json::value::RawValue;
 
 use super::{CONDITION, RescuePlan};
 use crate::filter::Answer;
-use crate::invocation_record::{InvocationRecord, batch_key};
+use crate::invocation_record::{BatchEnd, BatchEnds, InvocationRecord, write_batch_info};
 use crate::json::{Object, write_string};
-use crate::kpl;
 use crate::message::part::MAX_PART_BYTES;
-use crate::record::{KinesisRecord, StreamRecord};
+use crate::record::StreamRecord;
 use crate::sequence_number::SequenceNumber;
 use crate::timestamp::Timestamp;
 
@@ -31,8 +30,8 @@ struct UnfinishedBatch {
     events: String,
     count: u64,
     /// Sequence number and arrival of the first record and of the last.
-    first: Option<(SequenceNumber, Option<Timestamp>)>,
-    last: Option<(SequenceNumber, Option<Timestamp>)>,
+    first: Option<BatchEnd>,
+    last: Option<BatchEnd>,
 }
 
 /// A cutter of records into batches, in their order.
@@ -56,7 +55,7 @@ impl<'a> BatchCutter<'a> {
     /// The event records of an aggregate share its sequence number. They stay in one batch, because a batch's id is
     /// that of its sequence numbers.
     pub(super) fn push(&mut self, record: &StreamRecord, now: Timestamp) -> Result<Vec<RescuedBatch>, String> {
-        let all = event_records(self.plan, &self.shard_id, record);
+        let all = record.event_records(&self.plan.stream, &self.shard_id);
         let number = all.len();
         let kept: Vec<String> = all.into_iter().filter(|event| self.passes(event)).collect();
         self.filtered += (number - kept.len()) as u64;
@@ -96,7 +95,8 @@ impl<'a> BatchCutter<'a> {
     pub(super) fn take(&mut self, now: Timestamp) -> Result<Option<RescuedBatch>, String> {
         let batch = std::mem::take(&mut self.batch);
         let (Some(first), Some(last)) = (batch.first, batch.last) else { return Ok(None) };
-        let text = invocation_record(self.plan, &self.shard_id, (&first, &last), batch.count, now);
+        let text =
+            invocation_record(self.plan, &self.shard_id, BatchEnds { first: &first, last: &last }, batch.count, now);
         let fields = Object::from_str(&text).map_err(|_| "its invocation record is not JSON".to_owned())?;
         let payload = Some(format!(r#"{{"Records":[{}]}}"#, batch.events));
         let record = InvocationRecord { payload, ..InvocationRecord::from_fields(fields)? };
@@ -104,52 +104,13 @@ impl<'a> BatchCutter<'a> {
     }
 }
 
-/// The event records that Lambda would have delivered for a stream record.
-fn event_records(plan: &RescuePlan, shard_id: &str, record: &StreamRecord) -> Vec<String> {
-    let stream = &plan.stream;
-    let written = |write: &dyn Fn(&mut String)| {
-        let mut event = String::new();
-        write(&mut event);
-        event
-    };
-    let kinesis = |record: &KinesisRecord| written(&|out| record.write_event(stream, shard_id, out));
-    match record {
-        StreamRecord::DynamoDb(record) => vec![written(&|out| record.write_event(stream, out))],
-        // Lambda de-aggregates KPL records for a mapping with an enhanced fan-out consumer, and for no other.
-        StreamRecord::Kinesis(record) => match kpl::deaggregate(&record.data).filter(|_| stream.is_consumer()) {
-            Some(user_records) => user_records.iter().map(|opened| kinesis(&record.opened(opened))).collect(),
-            None => vec![kinesis(record)],
-        },
-    }
-}
-
-type BatchEnd = (SequenceNumber, Option<Timestamp>);
-
 /// The document that Lambda would have sent. There is no `requestId` and no `approximateInvokeCount`: nothing says
 /// whether the function was invoked with these records.
-fn invocation_record(
-    plan: &RescuePlan,
-    shard_id: &str,
-    ends: (&BatchEnd, &BatchEnd),
-    count: u64,
-    now: Timestamp,
-) -> String {
+fn invocation_record(plan: &RescuePlan, shard_id: &str, ends: BatchEnds<'_>, count: u64, now: Timestamp) -> String {
     let mut out = r#"{"requestContext":{"functionArn":"#.to_owned();
     write_string(&plan.function_arn, &mut out);
     out.push_str(&format!(r#","condition":"{CONDITION}"}},"version":"1.0","timestamp":"{}","#, now.rfc3339()));
-    out.push_str(&format!(r#""{}":{{"shardId":"#, batch_key(plan.stream.source())));
-    write_string(shard_id, &mut out);
-    let ((start, first_arrival), (end, last_arrival)) = ends;
-    out.push_str(&format!(r#","startSequenceNumber":"{start}","endSequenceNumber":"{end}""#));
-    let arrivals =
-        [("approximateArrivalOfFirstRecord", first_arrival), ("approximateArrivalOfLastRecord", last_arrival)];
-    for (key, arrival) in arrivals {
-        if let Some(arrival) = arrival {
-            out.push_str(&format!(r#","{key}":"{}""#, arrival.rfc3339()));
-        }
-    }
-    out.push_str(&format!(r#","batchSize":{count},"streamArn":"#));
-    write_string(plan.stream.as_str(), &mut out);
-    out.push_str("}}");
+    write_batch_info(&plan.stream, shard_id, ends, count, &mut out);
+    out.push('}');
     out
 }

@@ -44,6 +44,28 @@ struct ContinuedCount {
     batches_continued: u64,
 }
 
+/// Drills that were delivered, by status.
+#[metrics(emf::dimension_sets = [["FunctionName", "Status"]], rename_all = "PascalCase")]
+struct DrillCount {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function_name: String,
+    status: &'static str,
+    #[metrics(unit = Count)]
+    drills: u64,
+}
+
+/// Drills that could not be hydrated this time, by error.
+#[metrics(emf::dimension_sets = [["FunctionName", "ErrorType"]], rename_all = "PascalCase")]
+struct FailedDrillCount {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function_name: String,
+    error_type: &'static str,
+    #[metrics(unit = Count)]
+    drills_failed: u64,
+}
+
 /// The records and the calls of one batch.
 #[metrics(emf::dimension_sets = [["FunctionName"]], rename_all = "PascalCase")]
 struct BatchMetrics {
@@ -103,6 +125,17 @@ pub fn failed(function_name: &str, error: &HydrateError, stats: &CallStats, dura
     };
     drop(count.append_on_drop(ServiceMetrics::sink()));
     drop(cost(function_name, stats, duration).append_on_drop(ServiceMetrics::sink()));
+}
+
+pub fn drill(function_name: &str, status: &'static str) {
+    let (timestamp, function_name) = (SystemTime::now(), function_name.to_owned());
+    drop(DrillCount { timestamp, function_name, status, drills: 1 }.append_on_drop(ServiceMetrics::sink()));
+}
+
+pub fn drill_failed(function_name: &str, error: &HydrateError) {
+    let (timestamp, function_name) = (SystemTime::now(), function_name.to_owned());
+    let count = FailedDrillCount { timestamp, function_name, error_type: error.kind(), drills_failed: 1 };
+    drop(count.append_on_drop(ServiceMetrics::sink()));
 }
 
 fn cost(function_name: &str, stats: &CallStats, duration: Duration) -> BatchMetrics {

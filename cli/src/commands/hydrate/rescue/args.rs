@@ -9,7 +9,7 @@ use hydration::timestamp::Timestamp;
 
 use crate::exit::UsageError;
 use crate::print::time::age;
-use crate::queue::filter_args::{PointInTime, ShardFilter, parse_time};
+use crate::queue::filter_args::{PointInTime, ShardFilter, parse_stream, parse_time};
 
 #[derive(Debug, Clone, Args)]
 pub struct RescueArgs {
@@ -46,10 +46,6 @@ pub struct RescueArgs {
     /// The file that says what was sent, for a rescue that was interrupted; by default in $XDG_STATE_HOME/dlq/rescue
     #[arg(long, value_name = "FILE", requires = "stream", requires = "send", help_heading = "Rescue")]
     pub progress: Option<PathBuf>,
-}
-
-fn parse_stream(text: &str) -> Result<StreamArn, String> {
-    StreamArn::parse(text).map_err(|error| error.to_string())
 }
 
 /// The records that were asked for.
