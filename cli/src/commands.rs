@@ -10,6 +10,7 @@ pub mod isolate;
 pub mod list;
 pub mod man;
 pub mod replay;
+pub mod report;
 pub mod show;
 pub mod status;
 

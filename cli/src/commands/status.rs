@@ -1,6 +1,6 @@
 //! `dlq status`: incidents, the other queues of the stack, and the next steps.
 
-mod incident;
+pub mod incident;
 mod replays;
 
 use std::cell::Cell;
