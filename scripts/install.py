@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the pinned tools that this project's demo, tests and checks use.
 
-    python3 scripts/install.py [venv] [kinesis] [sam] [checkov] [lambda] [deny]
+    python3 scripts/install.py [venv] [kinesis] [sam] [checkov] [lambda] [deny] [browser]
 
 Everything goes under .tools/ in the tree, nothing elsewhere. A second run does
 nothing, two runs at once wait for each other, and a changed pin reinstalls the
@@ -13,6 +13,7 @@ one tool it belongs to. Standard library only: this runs before anything else.
     checkov   the policy scanner for the templates
     lambda    cargo-lambda and zig, to package the function
     deny      cargo-deny, to audit the Rust dependencies
+    browser   what drives Chromium to look at a report; Chromium itself is the machine's
 """
 
 import contextlib
