@@ -1,7 +1,7 @@
 //! `dlq status`: incidents, the other queues of the stack, and the next steps.
 
 mod errors;
-mod incident;
+pub mod incident;
 mod replays;
 
 use std::cell::Cell;
@@ -9,7 +9,7 @@ use std::cell::Cell;
 use anyhow::Result;
 use clap::Args;
 use hydration::drill::is_drill;
-use hydration::incident::{Incident, IncidentResult};
+use hydration::incident::IncidentResult;
 use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
 use serde::Serialize;
