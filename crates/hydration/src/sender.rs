@@ -23,7 +23,7 @@ pub struct Settings {
     pub max_message_bytes: usize,
     pub decoded_view: bool,
     pub overflow_bucket: Option<String>,
-    /// Every message is written to the overflow bucket before it is sent, as one line. Needs the bucket.
+    /// Every message but a drill's is written to the overflow bucket before it is sent, as one line. Needs the bucket.
     pub archive: bool,
     /// The queue for the rest of a range that takes longer than one invocation. Without it, every retry starts again.
     pub retry_queue_url: Option<String>,
@@ -79,6 +79,11 @@ impl Draft<'_> {
         format!("hydrated/{name}/{}/{batch_id}-{digest}-{}.json", day.date_path(), self.status.as_str())
     }
 
+    /// A drill is no failure, and leaves nothing behind: it is not archived.
+    fn is_drill(&self) -> bool {
+        self.batch.is_some_and(FailedBatch::is_drill)
+    }
+
     fn group(&self) -> String {
         let shard = |batch: &FailedBatch| format!("{}/{}", batch.stream.name(), batch.shard_id);
         self.batch.map_or_else(|| "unrecognized".to_owned(), shard)
@@ -112,7 +117,9 @@ impl<O: Outbox, C: Clock> Sender<'_, O, C> {
         };
 
         let archived = match &self.settings.overflow_bucket {
-            Some(bucket) if self.settings.archive => Some(self.put_draft(bucket, &draft, stats).await?),
+            Some(bucket) if self.settings.archive && !draft.is_drill() => {
+                Some(self.put_draft(bucket, &draft, stats).await?)
+            }
             _ => None,
         };
         let mut refused = None;

@@ -127,6 +127,14 @@ fn a_message_that_the_archive_does_not_take_is_not_sent() {
     assert_eq!((calls[1].as_str(), calls[3].as_str(), &calls[0]), ("wait 187", "send", &calls[2]));
 }
 
+#[test]
+fn a_drill_is_not_archived() {
+    let mut record = failed(STREAM, HOUR);
+    record["requestContext"]["condition"] = json!("Drill");
+    let (aws, result) = deliver(&record, archived(1_048_576), &[Accepted]);
+    assert_eq!((calls(&aws), result.unwrap().sent[0].overflow.as_deref()), (vec!["send".to_owned()], None));
+}
+
 /// The objects and the message of a record that is written with line breaks.
 fn deliver_lines(archive: bool, bytes: usize) -> (String, OutgoingMessage) {
     let mut record = failed(STREAM, HOUR);
