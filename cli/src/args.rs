@@ -58,6 +58,7 @@ pub enum AwsCommand {
     Status(commands::status::Arguments),
     List(commands::list::Arguments),
     Show(commands::show::Arguments),
+    Report(commands::report::Arguments),
     Replay(commands::replay::Arguments),
     Discard(commands::discard::Arguments),
     Isolate(commands::isolate::Arguments),
@@ -114,6 +115,11 @@ impl AwsCommand {
             Self::List(arguments) => {
                 let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;
                 commands::list::run(context, &queue(), &bucket, &ledger, arguments).await
+            }
+            Self::Report(arguments) => {
+                let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;
+                let others = aws.retry_and_parked_queues();
+                commands::report::run(context, &queue(), &bucket, &ledger, &others, arguments).await
             }
             Self::Show(arguments) => {
                 let ledger = aws.ledger(&queue(), context, arguments.ledger.as_deref()).await;

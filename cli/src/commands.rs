@@ -11,6 +11,7 @@ pub mod isolate;
 pub mod list;
 pub mod man;
 pub mod replay;
+pub mod report;
 pub mod show;
 pub mod status;
 

@@ -1,6 +1,6 @@
 //! `dlq show`: one batch, the facts of its failure and its records.
 
-mod facts;
+pub mod facts;
 mod foreign;
 mod in_batch;
 mod past;

@@ -1,7 +1,7 @@
 //! `dlq status`: incidents, the other queues of the stack, and the next steps.
 
 mod errors;
-mod incident;
+pub mod incident;
 mod replays;
 
 use std::cell::Cell;

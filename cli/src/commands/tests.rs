@@ -12,6 +12,7 @@ mod long_queue;
 mod narrow;
 mod order;
 mod replay;
+mod report;
 mod show;
 mod status;
 mod status_logs;
@@ -84,6 +85,7 @@ async fn reading_leaves_every_message_visible() {
         ("discard --all".to_owned(), 3),
         ("isolate 5e".to_owned(), 0),
         (format!("export --all --to {folder}"), 3),
+        (format!("report --to {folder}/incident.html"), 3),
     ] {
         let run = tool.run(&line).await;
         assert_eq!((run.code, tool.queue.counts()), (code, all_visible(10)), "{line}: {}", run.notes);

@@ -145,7 +145,8 @@ fn last(attempt: &Attempt) -> String {
     text
 }
 
-pub(super) fn name(who: &Who) -> String {
+/// The person and the machine, in one text.
+pub fn name(who: &Who) -> String {
     format!("{} on {}", Visible::line(&who.user), Visible::line(&who.host))
 }
 

@@ -48,14 +48,7 @@ impl<S: Store, C: Clock> Ledger<S, C> {
             history.lines.push(known.run.sentence());
             history.json.push(HistoryJson::from(&known.run));
         }
-        let names = self.named(Key::discards(), &is_named).await?;
-        let reads = names.iter().map(|name| self.read::<Discarded>(name));
-        let read: Vec<Result<_, LedgerError>> = stream::iter(reads).buffered(READS_AT_ONCE).collect().await;
-        for (name, found) in names.iter().zip(read) {
-            let Some((discarded, _)) = found? else { continue };
-            if Key::discard(&discarded.id) != *name {
-                return Err(LedgerError::Mismatched { name: self.store.name_of(name) });
-            }
+        for discarded in self.discards(&is_named).await? {
             let past = past.entry(discarded.id.clone()).or_default();
             past.discarded_line = Some(sentence(&discarded));
             past.discarded = Some(PastDiscard {
@@ -66,6 +59,22 @@ impl<S: Store, C: Clock> Ledger<S, C> {
             });
         }
         Ok(past)
+    }
+
+    /// The discard of each message whose id is named.
+    pub async fn discards(&self, is_named: impl Fn(&str) -> bool) -> Result<Vec<Discarded>, LedgerError> {
+        let names = self.named(Key::discards(), is_named).await?;
+        let reads = names.iter().map(|name| self.read::<Discarded>(name));
+        let read: Vec<Result<_, LedgerError>> = stream::iter(reads).buffered(READS_AT_ONCE).collect().await;
+        let mut discards = Vec::new();
+        for (name, found) in names.iter().zip(read) {
+            let Some((discarded, _)) = found? else { continue };
+            if Key::discard(&discarded.id) != *name {
+                return Err(LedgerError::Mismatched { name: self.store.name_of(name) });
+            }
+            discards.push(discarded);
+        }
+        Ok(discards)
     }
 
     async fn named(&self, prefix: &str, is_named: impl Fn(&str) -> bool) -> Result<Vec<Key>, LedgerError> {

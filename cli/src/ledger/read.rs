@@ -54,7 +54,6 @@ impl<S: Store, C: Clock> Ledger<S, C> {
     }
 
     /// Every run that the ledger has, of batches that are no longer on the queue too.
-    #[cfg(test)]
     pub async fn all(&self) -> Result<Vec<(RunKey, Known)>, LedgerError> {
         self.read_all(&self.store.list(Key::runs()).await?).await
     }

@@ -63,6 +63,8 @@ pub struct HydratedMessage {
     pub first: Option<SequenceNumber>,
     pub last: Option<SequenceNumber>,
     pub failed_at: Option<Timestamp>,
+    /// The arrival of the batch's first record in the stream.
+    pub first_arrival: Option<Timestamp>,
     pub bytes: u64,
     pub receive_count: u32,
     /// The reason why nothing but the attributes is known.

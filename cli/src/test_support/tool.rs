@@ -215,6 +215,10 @@ impl Tool {
             AwsCommand::List(arguments) => {
                 commands::list::run(context, queue, bucket, &self.opened_ledger(), arguments).await
             }
+            AwsCommand::Report(arguments) => {
+                let others = &self.retry_and_parked;
+                commands::report::run(context, queue, bucket, &self.opened_ledger(), others, arguments).await
+            }
             AwsCommand::Show(arguments) => {
                 let resources = Resources { queue, bucket, function, ledger: &self.opened_ledger() };
                 commands::show::run(context, resources, &self.logs, arguments).await

@@ -10,7 +10,7 @@ use crate::print::{Output, Paint, bytes, count, pretty_json, printable, status_p
 use crate::queue::hydrated_message::HydratedMessage;
 
 /// Meaning of the verdict, and the next step.
-fn meaning(status: Status) -> &'static str {
+pub fn meaning(status: Status) -> &'static str {
     match status {
         Status::Complete => "Every record of the failed batch is here. A replay runs exactly what failed.",
         Status::Superset => {

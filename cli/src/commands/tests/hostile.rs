@@ -41,6 +41,7 @@ async fn no_control_character_reaches_a_terminal_in_any_command() {
         "discard --all -o json".to_owned(),
         "replay --all".to_owned(),
         format!("export --all --to {folder}"),
+        "report --to - --with-records".to_owned(),
     ] {
         let run = tool.run(&line).await;
         let text = format!("{}{}", run.answers, run.notes);
