@@ -54,7 +54,7 @@ test-e2e: ## The compiled binaries on emulators, and the templates; TESTS="tests
 	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked $(DIGEST) && \
 		cargo build --locked -p dlq
 	$(INSTALL) venv kinesis sam checkov duckdb
-	cd "$(ROOT)" && $(PYTEST) -q -n $(JOBS) --dist load --maxschedchunk 1 $(TESTS)
+	cd "$(ROOT)" && $(PYTEST) -q -rs -n $(JOBS) --dist load --maxschedchunk 1 $(TESTS)
 
 lint: ## Format and clippy, warnings denied
 	cd "$(ROOT)" && cargo fmt --all --check

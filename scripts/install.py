@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the pinned tools that this project's demo, tests and checks use.
 
-    python3 scripts/install.py [venv] [kinesis] [sam] [checkov] [duckdb] [lambda] [deny]
+    python3 scripts/install.py [venv] [kinesis] [sam] [checkov] [duckdb] [lambda] [deny] [browser]
 
 Everything goes under .tools/ in the tree, nothing elsewhere. A second run does
 nothing, two runs at once wait for each other, and a changed pin reinstalls the
@@ -14,6 +14,7 @@ one tool it belongs to. Standard library only: this runs before anything else.
     duckdb    DuckDB with its extension for S3, and a parser of SQL, for the archive
     lambda    cargo-lambda and zig, to package the function
     deny      cargo-deny, to audit the Rust dependencies
+    browser   what drives Chromium to look at a report; Chromium itself is the machine's
 """
 
 import contextlib

@@ -1,12 +1,14 @@
 """Runs the commands that docs/INVESTIGATE.md shows, in their order, and puts what they print into the page.
 
-    python -m scripts.investigate
+    python -m scripts.investigate            the commands
+    python -m scripts.investigate picture    docs/report.png: the top of the page that `dlq report` writes
 
 The tool is the compiled one, the queue and the bucket are emulated, and Lambda is the stand-in of the tests. Run it
-when the output of a command has changed, and read the page afterwards.
+when the output of a command has changed, and read the page afterwards. The picture needs Chromium.
 """
 
 import base64
+import contextlib
 import json
 import re
 import shlex
@@ -18,27 +20,50 @@ from pathlib import Path
 
 from sandbox import batch_id, emulators, processes, shop_functions
 from sandbox import orders as orders_of_a_shop
-from scripts import build, install
-from tests.kit import dlq
+from scripts import browser, build, install
+from tests.kit import dlq, outage
 
 PAGE = install.ROOT / "docs" / "INVESTIGATE.md"
 BATCH, POISON = 100, 57
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/"
 # The beginning of the id of the batch that the page follows.
 ID = "4491"
+PICTURE = install.ROOT / "docs" / "report.png"
+PICTURE_SIZE = "960x1250"
 CAUSE = "could not convert string to float: '12,50 € (see note)'"
 
 
-def main():
-    processes.exit_on_sigterm()
+@contextlib.contextmanager
+def stage():
+    """A queue, a Lambda and the tool that works with them."""
     function = dlq.Lambda()
     with emulators.running() as aws, tempfile.TemporaryDirectory() as folder:
         queue = dlq.Queue(aws, MessageRetentionPeriod="1209600")
-        request_id = incidents(queue)
-        function.log_events = log(request_id)
-        tool = dlq.Dlq(build.binary("dlq"), {
+        yield queue, function, dlq.Dlq(build.binary("dlq"), {
             **aws.environment(), **function.environment(), "DLQ_QUEUE": queue.url, "OVERFLOW_BUCKET": queue.bucket,
         }, Path(folder))
+    function.close()
+
+
+def picture():
+    """Takes the picture of a report on a night with more than one function."""
+    install.ensure("browser")
+    chromium = browser.chromium()
+    if not chromium:
+        raise RuntimeError("no Chromium is on PATH: apt-get install chromium-headless-shell")
+    with stage() as (queue, function, tool):
+        outage.fill(queue, tool, function)
+        page = tool.folder / "incident.html"
+        tool("report", "--to", page, code=3)
+        page.write_text(page.read_text().replace(queue.name, "hydrated-batches"))
+        subprocess.run([install.tool("browser"), install.ROOT / "scripts" / "browser.py", chromium, page,
+                        PICTURE.parent, PICTURE_SIZE], check=True)
+
+
+def main():
+    with stage() as (queue, function, tool):
+        request_id = incidents(queue)
+        function.log_events = log(request_id)
         is_corrected = False
 
         def answer(invocation):
@@ -52,14 +77,13 @@ def main():
                 is_corrected = True
             if part.startswith("```console\n$ dlq"):
                 command = part.splitlines()[1][len("$ dlq "):]
-                text = run(tool, command, folder).replace(queue.bucket, "hydrator-overflow")
+                text = run(tool, command).replace(queue.bucket, "hydrator-overflow")
                 parts[index] = f"```console\n$ dlq {command}\n{text.replace(queue.name, 'hydrated-batches')}```\n"
         PAGE.write_text("".join(parts))
-    function.close()
 
 
-def run(tool, command, folder):
-    done = subprocess.run([tool.path, "--output", "text", *shlex.split(command)], env=tool.environment, cwd=folder,
+def run(tool, command):
+    done = subprocess.run([tool.path, "--output", "text", *shlex.split(command)], env=tool.environment, cwd=tool.folder,
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     print(f"{done.returncode} dlq {command}", file=sys.stderr)
     if done.returncode not in (0, 3):
@@ -99,6 +123,7 @@ def log(request_id):
 
 if __name__ == "__main__":
     try:
-        main()
+        processes.exit_on_sigterm()
+        picture() if sys.argv[1:] == ["picture"] else main()
     except (build.BuildError, install.InstallError, RuntimeError, OSError) as error:
         sys.exit(f"investigate: {error}")

@@ -5,8 +5,9 @@
 
 use std::process::{Command, Output};
 
-const COMMANDS: [&str; 11] =
-    ["status", "list", "show", "replay", "discard", "isolate", "export", "hydrate", "doctor", "completions", "man"];
+const COMMANDS: [&str; 12] = [
+    "status", "list", "show", "report", "replay", "discard", "isolate", "export", "hydrate", "doctor", "completions", "man",
+];
 
 fn dlq(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_dlq"))

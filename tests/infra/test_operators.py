@@ -89,7 +89,7 @@ EXECUTE = {
 }
 # The calls of each command, for those who look and for those who replay.
 READING = {
-    "status": LOOK, "list": LOOK, "show": {
+    "status": LOOK, "list": LOOK, "report": LOOK, "show": {
         **LOOK, "aws/mappings.rs": ["ListEventSourceMappings"],
         "aws/logs.rs": ["GetFunctionConfiguration", "FilterLogEvents"]},
     "export": LOOK,

@@ -27,6 +27,7 @@ REPLAY = ["replay", "--all", "--narrow", "--on", "order-projector", "--delete", 
 COMMANDS = {
     "list": (["list"], [*LOOK, *HISTORY]),
     "status": (["status"], [*LOOK, *HISTORY]),
+    "report": (["report", "--to", "-"], [*LOOK, *HISTORY]),
     "show": (["show", "BATCH"], [
         *FIND, ("sqs:GetQueueAttributes", ""), ("sqs:ReceiveMessage", ""), ("sqs:ChangeMessageVisibility", ""),
         ("s3:ListBucket", LEDGER), ("lambda:ListEventSourceMappings", "")]),

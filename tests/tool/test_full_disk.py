@@ -12,7 +12,7 @@ from tests.tool.test_rescue import iso, until_now
 COMMANDS = [
     ["list"], ["status"], ["show", "ID"], ["show", "ID", "--raw"], ["replay", "--all"],
     ["replay", "--all", "--execute"], ["discard", "--all"], ["discard", "--all", "--execute"],
-    ["export", "--all", "--to", "FOLDER"], ["isolate", "ID"], ["isolate", "ID", "--execute"]]
+    ["export", "--all", "--to", "FOLDER"], ["report", "--to", "-"], ["isolate", "ID"], ["isolate", "ID", "--execute"]]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -124,7 +124,6 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     .await?;
     let summary = contents.summary();
     let mut unseen = summary.lines();
-    unseen.extend(contents.warnings());
     for other in retry_and_parked {
         unseen.extend(describe_other(context, other).await?);
     }

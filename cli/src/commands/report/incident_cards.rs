@@ -112,7 +112,7 @@ impl IncidentCards {
                 records: thousands(incident.records),
                 lost: thousands(incident.missing),
             },
-            shards: thousands(incident.shards),
+            shards: count(incident.shards, "shard", "shards"),
             first: minute_or_dash(incident.first),
             last: minute_or_dash(incident.last),
             id: PageText::name(&short_id(&incident.example)),

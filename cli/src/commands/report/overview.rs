@@ -2,6 +2,7 @@
 
 use hydration::incident::Incident;
 use hydration::timestamp::Timestamp;
+use hydration::verdict::Status;
 
 use super::page_text::{PageText, minute};
 use super::retention::first_deletion;
@@ -133,7 +134,7 @@ fn tiles(
         Tile {
             label: "Records came back",
             value: thousands(totals.records),
-            words: "on the queue, not processed yet".to_owned(),
+            words: "on the queue".to_owned(),
             class: "",
         },
         Tile {
@@ -169,7 +170,7 @@ fn steps(
     if in_doubt > 0 {
         let replays = count(in_doubt, "replay is", "replays are");
         let words = format!("{replays} in doubt. Look at the function's log, then say if the records have run.");
-        step(&words, command("replay --all --in-doubt …"));
+        step(&words, command(&format!("replay --all{} --in-doubt …", facts.filters)));
     }
     if let Some(incident) = incidents.iter().find(|incident| incident.records > 0).or(incidents.first()) {
         let show = command(&format!("show {} --logs", short_id(&incident.example)));
@@ -181,8 +182,12 @@ fn steps(
     }
     if totals.lost > 0 {
         let lost = count(totals.lost, "lost record", "lost records");
-        let words = format!("Ask the producers for the {lost}. Take what was dealt with off the queue.");
-        step(&words, command("discard --all --status Expired,Gone"));
+        step(&format!("Ask the producers for the {lost}."), None);
+    }
+    if facts.messages.iter().any(|message| matches!(message.status, Status::Expired | Status::Gone)) {
+        let statuses = if facts.filters.contains("--status") { "" } else { " --status Expired,Gone" };
+        let discard = format!("discard --all{statuses}{}", facts.filters);
+        step("Take batches without a record off the queue when they were dealt with.", command(&discard));
     }
     if facts.summary.foreign > 0 {
         step("Look at the messages that are not hydrated.", command("list"));

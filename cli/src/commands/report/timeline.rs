@@ -11,7 +11,7 @@ const MAX_CHARTS: usize = 12;
 /// Widths of a bar, in seconds. Wider ones are doubles of the last.
 const WIDTHS: [i64; 12] = [10, 30, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800];
 const MAX_BARS: i64 = 60;
-/// A chart with fewer bars would be a few broad blocks.
+/// A chart with fewer bars would be a few broad blocks. It begins earlier then.
 const MIN_BARS: i64 = 24;
 /// The height of a chart, in the units of its drawing.
 const HEIGHT: f64 = 100.0;
@@ -38,7 +38,7 @@ impl TimeScale {
         }
         let (start, bars) = (first.div_euclid(width), bars_of(width));
         let padding = (MIN_BARS - bars).max(0);
-        Self { start: (start - padding / 2).saturating_mul(width), width, bars: bars + padding }
+        Self { start: (start - padding).saturating_mul(width), width, bars: bars + padding }
     }
 
     fn place(self, time: Timestamp) -> usize {
