@@ -6,7 +6,18 @@
 use std::process::{Command, Output};
 
 const COMMANDS: [&str; 12] = [
-    "status", "list", "show", "report", "replay", "discard", "isolate", "export", "hydrate", "doctor", "completions", "man",
+    "status",
+    "list",
+    "show",
+    "report",
+    "replay",
+    "discard",
+    "isolate",
+    "export",
+    "hydrate",
+    "doctor",
+    "completions",
+    "man",
 ];
 
 fn dlq(words: &[&str]) -> Output {

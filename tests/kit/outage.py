@@ -1,4 +1,4 @@
-"""A night on which five functions failed: a queue with every kind of loss, and a ledger with what was tried."""
+"""A night on which functions failed: a queue with every kind of loss, and a ledger with what was tried."""
 
 import json
 from datetime import timedelta

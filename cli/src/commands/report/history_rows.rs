@@ -87,7 +87,8 @@ impl History {
         });
         rows.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.batch.cmp(&b.batch)));
         if dropped > 0 {
-            notes.push(format!("The ledger keeps no more than the latest 20 attempts of a batch; {dropped} are older."));
+            notes
+                .push(format!("The ledger keeps no more than the latest 20 attempts of a batch; {dropped} are older."));
         }
         if !filter.status.is_empty() || filter.source.is_some() || filter.limit.is_some() {
             let flags = "--status, --source and --limit do not apply to batches that are no longer on the queue";
@@ -127,7 +128,8 @@ fn counts(runs: &[&Run]) -> String {
     ];
     let in_state = |state| runs.iter().filter(|run| run.state() == state).count() as u64;
     let counted = states.into_iter().map(|(state, words)| (in_state(state), words));
-    let words = counted.filter(|(number, _)| *number > 0).map(|(number, words)| format!("{} {words}", thousands(number)));
+    let words =
+        counted.filter(|(number, _)| *number > 0).map(|(number, words)| format!("{} {words}", thousands(number)));
     words.collect::<Vec<_>>().join(", ")
 }
 

@@ -82,7 +82,9 @@ fn sentences(
     let came_back = match (totals.records, totals.lost) {
         (0, 0) => "No record came back.".to_owned(),
         (records, 0) => format!("All {} came back from the stream; none is known to be lost.", of_records(records)),
-        (0, lost) => format!("None of the {} came back: they are lost, unless the producer has them.", of_records(lost)),
+        (0, lost) => {
+            format!("None of the {} came back: they are lost, unless the producer has them.", of_records(lost))
+        }
         (records, lost) => format!(
             "{} came back from the stream and wait on the queue; {} lost, unless the producer has them.",
             count(records, "record", "records"),
@@ -92,7 +94,8 @@ fn sentences(
     let mut sentences = vec![PageText::sentence(&failed), PageText::sentence(&came_back)];
     if let Some(at) = deletion.filter(|_| totals.records > 0) {
         let left = at.millis_since(facts.now);
-        let text = format!("Replay before {}, in {}: then SQS begins to delete the messages.", minute(at), time::age(left));
+        let text =
+            format!("Replay before {}, in {}: then SQS begins to delete the messages.", minute(at), time::age(left));
         sentences.push(PageText::sentence(&text));
     }
     sentences
@@ -194,4 +197,3 @@ fn steps(
     }
     steps
 }
-

@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use hydration::timestamp::Timestamp;
 
-use crate::print::visible::Visible;
 use crate::print::thousands;
+use crate::print::visible::Visible;
 
 /// The most characters of a name, of a sentence and of one record.
 pub const MAX_NAME: usize = 140;

@@ -44,20 +44,15 @@ pub struct RetentionRow {
 }
 
 /// A row for each function.
-pub fn rows(
-    functions: &[FailedFunction<'_>],
-    retention: Option<Duration>,
-    now: Timestamp,
-) -> CutTable<RetentionRow> {
+pub fn rows(functions: &[FailedFunction<'_>], retention: Option<Duration>, now: Timestamp) -> CutTable<RetentionRow> {
     let row = |function: &FailedFunction<'_>| {
-        let arrived = function.messages.iter().filter_map(|message| message.first_arrival).min();
+        // What is lost has left the stream already.
+        let with_records = function.messages.iter().filter(|message| message.records > 0);
+        let arrived = with_records.filter_map(|message| message.first_arrival).min();
         let sent = function.messages.iter().filter_map(|message| message.sent_at()).min();
         let stream = arrived.map(|arrived| stream_bar(arrived, now));
         let queue = sent.zip(retention).map(|(sent, retention)| queue_bar(sent, retention, now));
-        RetentionRow {
-            function: PageText::name(&function.name),
-            bars: [stream, queue].into_iter().flatten().collect(),
-        }
+        RetentionRow { function: PageText::name(&function.name), bars: [stream, queue].into_iter().flatten().collect() }
     };
     let rows = functions.iter().map(row).collect();
     CutTable::new(rows, MAX_FUNCTIONS, "function with fewer records", "functions with fewer records")
@@ -66,18 +61,19 @@ pub fn rows(
 fn stream_bar(arrived: Timestamp, now: Timestamp) -> AgeBar {
     let age = now.millis_since(arrived);
     let what = if age >= STREAM_MILLIS {
-        "the stream may have deleted it, and then only the queue holds these records"
+        "Unless it keeps records for longer, only the queue has them now."
     } else {
-        "the stream still holds these records, too"
+        "Until then they are in the stream, too."
     };
-    let words = format!("Oldest record: arrived {} ago, of 24h at least; {what}.", time::age(age));
+    let words =
+        format!("The oldest record arrived {} ago, and the stream keeps it for 24h at least. {what}", time::age(age));
     AgeBar::new("Stream", arrived, STREAM_MILLIS, now, words)
 }
 
 fn queue_bar(sent: Timestamp, retention: Duration, now: Timestamp) -> AgeBar {
     let kept = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let words = format!(
-        "Oldest message: sent {} ago, of {}; SQS deletes it at {}.",
+        "The oldest message was sent {} ago, and SQS keeps it for {}, until {}.",
         time::age(now.millis_since(sent)),
         time::age(kept),
         minute(sent.plus_millis(kept))
@@ -97,11 +93,21 @@ fn a_record_older_than_a_day_may_be_on_the_queue_alone() {
     let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
     let young = stream_bar(now.plus_millis(-6 * 3_600_000), now);
     assert_eq!((young.percent, young.class), (25, "enough"));
-    assert!(young.words.contains("arrived 6h ago, of 24h at least; the stream still holds"), "{}", young.words);
+    assert!(
+        young.words.ends_with(
+            "arrived 6h ago, and the stream keeps it for 24h at least. Until then they are in the stream, too."
+        ),
+        "{}",
+        young.words
+    );
     let old = stream_bar(now.plus_millis(-30 * 3_600_000), now);
     assert_eq!((old.percent, old.class), (100, "short"));
-    assert!(old.words.contains("only the queue holds"), "{}", old.words);
+    assert!(old.words.contains("only the queue has them now"), "{}", old.words);
     let queue = queue_bar(now.plus_millis(-12 * 3_600_000), Duration::from_secs(4 * 86_400), now);
     assert_eq!((queue.percent, queue.class), (12, "enough"));
-    assert!(queue.words.ends_with("sent 12h ago, of 4d; SQS deletes it at 2026-11-25 00:00 UTC."), "{}", queue.words);
+    assert!(
+        queue.words.ends_with("sent 12h ago, and SQS keeps it for 4d, until 2026-11-25 00:00 UTC."),
+        "{}",
+        queue.words
+    );
 }

@@ -99,6 +99,8 @@ pub struct Timelines {
     pub charts: Vec<FunctionChart>,
     pub number_of_bars: i64,
     pub bar_words: String,
+    /// A batch is drawn of which no number of records is known.
+    pub has_uncounted: bool,
     pub start: String,
     pub middle: String,
     pub end: String,
@@ -126,7 +128,9 @@ impl Timelines {
                 count(totals.all(), "record", "records")
             ));
         }
+        let parts = charts.iter().flat_map(|chart| &chart.bars).flat_map(|bar| &bar.parts);
         Some(Self {
+            has_uncounted: parts.into_iter().any(|part| part.class == "none"),
             charts,
             number_of_bars: scale.bars,
             bar_words: scale.bar_words(),
@@ -208,7 +212,8 @@ mod tests {
 
     #[test]
     fn bars_have_round_widths() {
-        for (seconds, words) in [(0, "10 seconds"), (3_600, "5 minutes"), (86_400, "30 minutes"), (1_209_600, "6 hours")]
+        for (seconds, words) in
+            [(0, "10 seconds"), (3_600, "5 minutes"), (86_400, "30 minutes"), (1_209_600, "6 hours")]
         {
             assert_eq!(TimeScale::over(at(1_000_000), at(1_000_000 + seconds)).bar_words(), words, "{seconds}");
         }

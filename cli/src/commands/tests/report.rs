@@ -73,7 +73,7 @@ async fn the_page_says_what_failed_how_much_is_lost_and_what_to_do() {
             "Incidents",
             "RetryAttemptsExhausted",
             "Suspects no record stands out from the others",
-            "Oldest record: arrived 2h ago, of 24h at least; the stream still holds these records, too.",
+            "The oldest record arrived 2h ago, and the stream keeps it for 24h at least. Until then",
             "Shards",
             "shardId-000000000001",
             "Nothing was replayed or discarded.",
