@@ -29,7 +29,7 @@ STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/"
 # The beginning of the id of the batch that the page follows.
 ID = "4491"
 PICTURE = install.ROOT / "docs" / "report.png"
-PICTURE_SIZE = "880x1180"
+PICTURE_SIZE = "880x1120"
 CAUSE = "could not convert string to float: '12,50 € (see note)'"
 
 
