@@ -127,7 +127,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
     for other in retry_and_parked {
         unseen.extend(describe_other(context, other).await?);
     }
-    let incidents = incidents(&messages);
+    let incidents = incidents(messages.iter());
     let chosen: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     let others = all_ids.iter().map(String::as_str).filter(|id| !chosen.contains(id)).collect();
     let attributes = &contents.received.attributes;
