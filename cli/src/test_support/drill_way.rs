@@ -153,6 +153,7 @@ impl InMemoryHydrator<'_> {
                 max_message_bytes: self.way.max_message_bytes.get(),
                 decoded_view: true,
                 overflow_bucket: Some("overflow".to_owned()),
+                archive: false,
                 retry_queue_url: None,
                 fifo: false,
                 max_part_bytes: MAX_PART_BYTES,
