@@ -16,7 +16,7 @@ TESTS ?= tests
 JOBS ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox check test test-rust test-e2e lint audit bench bench-archive soak package release sam-local clean
+.PHONY: help demo sandbox check test test-rust test-e2e tested lint audit bench bench-archive soak package release sam-local clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,19 +29,23 @@ sandbox: ## Leave the emulators running, with data, and print the environment to
 	@$(INSTALL) venv kinesis
 	@$(VENV) -m sandbox
 
-# `make test` runs these beside the end-to-end tests, which wait most of their time, and prints their results at the end.
+# The results of `cargo test`, which `make test` runs beside the end-to-end tests: these wait most of their time.
 RESULTS := $(TARGET)/test-rust.log
+# Copies of the programs under test: `cargo test` puts its own builds, with the features that its tests need, where
+# `cargo build` has put them.
+TESTED := $(TARGET)/tested
 # Nine processes read the tests: compiled once, whatever the environment says.
-PYTEST := HYDRATE_BINARY="$(TARGET)/debug/hydrate" DIGEST_BINARY="$(TARGET)/debug/digest" \
-	DLQ_BINARY="$(TARGET)/debug/dlq" PYTHONDONTWRITEBYTECODE= .tools/venv/bin/python -m pytest
+PYTEST = cd "$(ROOT)" && HYDRATE_BINARY="$(TESTED)/hydrate" DIGEST_BINARY="$(TESTED)/digest" \
+	DLQ_BINARY="$(TESTED)/dlq" PYTHONDONTWRITEBYTECODE= \
+	.tools/venv/bin/python -m pytest -q -rs -n $(JOBS) --dist load --maxschedchunk 1 $(TESTS)
 
 check: lint test-rust ## Format, clippy and cargo test: no Python, under 90 seconds after compiling
 
-test: ## Run all the tests, in some 6 minutes after compiling
+test: ## Run all the tests, in some 7 minutes after compiling
 	cd "$(ROOT)" && cargo test --locked --no-run $(FUNCTION) && cargo test --locked --no-run $(DIGEST) && \
 		cargo test --locked --no-run -p dlq
-	@$(MAKE) --no-print-directory test-rust >"$(RESULTS)" 2>&1 & rust=$$!; \
-		$(MAKE) --no-print-directory test-e2e; e2e=$$?; wait $$rust; rust=$$?; \
+	@$(MAKE) --no-print-directory tested
+	@$(MAKE) --no-print-directory test-rust >"$(RESULTS)" 2>&1 & rust=$$!; $(PYTEST); e2e=$$?; wait $$rust; rust=$$?; \
 		if [ $$rust = 0 ]; then grep -h '^test result' "$(RESULTS)"; else cat "$(RESULTS)"; fi; \
 		[ $$rust = 0 ] && [ $$e2e = 0 ] && echo "All tests passed."
 
@@ -50,11 +54,14 @@ test-rust: ## cargo test: the domain, the adapters, the function's handler, the 
 	cd "$(ROOT)" && cargo test --locked $(DIGEST)
 	cd "$(ROOT)" && cargo test --locked -p dlq
 
-test-e2e: ## The compiled binaries on emulators, and the templates; TESTS="tests/tool -k replay" runs a part
+test-e2e: tested ## The compiled binaries on emulators, and the templates; TESTS="tests/tool -k replay" runs a part
+	$(PYTEST)
+
+tested:
 	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked $(DIGEST) && \
 		cargo build --locked -p dlq
+	@mkdir -p "$(TESTED)" && cd "$(TARGET)/debug" && cp -f hydrate digest dlq "$(TESTED)"
 	$(INSTALL) venv kinesis sam checkov duckdb
-	cd "$(ROOT)" && $(PYTEST) -q -rs -n $(JOBS) --dist load --maxschedchunk 1 $(TESTS)
 
 lint: ## Format and clippy, warnings denied
 	cd "$(ROOT)" && cargo fmt --all --check

@@ -35,8 +35,8 @@ def ask(aws, bucket, **variables):
 
 def run(task, seconds=120):
     install.ensure("duckdb")
-    command = [str(install.tool("duckdb")), str(install.ROOT / "tests" / "kit" / "ask_duckdb.py")]
-    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=seconds,
-                          preexec_fn=processes.end_with_parent)
+    command = [install.tool("duckdb"), install.ROOT / "tests" / "kit" / "ask_duckdb.py"]
+    done = subprocess.run(processes.ending_with_parent(command), input=json.dumps(task), capture_output=True,
+                          text=True, timeout=seconds)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -23,7 +23,7 @@ SNAPSHOTS = Path(__file__).with_name("snapshots")
 
 def snapshot(name, text):
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>", text)
-    text = re.sub(r"\b\d+[smhd]( ago|\b(?= *$))", r"<age>\1", text, flags=re.M)
+    text = re.sub(r"(?<!-)\b\d+[smhd]( ago|\b(?= *$))", r"<age>\1", text, flags=re.M)
     text = re.sub(r"hydrated-[0-9a-f]{8}", "hydrated-<name>", text)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<message id>", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "<endpoint>", text)
