@@ -1,5 +1,7 @@
 //! A drill: the newest records of a shard, and the message that they are hydrated to.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 use hydration::arn::{Source, StreamArn};
 use hydration::drill::{DrillBatch, DrillPlan, ShardReadError, newest_records};
 use hydration::error::FaultKind;
