@@ -169,6 +169,24 @@ async fn the_page_stays_under_two_megabytes() {
 }
 
 #[tokio::test]
+async fn what_a_drill_has_left_is_no_failure() {
+    let tool = Tool::default();
+    let drill = batch("6f");
+    let message = drill.message();
+    let body = message.body.replace("RetryAttemptsExhausted", "Drill");
+    tool.queue.send(NewMessage { body, ..message });
+    for flags in ["--stack hydrator", "--since 1d"] {
+        let (_, page) = report(&tool, flags).await;
+        let said = text(&page);
+        assert!(!said.contains("order-projector") && !said.contains("dlq replay"), "{said}");
+        assert_has(&said, &["No failed batch is on the queue.", "1 message that a drill has left", "dlq discard 6f6f"]);
+    }
+    tool.queue.send(batch("5e").message());
+    let (_, page) = report(&tool, "").await;
+    assert_has(&text(&page), &["order-projector failed: 1 batch since", "1 message that a drill has left"]);
+}
+
+#[tokio::test]
 async fn a_file_that_is_there_is_refused_before_the_queue_is_read() {
     let tool = shop();
     std::fs::write(file(&tool), "mine").unwrap();
