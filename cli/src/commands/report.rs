@@ -163,8 +163,13 @@ fn check_file(arguments: &Arguments) -> Result<()> {
     if is_standard_output(path) {
         return Ok(());
     }
-    if path.file_name().is_none() || path.is_dir() {
+    let is_named_as_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if path.file_name().is_none() || is_named_as_folder || path.is_dir() {
         bail!("{} is a folder\n  → give a file: --to {}", path.display(), path.join("incident.html").display());
+    }
+    // Overwriting puts a file in its place, for everybody on the machine.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        bail!("{} is not a file\n  → give a file, or --to - for standard output", path.display());
     }
     if !arguments.force && path.symlink_metadata().is_ok() {
         bail!("{} is there already\n  → give --force to overwrite it, or another name", path.display());

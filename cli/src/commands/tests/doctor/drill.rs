@@ -504,6 +504,9 @@ async fn what_a_drill_has_left_is_named_as_a_drill_and_never_run() {
     let id = id(&lines);
     let list = tool.run("list").await;
     assert!(list.answers.contains("a drill"), "{}", list.text());
+    let show = tool.run(&format!("show {id}")).await;
+    assert!(show.answers.contains("no function has failed on it") && show.answers.contains("Drill: not invoked"));
+    assert!(!show.answers.contains("A replay runs"), "{}", show.text());
     let status = tool.run("status").await;
     assert!(status.answers.contains("Drill") && status.answers.contains("a drill has left it"), "{}", status.text());
     assert!(!status.answers.contains("dlq replay"), "{}", status.text());
