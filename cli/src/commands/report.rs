@@ -36,7 +36,7 @@ use crate::ledger::store::Store;
 use crate::message_file::MessageFolder;
 use crate::ports::{Bucket, NamedQueue, Queue};
 use crate::print::progress::{Progress, during};
-use crate::print::{bytes, count};
+use crate::print::{bytes, count, short_id};
 use crate::queue::filter::{Filter, FilterArgs};
 use crate::queue::filter_args::typed_filters;
 use crate::queue::hydrated_message::HydratedMessage;
@@ -122,8 +122,11 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
         Ok((contents, messages, all_ids))
     })
     .await?;
+    // No function has failed on what a drill has left.
+    let (drills, messages): (Vec<_>, Vec<_>) = messages.into_iter().partition(HydratedMessage::is_drill);
     let summary = contents.summary();
     let mut unseen = summary.lines();
+    unseen.extend(drills.first().map(|drill| describe_drills(context, drills.len(), drill)));
     for other in retry_and_parked {
         unseen.extend(describe_other(context, other).await?);
     }
@@ -160,8 +163,13 @@ fn check_file(arguments: &Arguments) -> Result<()> {
     if is_standard_output(path) {
         return Ok(());
     }
-    if path.file_name().is_none() || path.is_dir() {
+    let is_named_as_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if path.file_name().is_none() || is_named_as_folder || path.is_dir() {
         bail!("{} is a folder\n  → give a file: --to {}", path.display(), path.join("incident.html").display());
+    }
+    // Overwriting puts a file in its place, for everybody on the machine.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        bail!("{} is not a file\n  → give a file, or --to - for standard output", path.display());
     }
     if !arguments.force && path.symlink_metadata().is_ok() {
         bail!("{} is there already\n  → give --force to overwrite it, or another name", path.display());
@@ -183,6 +191,12 @@ async fn describe_other<Q: Queue, C>(context: &Context<C>, other: &NamedQueue<Q>
     };
     let messages = count(number, "message", "messages");
     Ok((number > 0).then(|| format!("{messages} on the {} queue: {meaning}", other.name)))
+}
+
+fn describe_drills<C>(context: &Context<C>, number: usize, first: &HydratedMessage) -> String {
+    let drills = count(number as u64, "message", "messages");
+    let discard = format!("dlq discard {} --execute{}", short_id(&first.id), context.location_flags);
+    format!("{drills} that a drill has left: no function has failed on it; {discard}")
 }
 
 /// All that the ledger has, or the reason why it was not read, which is a note and exit code 3.

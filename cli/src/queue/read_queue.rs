@@ -21,7 +21,7 @@ use crate::spool::Spool;
 
 /// Bytes read of an object to learn what it is. The invocation record and `hydration`, which come before the records,
 /// take about a fiftieth of it.
-const HEAD_BYTES: usize = 64 * 1024;
+pub const HEAD_BYTES: usize = 64 * 1024;
 const MAX_CONCURRENT_FETCHES: usize = 8;
 /// Bodies of messages that were not asked for. They show what is usual in a function's batches.
 const MAX_OTHERS: usize = 32;

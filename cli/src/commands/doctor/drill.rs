@@ -125,10 +125,10 @@ where
             let messages = count(earlier, "message", "messages");
             self.context.output.note(format!("{messages} of earlier drills taken off the queue"));
         }
-        let refusal = search.refusal();
+        let (refusal, unseen) = (search.refusal(), search.unseen());
         match arrived {
             Some(arrived) => self.judge(&batch, &arrived, error.is_some()),
-            None => self.note_missing(&batch, refusal, error.is_some()),
+            None => self.note_missing(&batch, refusal, unseen, error.is_some()),
         }
         if let Some(object) = object {
             self.remove(object).await;
@@ -253,10 +253,16 @@ where
         }
     }
 
-    fn note_missing(&mut self, batch: &DrillBatch, refusal: Option<String>, is_stopped: bool) {
+    fn note_missing(&mut self, batch: &DrillBatch, refusal: Option<String>, unseen: Option<String>, is_stopped: bool) {
         let flags = &self.context.location_flags;
         if let Some(refusal) = refusal {
             self.report.problem(refusal, "remove the redrive policy, or drill when the queue is empty");
+        } else if let Some(unseen) = unseen.filter(|_| !is_stopped) {
+            let finding = format!(
+                "no hydrated message with the id {} was found, and not every message was looked at: {unseen}",
+                batch.id
+            );
+            self.report.problem(finding, "drill when nothing else works with the queue, or when it is empty");
         } else if !is_stopped {
             let wait = time::duration(self.arguments.drill.wait);
             let finding = format!("no hydrated message with the id {} came within {wait}", batch.id);

@@ -62,7 +62,7 @@ fn sentences(
     deletion: Option<Timestamp>,
 ) -> Vec<PageText> {
     let Some((first, last)) = totals.first.zip(totals.last) else {
-        let text = if facts.summary.is_empty() {
+        let text = if facts.summary.is_complete() && facts.messages.is_empty() && facts.summary.filtered == 0 {
             "No failed batch is on the queue."
         } else {
             "No failed batch was found that the filters let pass."

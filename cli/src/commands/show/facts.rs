@@ -9,6 +9,9 @@ use crate::ledger::history::BatchHistory;
 use crate::print::{Output, Paint, bytes, count, pretty_json, printable, status_paint, time};
 use crate::queue::hydrated_message::HydratedMessage;
 
+const OF_A_DRILL: &str =
+    "A drill has left it: no function has failed on it. A replay never runs it; dlq discard takes it off the queue.";
+
 /// Meaning of the verdict, and the next step.
 pub fn meaning(status: Status) -> &'static str {
     match status {
@@ -48,7 +51,7 @@ pub fn print(output: &Output, message: &HydratedMessage, received: &ParsedMessag
     if let Some(reason) = &message.reason {
         output.line(format!("  {}", printable(reason)))?;
     }
-    output.line(format!("  {}", meaning(message.status)))?;
+    output.line(format!("  {}", if message.is_drill() { OF_A_DRILL } else { meaning(message.status) }))?;
     output.line("")?;
     for (name, value) in facts(message, received, now) {
         let name = output.paint(Paint::Dim, format!("{name:<10}"));
@@ -81,7 +84,10 @@ fn facts(message: &HydratedMessage, received: &ParsedMessage, now: Timestamp) ->
     let version = response.executed_version.as_ref().map(|version| format!(", version {version} ran"));
     fact("function", message.function_arn.as_ref().map(|arn| format!("{arn}{}", version.unwrap_or_default())));
     fact("failed", message.failed_at.map(at));
-    let tries = response.invoke_count.map(|tries| format!(" after {}", count(tries, "invocation", "invocations")));
+    let tries = response
+        .invoke_count
+        .filter(|_| !message.is_drill())
+        .map(|tries| format!(" after {}", count(tries, "invocation", "invocations")));
     fact(
         "because",
         message

@@ -1,6 +1,6 @@
 //! The report: what its page says, what it never says, and how it is written.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 
 use super::shop;
@@ -148,9 +148,11 @@ async fn the_page_stays_under_two_megabytes() {
     for (index, id) in ids.iter().enumerate() {
         // Quotation marks are the longest when they are escaped.
         let records = vec!["\"".repeat(20_000), "&".repeat(20_000)];
-        let message = TestBatch { id: id.clone().leak(), shard: index, records, ..batch("00") }.message();
+        let status = "Partial";
+        let message = TestBatch { id: id.clone().leak(), status, shard: index, records, ..batch("00") }.message();
         let mut body = message.body.clone();
-        for field in ["RetryAttemptsExhausted", "order-projector", "Unhandled", "request-"] {
+        let fields = ["RetryAttemptsExhausted", "order-projector", "Unhandled", "request-", "It is"];
+        for field in fields {
             body = body.replace(field, &format!("{field}{index}{}", "&<".repeat(500)));
         }
         tool.queue.send(NewMessage { body, ..message });
@@ -169,6 +171,24 @@ async fn the_page_stays_under_two_megabytes() {
 }
 
 #[tokio::test]
+async fn what_a_drill_has_left_is_no_failure() {
+    let tool = Tool::default();
+    let drill = batch("6f");
+    let message = drill.message();
+    let body = message.body.replace("RetryAttemptsExhausted", "Drill");
+    tool.queue.send(NewMessage { body, ..message });
+    for flags in ["--stack hydrator", "--since 1d"] {
+        let (_, page) = report(&tool, flags).await;
+        let said = text(&page);
+        assert!(!said.contains("order-projector") && !said.contains("dlq replay"), "{said}");
+        assert_has(&said, &["No failed batch is on the queue.", "1 message that a drill has left", "dlq discard 6f6f"]);
+    }
+    tool.queue.send(batch("5e").message());
+    let (_, page) = report(&tool, "").await;
+    assert_has(&text(&page), &["order-projector failed: 1 batch since", "1 message that a drill has left"]);
+}
+
+#[tokio::test]
 async fn a_file_that_is_there_is_refused_before_the_queue_is_read() {
     let tool = shop();
     std::fs::write(file(&tool), "mine").unwrap();
@@ -178,6 +198,13 @@ async fn a_file_that_is_there_is_refused_before_the_queue_is_read() {
     assert_eq!((tool.queue.receives(), std::fs::read_to_string(file(&tool)).unwrap().as_str()), (0, "mine"));
     let run = tool.run(&format!("report --to {}", tool.state.path().display())).await;
     assert!(run.code == 1 && run.notes.contains("is a folder"), "{run:?}");
+    let socket = tool.state.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let run = tool.run(&format!("report --force --to {}", socket.display())).await;
+    assert!(run.code == 1 && run.notes.contains("is not a file"), "{run:?}");
+    assert!(std::fs::metadata(&socket).unwrap().file_type().is_socket(), "a device is not replaced either");
+    drop(listener);
+    std::fs::remove_file(&socket).unwrap();
     assert_eq!(tool.run(&format!("{line} --force")).await.code, 3);
     assert_eq!(std::fs::metadata(file(&tool)).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(tool.state.path()).unwrap().count(), 1, "no temporary file is left");
@@ -188,8 +215,9 @@ async fn the_page_can_go_to_standard_output() {
     let run = shop().run("report --to - -o json").await;
     assert!(run.answers.starts_with("<!doctype html>") && run.answers.ends_with("</html>\n"), "{}", run.answers);
     assert!(run.code == 3 && run.notes.contains("2 messages not hydrated"), "{}", run.notes);
-    let run = shop().run("report --to incident-that-is-not-there/").await;
-    assert_eq!(run.code, 1, "{run:?}");
+    let tool = shop();
+    let run = tool.run("report --to incident-that-is-not-there/").await;
+    assert_eq!((run.code, tool.queue.receives()), (1, 0), "{run:?}");
 }
 
 #[tokio::test]

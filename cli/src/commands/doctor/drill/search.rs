@@ -18,10 +18,13 @@ use crate::context::Context;
 use crate::interrupt::Interrupt;
 use crate::ports::{Bucket, FailureDestination, GetObjectError, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
-use crate::queue::hydrated_message::batch_id;
+use crate::print::thousands;
+use crate::queue::filter_args::shell_quoted;
+use crate::queue::hydrated_message::{HydratedMessage, batch_id};
 use crate::queue::lease::{Lease, with_lease_until};
 use crate::queue::queue_message::QueueMessage;
-use crate::queue::receive_all::{Next, receive_all};
+use crate::queue::read_queue::HEAD_BYTES;
+use crate::queue::receive_all::{Next, ReceiveSummary, receive_all};
 
 /// The longest time for which a pass holds the messages of others.
 const MAX_PASS: Duration = Duration::from_secs(10);
@@ -60,6 +63,8 @@ pub struct MessageSearch<'a, Q, B, F, C> {
     earlier: Cell<u64>,
     /// A message of others that SQS would move if it were received again.
     must_stop: Cell<bool>,
+    /// The messages that the last pass did not look at, in words; empty if there were none.
+    unseen: RefCell<String>,
 }
 
 /// The messages of one pass that matter.
@@ -80,8 +85,8 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
         batch: &'a DrillBatch,
         max_receives: Option<u32>,
     ) -> Self {
-        let (earlier, must_stop) = (Cell::new(0), Cell::new(false));
-        Self { context, queue, bucket, destination, batch, max_receives, earlier, must_stop }
+        let (earlier, must_stop, unseen) = (Cell::new(0), Cell::new(false), RefCell::default());
+        Self { context, queue, bucket, destination, batch, max_receives, earlier, must_stop, unseen }
     }
 
     /// Messages of earlier drills that were taken off the queue.
@@ -93,6 +98,11 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
     pub fn refusal(&self) -> Option<String> {
         let text = "the search was stopped, since the queue's redrive policy would move away a message of others next";
         self.must_stop.get().then(|| text.to_owned())
+    }
+
+    /// The messages that the last look at the queue left out, in words, as the drill's own may be among them.
+    pub fn unseen(&self) -> Option<String> {
+        Some(self.unseen.borrow().clone()).filter(|unseen| !unseen.is_empty())
     }
 
     /// Waits for the message, compares it, and takes it off the queue. `None` if it did not come in that time.
@@ -142,7 +152,9 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
             Ok(if is_over { Next::Stop } else { Next::Continue })
         };
         let progress = Progress::new("waiting for the hydrated message; messages seen");
-        receive_all(lease, &progress, take).await.map(drop)
+        let summary = receive_all(lease, &progress, take).await?;
+        *self.unseen.borrow_mut() = unseen(&summary);
+        Ok(())
     }
 
     fn kind(&self, received: &ReceivedMessage) -> FoundKind {
@@ -167,6 +179,9 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
     /// Compares the message and takes it off the queue, together with those that earlier drills have left.
     async fn take_off(&self, lease: &Lease<'_, Q>, pass: &SearchPass) -> Option<Arrived> {
         for (id, received) in pass.abandoned.take() {
+            if !self.is_of_drill(&received, &id).await {
+                continue;
+            }
             match self.remove(lease, &received, &id).await.pop() {
                 None => self.earlier.set(self.earlier.get() + 1),
                 Some(left) => self.context.output.note(format!("of an earlier drill, {}: {}", left.what, left.command)),
@@ -206,29 +221,55 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
         String::from_utf8(bytes).map_err(|_| format!("its object {place} is not text"))
     }
 
+    /// Looks into the object of a message that calls itself a drill's. Its attributes are not enough to delete that: they
+    /// may name a failed batch.
+    async fn is_of_drill(&self, received: &ReceivedMessage, id: &str) -> bool {
+        let Some(pointer) = Pointer::parse(&received.body) else { return true };
+        let first_bytes = match self.bucket.get(&pointer, Some(HEAD_BYTES)).await {
+            Ok(bytes) => bytes,
+            Err(GetObjectError::Missing) => return true,
+            Err(GetObjectError::Fault(_)) => return false,
+        };
+        let mut message = QueueMessage::parse(received);
+        message.set_object(Ok(first_bytes));
+        let is_same = |found: HydratedMessage| found.read_error.is_none() && found.is_drill() && found.id == id;
+        message.describe().is_ok_and(is_same)
+    }
+
     /// Deletes a message of a drill, and its object in the overflow bucket. Returns what is left of it.
     async fn remove(&self, lease: &Lease<'_, Q>, received: &ReceivedMessage, id: &str) -> Vec<Leftover> {
         let mut left = Vec::new();
-        if let Err(fault) = lease.delete(&received.message_id).await {
-            let what = format!("message {} is left: {}: {}", received.message_id, fault.action, fault.detail);
-            let command = format!("dlq discard {id} --execute{}", self.context.location_flags);
-            left.push(Leftover { what, command });
-            // Its object is part of it.
-            return left;
-        }
         // The name of an object that belongs to the message begins with its id.
         let is_its_own = |pointer: &Pointer| {
             let name = pointer.key.rsplit('/').next().unwrap_or_default();
             name.starts_with(batch_id(id))
         };
+        // The object goes first: where a request to stop comes between, the message still names it.
         if let Some(Pointer { bucket, key }) = Pointer::parse(&received.body).filter(is_its_own)
             && let Err(fault) = self.destination.delete(&bucket, &key, None).await
         {
-            let what = format!("its object s3://{bucket}/{key} is left: {}: {}", fault.action, fault.detail);
-            left.push(Leftover { what, command: format!("aws s3 rm s3://{bucket}/{key}") });
+            let place = format!("s3://{bucket}/{key}");
+            let what = format!("its object {place} is left: {}: {}", fault.action, fault.detail);
+            left.push(Leftover { what, command: format!("aws s3 rm {}", shell_quoted(&place)) });
+        }
+        if let Err(fault) = lease.delete(&received.message_id).await {
+            let what = format!("message {} is left: {}: {}", received.message_id, fault.action, fault.detail);
+            let command = format!("dlq discard {id} --execute{}", self.context.location_flags);
+            left.push(Leftover { what, command });
         }
         left
     }
+}
+
+/// The messages that a pass did not look at, in words.
+fn unseen(summary: &ReceiveSummary) -> String {
+    let ReceiveSummary { attributes, received, is_cut_short, .. } = summary;
+    let not_looked_at =
+        if *is_cut_short { attributes.visible.saturating_sub(*received) } else { summary.not_looked_at() };
+    let behind = if attributes.is_fifo { "behind others of their group" } else { "not received" };
+    let numbers = [(summary.in_flight(), "held by others"), (attributes.delayed, "delayed"), (not_looked_at, behind)];
+    let words = numbers.into_iter().filter(|(number, _)| *number > 0);
+    words.map(|(number, words)| format!("{} {words}", thousands(number))).collect::<Vec<_>>().join(", ")
 }
 
 /// The kinds of messages on the queue, for a drill.

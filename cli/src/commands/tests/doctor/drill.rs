@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{deployment, mapping, mapping_to};
 use crate::commands::tests::all_visible;
-use crate::ports::{QueueAttributes, StreamMapping};
+use crate::ports::{Queue, QueueAttributes, StreamMapping};
 use crate::test_support::messages::{TestBatch, batch};
 use crate::test_support::queue::NewMessage;
 use crate::test_support::tool::{Tool, ToolRun};
@@ -251,6 +251,74 @@ async fn a_drill_beside_an_incident_takes_its_own_message_alone() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_not_looked_at_is_not_reported_as_absent() {
+    let tool = deployment(14);
+    tool.way.is_down.set(true);
+    tool.queue.send(batch("5e").message());
+    tool.queue.receive(Duration::from_secs(600)).await.unwrap();
+    tool.queue.send(NewMessage { delay: Duration::from_secs(600), ..batch("6f").message() });
+    let (run, lines) = drill(&tool, "").await;
+    let said = format!(
+        "drill: arrive: no hydrated message with the id {} was found, and not every message was looked at: 1 held by \
+         others, 1 delayed → drill when nothing else works with the queue, or when it is empty",
+        id(&lines)
+    );
+    assert_eq!((run.code, problems(&lines)[0].as_str()), (3, said.as_str()));
+
+    // A FIFO queue gives ten messages of a group, and no more while those are held.
+    let mut tool = Tool::with_queue(QueueAttributes { is_fifo: true, ..Default::default() });
+    tool.deployment = deployment(14).deployment;
+    tool.way.is_down.set(true);
+    for number in 0..12 {
+        tool.queue.send(TestBatch { first: 1000 + 10 * number, ..batch("5e") }.fifo_message());
+    }
+    let (_, lines) = drill(&tool, "").await;
+    assert!(problems(&lines)[0].contains("looked at: 2 behind others of their group →"), "{:?}", problems(&lines));
+    assert_eq!(tool.queue.counts(), all_visible(12));
+}
+
+#[tokio::test]
+async fn a_message_that_only_calls_itself_a_drill_s_leaves_the_object_of_a_failed_batch() {
+    let tool = deployment(14);
+    let real = batch("5e").overflow_message(&tool.bucket);
+    let mut forged = real.clone();
+    forged.attributes.insert("condition".to_owned(), "Drill".to_owned());
+    tool.queue.send(real);
+    tool.queue.send(forged);
+    tool.clock.advance(Duration::from_secs(1860));
+    let (run, _) = drill(&tool, "").await;
+    assert_eq!((run.code, tool.queue.counts(), tool.bucket.len()), (0, all_visible(2), 1), "{}", run.text());
+}
+
+#[tokio::test]
+async fn what_an_earlier_drill_has_left_goes_with_its_object() {
+    let tool = deployment(14);
+    tool.way.max_message_bytes.set(1024);
+    tool.way.delay.set(Duration::from_secs(130));
+    assert_eq!(drill(&tool, "").await.0.code, 3);
+    tool.way.delay.set(Duration::ZERO);
+    tool.clock.advance(Duration::from_secs(2400));
+    let (run, _) = drill(&tool, "").await;
+    assert!(run.notes.contains("1 message of earlier drills taken off"), "{}", run.notes);
+    assert_eq!((run.code, tool.queue.counts(), tool.bucket.len()), (0, all_visible(0), 0));
+}
+
+#[tokio::test]
+async fn an_object_that_was_not_deleted_before_the_end_is_named_by_its_message() {
+    let tool = deployment(14);
+    tool.way.max_message_bytes.set(1024);
+    tool.way.hanging.borrow_mut().insert("s3:DeleteObject");
+    let third = async {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        tool.interrupt();
+    };
+    let ((run, lines), ()) = tokio::join!(stopped_twice(&tool), third);
+    let [left] = problems(&lines).try_into().unwrap();
+    assert!(left.ends_with(&format!("→ dlq discard {} --execute", id(&lines))), "{left}");
+    assert_eq!((run.code, tool.queue.counts(), tool.bucket.len()), (130, all_visible(1), 1));
+}
+
+#[tokio::test]
 async fn two_drills_at_the_same_time_do_not_take_each_other_s_message() {
     let tool = deployment(14);
     let ((one, _), (other, _)) = tokio::join!(drill(&tool, ""), drill(&tool, ""));
@@ -436,6 +504,9 @@ async fn what_a_drill_has_left_is_named_as_a_drill_and_never_run() {
     let id = id(&lines);
     let list = tool.run("list").await;
     assert!(list.answers.contains("a drill"), "{}", list.text());
+    let show = tool.run(&format!("show {id}")).await;
+    assert!(show.answers.contains("no function has failed on it") && show.answers.contains("Drill: not invoked"));
+    assert!(!show.answers.contains("A replay runs"), "{}", show.text());
     let status = tool.run("status").await;
     assert!(status.answers.contains("Drill") && status.answers.contains("a drill has left it"), "{}", status.text());
     assert!(!status.answers.contains("dlq replay"), "{}", status.text());
