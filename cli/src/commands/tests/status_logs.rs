@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 
 use super::shop;
 use crate::ports::LogEvent;
-use crate::test_support::messages::{TestBatch, batch};
+use crate::test_support::messages::{TestBatch, TestPart, batch};
 use crate::test_support::tool::Tool;
 
 /// Gives the failed invocation of a batch a log.
@@ -93,6 +93,23 @@ async fn the_parts_of_a_batch_have_one_log() {
     let tool = shop();
     let run = tool.run("status --logs --status Superset").await;
     assert_eq!(tool.logs.searches.get(), 1, "{}", run.text());
+}
+
+#[tokio::test]
+async fn the_parts_of_a_batch_have_one_log_whatever_their_statuses() {
+    let tool = Tool::default();
+    for (number, status) in [(1, "Superset"), (2, "Partial")] {
+        let part = TestPart {
+            digest: ["0123456789abcdef", "fedcba9876543210"][number as usize - 1],
+            number,
+            is_last: number == 2,
+        };
+        tool.queue.send(TestBatch { part: Some(part), status, expected: Some(5), ..batch("3c") }.message());
+    }
+    let run = tool.run("status --logs").await;
+    assert_eq!(tool.logs.searches.get(), 1, "{}", run.text());
+    let run = tool.run("status --logs --max-logs 1").await;
+    assert!(!run.notes.contains("batches were read"), "{}", run.text());
 }
 
 #[tokio::test]
