@@ -130,6 +130,9 @@ pub fn explain(fault: &Fault) -> anyhow::Error {
         FaultKind::Refused if detail.contains("NonExistentQueue") || detail.contains("QueueDoesNotExist") => {
             "check --queue, --region and --profile: aws sqs list-queues"
         }
+        FaultKind::Refused if detail.contains("the search was given up") => {
+            "the log group is busy: look for the request id with CloudWatch Logs Insights"
+        }
         FaultKind::Refused => "check --region, --profile and the names given",
     };
     anyhow::anyhow!("{action}: {detail}\n  → {advice}")

@@ -10,7 +10,7 @@ import pytest
 from scripts import install
 from tests.infra.policies import decide, grants, listed, statements
 from tests.infra.templates import ACCOUNT, REGION, archive, core
-from tests.kit.archive import documented
+from tests.kit.archive import documented, run
 
 CORE = core(Archive="true")
 ARCHIVE = archive(CORE)
@@ -76,6 +76,23 @@ def test_a_view_is_the_manuals_and_its_columns_are_those_of_its_query(name):
     assert [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]] == [
         (column, HIVE_TYPES[kind]) for column, kind in columns]
     assert (table["TableType"], table["Parameters"]["presto_view"]) == ("VIRTUAL_VIEW", "true")
+
+
+@pytest.mark.parametrize("data", [
+    b"\xff\xfecustomer-17\x00", b"\xf3\x89\x9a\xc2\x0a\x0bcustomer-17", b"plain customer-17"])
+def test_erasure_on_a_laptop_finds_a_text_among_bytes(tmp_path, data):
+    message = {"hydration": {"decodedView": "off"}, "Records": [
+        {"kinesis": {"data": base64.b64encode(data).decode()}}, {"dynamodb": {"Keys": {}}}]}
+    place = tmp_path / "hydrated" / "orders" / "2026" / "11" / "21" / "1.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(message))
+    sql = documented("DuckDB")
+    views = [text for name, text in sql.items() if name.startswith("view ")]
+    question = sql["objects-with-a-person"]
+    for person, expected in {"customer-17": [str(place)], "customer-18": []}.items():
+        rows = run({"setup": views, "questions": {"found": question}, "variables": {
+            "archive": f"{tmp_path}/hydrated/*/*/*/*/*.json", "person": person}})["found"]
+        assert [row["object"] for row in rows] == expected
 
 
 def test_the_saved_queries_are_the_manuals():

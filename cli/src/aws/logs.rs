@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
-use hydration::error::Fault;
+use hydration::error::{Fault, FaultKind};
 use hydration::timestamp::Timestamp;
 use hydration_aws::fault::fault;
 
@@ -47,11 +47,20 @@ impl Logs for CloudWatchLogs {
             events.extend(answer.events.unwrap_or_default().into_iter().filter_map(log_event));
             token = answer.next_token;
             if token.is_none() {
-                break;
+                return Ok(events);
             }
         }
-        Ok(events)
+        found_in_part(events, &search.group)
     }
+}
+
+/// What a search found that did not come to its end. Nothing is no answer then: the line may be in the rest.
+fn found_in_part(events: Vec<LogEvent>, group: &str) -> Result<Vec<LogEvent>, Fault> {
+    if !events.is_empty() {
+        return Ok(events);
+    }
+    let detail = format!("nothing found in {group} before the search was given up, after {MAX_PAGES} pages");
+    Err(Fault { kind: FaultKind::Refused, action: "logs:FilterLogEvents", detail })
 }
 
 fn log_event(event: FilteredLogEvent) -> Option<LogEvent> {
@@ -60,4 +69,19 @@ fn log_event(event: FilteredLogEvent) -> Option<LogEvent> {
         stream: event.log_stream_name,
         message: event.message?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_that_was_given_up_does_not_say_that_there_is_no_line() {
+        let fault = found_in_part(Vec::new(), "/aws/lambda/orders").unwrap_err();
+        assert!(fault.detail.contains("/aws/lambda/orders") && fault.detail.contains("200 pages"), "{}", fault.detail);
+        let advice = format!("{:#}", crate::exit::explain(&fault));
+        assert!(advice.contains("Logs Insights"), "{advice}");
+        let event = LogEvent { timestamp: None, stream: None, message: "START".to_owned() };
+        assert_eq!(found_in_part(vec![event], "/aws/lambda/orders").unwrap().len(), 1);
+    }
 }

@@ -26,8 +26,8 @@ impl LogNotSeen {
         Self(reason)
     }
 
-    fn because(fault: &Fault) -> Self {
-        Self(format!("{:#}", explain(fault)))
+    fn because(group: &str, fault: &Fault) -> Self {
+        Self(format!("{group}: {:#}", explain(fault)))
     }
 }
 
@@ -62,16 +62,18 @@ impl FunctionLog {
             from: failed_at.plus_millis(-MAX_INVOCATION_MILLIS - MARGIN_MILLIS),
             to: failed_at.plus_millis(MARGIN_MILLIS),
         };
-        let with_id = logs.filter(&by_request_id).await.map_err(|fault| LogNotSeen::because(&fault))?;
-        let times = || with_id.iter().filter_map(|event| event.timestamp);
+        let with_id = logs.filter(&by_request_id).await.map_err(|fault| LogNotSeen::because(group, &fault))?;
+        // A log group that several functions share may have the id in other streams, too: where the function has passed
+        // it on. The invocation begins before they do.
+        let stream = with_id.iter().min_by_key(|event| event.timestamp).and_then(|event| event.stream.clone());
+        let times = || with_id.iter().filter(|event| event.stream == stream).filter_map(|event| event.timestamp);
         let (Some(first), Some(last)) = (times().min(), times().max()) else {
             return Err(self.without_lines(request_id));
         };
         // A stack trace has the request id in its first line only. One environment runs one invocation at a time:
         // between the first and the last line with the id, all lines of the log stream belong to the invocation.
-        let stream = with_id.iter().find_map(|event| event.stream.clone());
         let between = LogSearch { group: group.clone(), stream, pattern: None, from: first, to: last.plus_millis(1) };
-        let lines = logs.filter(&between).await.map_err(|fault| LogNotSeen::because(&fault))?;
+        let lines = logs.filter(&between).await.map_err(|fault| LogNotSeen::because(group, &fault))?;
         Ok(lines.iter().map(|event| event.message.trim_end().to_owned()).collect())
     }
 

@@ -41,10 +41,10 @@ a line in a second table, from the ledger: what was tried, by whom, and how it e
 --grep searches the partition keys, and the data as the decoded view has it: unpacked, KPL records one by one, DynamoDB
 items as plain JSON with their keys and images. A JSON value is one line with its escapes decoded and no space around
 : and , as in {\"name\":\"Müller\",\"total\":12.50}. PATTERN is a regular expression
-(https://docs.rs/regex/latest/regex/#syntax): \\b4711\\b is a whole word, and case does not count after (?i). A match never
-spans two records, or a key and its data. Not searched is data that is binary, or that unpacks to more than 10 MiB; the
-last lines count such records. Bytes in an item are base64. A batch without records never matches. With --limit N, the
-oldest N batches that match are shown.
+(https://docs.rs/regex/latest/regex/#syntax) without \\p{…}: \\b4711\\b is a whole word, \\w a letter of any script, and case
+does not count after (?i). A match never spans two records, or a key and its data. Not searched is data that is binary,
+or that unpacks to more than 10 MiB; the last lines count such records. Bytes in an item are base64. A batch without
+records never matches. With --limit N, the oldest N batches that match are shown.
 
 Exit code 3 means that something on the queue was not seen, or is not hydrated; the last lines count it. It also means
 that the ledger could not be read.")]

@@ -1,6 +1,6 @@
 //! Errors of the incidents' batches, from the functions' logs: `dlq status --logs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use clap::Args;
@@ -189,5 +189,9 @@ fn in_turns(messages: &[HydratedMessage]) -> Vec<&HydratedMessage> {
         }
     }
     let longest = by_incident.values().map(Vec::len).max().unwrap_or_default();
-    (0..longest).flat_map(|turn| by_incident.values().filter_map(move |batches| batches.get(turn).copied())).collect()
+    let in_turns =
+        (0..longest).flat_map(|turn| by_incident.values().filter_map(move |batches| batches.get(turn).copied()));
+    // Parts of one batch may have different statuses, and are then in several incidents.
+    let mut seen = BTreeSet::new();
+    in_turns.filter(|message| seen.insert(message.batch_id())).collect()
 }

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 
 use super::shop;
 use crate::ports::LogEvent;
-use crate::test_support::messages::{TestBatch, batch};
+use crate::test_support::messages::{TestBatch, TestPart, batch};
 use crate::test_support::tool::Tool;
 
 /// Gives the failed invocation of a batch a log.
@@ -63,6 +63,7 @@ async fn a_log_that_may_not_be_read_is_noted_once_and_the_others_are_read() {
     tool.logs.denied_groups.borrow_mut().push("/aws/lambda/order-projector".to_owned());
     let run = tool.run("status --logs").await;
     assert_eq!((run.code, run.notes.matches("no logs of order-projector").count()), (3, 1), "{}", run.text());
+    assert!(run.notes.contains("/aws/lambda/order-projector: logs:FilterLogEvents"), "{}", run.text());
     assert!(run.notes.contains("allow the action") && run.answers.contains("(log not readable)"), "{}", run.text());
     assert!(run.answers.contains("KeyError: 'total'"), "{}", run.text());
     // One for the function that is denied, two for the other.
@@ -95,9 +96,48 @@ async fn the_parts_of_a_batch_have_one_log() {
 }
 
 #[tokio::test]
+async fn the_parts_of_a_batch_have_one_log_whatever_their_statuses() {
+    let tool = Tool::default();
+    for (number, status) in [(1, "Superset"), (2, "Partial")] {
+        let part = TestPart {
+            digest: ["0123456789abcdef", "fedcba9876543210"][number as usize - 1],
+            number,
+            is_last: number == 2,
+        };
+        tool.queue.send(TestBatch { part: Some(part), status, expected: Some(5), ..batch("3c") }.message());
+    }
+    let run = tool.run("status --logs").await;
+    assert_eq!(tool.logs.searches.get(), 1, "{}", run.text());
+    let run = tool.run("status --logs --max-logs 1").await;
+    assert!(!run.notes.contains("batches were read"), "{}", run.text());
+}
+
+#[tokio::test]
 async fn an_interrupt_ends_the_reading_of_logs() {
     let tool = two_causes();
     tool.logs.is_hanging.set(true);
     let (run, needed) = tool.run_and_interrupt("status --logs", std::time::Duration::from_millis(20)).await;
     assert!(run.code == 130 && needed.as_secs() < 2, "{} {needed:?}", run.text());
+}
+
+#[tokio::test]
+async fn lines_of_other_streams_with_the_request_id_do_not_widen_the_invocation() {
+    let tool = Tool::default();
+    let failed = TestBatch { failed_minutes_ago: Some(60), ..batch("a1") };
+    tool.queue.send(failed.message());
+    log(&tool, &failed, &["[ERROR] KeyError: 'total'"]);
+    let at = tool.logs.events.borrow()[0].timestamp.unwrap();
+    let event = |millis, stream: &str, message: &str| LogEvent {
+        timestamp: Some(at.plus_millis(millis)),
+        stream: Some(stream.to_owned()),
+        message: message.to_owned(),
+    };
+    // The next invocation in the function's stream, and another function that was given the request id.
+    tool.logs.events.borrow_mut().extend([
+        event(5_000, "a1", "[ERROR] ValueError: of the next invocation"),
+        event(9_000, "other", "called by request-a1"),
+    ]);
+    let run = tool.run("status --logs").await;
+    assert!(run.answers.contains("KeyError: 'total'"), "{}", run.text());
+    assert!(!run.answers.contains("of the next invocation"), "{}", run.text());
 }
