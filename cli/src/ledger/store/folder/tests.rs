@@ -111,8 +111,11 @@ fn racing_replacements_are_all_counted() {
                 let stored = store.get(&key).await.unwrap().unwrap();
                 let count: u64 = String::from_utf8(stored.bytes).unwrap().parse().unwrap();
                 let next = (count + 1).to_string();
-                if let Write::Done(_) = store.replace(&key, next.as_bytes(), &stored.version).await.unwrap() {
-                    added += 1;
+                match store.replace(&key, next.as_bytes(), &stored.version).await {
+                    Ok(Write::Done(_)) => added += 1,
+                    // On a busy machine the others can hold the lock for ten seconds.
+                    Ok(_) | Err(StoreError::Busy { .. }) => {}
+                    Err(error) => panic!("{error}"),
                 }
             }
         });
