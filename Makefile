@@ -13,7 +13,7 @@ INSTALL := cd "$(ROOT)" && $(PYTHON) scripts/install.py
 VENV := cd "$(ROOT)" && .tools/venv/bin/python
 # The end-to-end tests to run, as pytest takes them, and how many at a time: most of their time is waiting.
 TESTS ?= tests
-JOBS ?= 8
+JOBS ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help demo sandbox check test test-rust test-e2e tested lint audit bench bench-archive soak package release sam-local clean
@@ -41,7 +41,7 @@ PYTEST = cd "$(ROOT)" && HYDRATE_BINARY="$(TESTED)/hydrate" DIGEST_BINARY="$(TES
 
 check: lint test-rust ## Format, clippy and cargo test: no Python, under 90 seconds after compiling
 
-test: ## Run all the tests, in some 7 minutes after compiling
+test: ## Run all the tests, in some 8 minutes after compiling
 	cd "$(ROOT)" && cargo test --locked --no-run $(FUNCTION) && cargo test --locked --no-run $(DIGEST) && \
 		cargo test --locked --no-run -p dlq
 	@$(MAKE) --no-print-directory tested
