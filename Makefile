@@ -44,8 +44,9 @@ check: lint test-rust ## Format, clippy and cargo test: no Python, under 90 seco
 test: ## Run all the tests, in some 8 minutes after compiling
 	cd "$(ROOT)" && cargo test --locked --no-run $(FUNCTION) && cargo test --locked --no-run $(DIGEST) && \
 		cargo test --locked --no-run -p dlq
-	@$(MAKE) --no-print-directory tested
-	@$(MAKE) --no-print-directory test-rust >"$(RESULTS)" 2>&1 & rust=$$!; $(PYTEST); e2e=$$?; wait $$rust; rust=$$?; \
+	@cd "$(ROOT)" && $(MAKE) --no-print-directory tested
+	@cd "$(ROOT)"; $(MAKE) --no-print-directory test-rust >"$(RESULTS)" 2>&1 & rust=$$!; \
+		$(PYTEST); e2e=$$?; wait $$rust; rust=$$?; \
 		if [ $$rust = 0 ]; then grep -h '^test result' "$(RESULTS)"; else cat "$(RESULTS)"; fi; \
 		[ $$rust = 0 ] && [ $$e2e = 0 ] && echo "All tests passed."
 
@@ -60,7 +61,7 @@ test-e2e: tested ## The compiled binaries on emulators, and the templates; TESTS
 tested:
 	cd "$(ROOT)" && cargo build --locked -p hydrate && cargo build --locked $(DIGEST) && \
 		cargo build --locked -p dlq
-	@mkdir -p "$(TESTED)" && cd "$(TARGET)/debug" && cp -f hydrate digest dlq "$(TESTED)"
+	@cd "$(ROOT)" && mkdir -p "$(TESTED)" && cd "$(TESTED)" && cp -f ../debug/hydrate ../debug/digest ../debug/dlq .
 	$(INSTALL) venv kinesis sam checkov duckdb
 
 lint: ## Format and clippy, warnings denied
