@@ -38,7 +38,7 @@ pub struct HistoryRow {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct History {
+pub struct HistorySection {
     pub table: CutTable<HistoryRow>,
     /// Batches by how they ended, in words.
     pub counts: String,
@@ -54,7 +54,7 @@ pub struct QueueIds<'a> {
     pub others: BTreeSet<&'a str>,
 }
 
-impl History {
+impl HistorySection {
     pub fn of(ledger: &LedgerContent, ids: &QueueIds<'_>, filter: &FilterArgs, now: Timestamp) -> Self {
         let (mut rows, mut notes) = (Vec::new(), Vec::new());
         let runs: Vec<&Run> = ledger.runs.iter().filter(|run| takes_run(run, ids, filter)).collect();

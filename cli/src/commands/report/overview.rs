@@ -7,7 +7,7 @@ use hydration::verdict::Status;
 use super::page_text::{PageText, minute};
 use super::retention::first_deletion;
 use super::totals::{FailedFunction, RecordTotals};
-use super::{ReportFacts, history_rows::History};
+use super::{ReportFacts, history_rows::HistorySection};
 use crate::print::{count, short_id, thousands, time};
 
 /// Below this time to the deletion of the oldest message, it is marked.
@@ -43,7 +43,7 @@ impl Overview {
         facts: &ReportFacts<'_>,
         functions: &[FailedFunction<'_>],
         incidents: &[Incident],
-        history: Option<&History>,
+        history: Option<&HistorySection>,
     ) -> Self {
         let totals = RecordTotals::of(facts.messages);
         let deletion = first_deletion(functions, facts.retention);
@@ -164,7 +164,7 @@ fn steps(
     facts: &ReportFacts<'_>,
     incidents: &[Incident],
     totals: &RecordTotals<'_>,
-    history: Option<&History>,
+    history: Option<&HistorySection>,
 ) -> Vec<NextStep> {
     let command = |text: &str| Some(PageText::sentence(&format!("dlq {text}{}", facts.location_flags)));
     let mut steps = Vec::new();

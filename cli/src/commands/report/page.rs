@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::ReportFacts;
-use super::history_rows::History;
+use super::history_rows::HistorySection;
 use super::incident_cards::{IncidentCard, IncidentCards};
 use super::overview::Overview;
 use super::page_text::{PageText, minute};
@@ -33,7 +33,7 @@ pub struct ReportPage {
     incidents_left_out: Vec<String>,
     retention: CutTable<RetentionRow>,
     shards: CutTable<ShardRow>,
-    history: Result<History, PageText>,
+    history: Result<HistorySection, PageText>,
     ledger: PageText,
 }
 
@@ -41,7 +41,7 @@ impl ReportPage {
     pub fn new(facts: &ReportFacts<'_>, cards: IncidentCards) -> Self {
         let functions = by_function(facts.messages);
         let history = match &facts.ledger {
-            Ok(ledger) => Ok(History::of(ledger, &facts.ids, facts.filter, facts.now)),
+            Ok(ledger) => Ok(HistorySection::of(ledger, &facts.ids, facts.filter, facts.now)),
             Err(error) => Err(PageText::sentence(error)),
         };
         let overview = Overview::of(facts, &functions, facts.incidents, history.as_ref().ok());
