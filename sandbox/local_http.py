@@ -1,21 +1,36 @@
 """A small HTTP/1.1 server on a free local port, for the stand-ins of the sandbox."""
 
 import http.server
+import socket
 import threading
 
 
 class Server(http.server.ThreadingHTTPServer):
+    """It waits for the next connection without waking up: the tests have a hundred of these at a time."""
+
     daemon_threads = True
 
-    def __init__(self, handler):
+    def __init__(self, handler, tls=None):
         super().__init__(("127.0.0.1", 0), handler)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.closing = threading.Event()
         self.address = "127.0.0.1:%d" % self.server_address[1]
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        while not self.closing.is_set():
+            self.handle_request()
+
+    def verify_request(self, request, client_address):
+        return not self.closing.is_set()
 
     def close(self):
         self.closing.set()
-        self.shutdown()
+        # The connection that ends the wait.
+        socket.create_connection(self.server_address).close()
+        self._thread.join()
         self.server_close()
 
     def handle_error(self, request, client_address):

@@ -4,21 +4,26 @@ For each message that is received, moto 5.2 counts the whole queue six times,
 only to learn its retention period, and reads the clock for each message that
 it counts; for each message that is released it builds a list for every other
 message; and for each request it looks for its services on the disk. Twenty
-receives of a queue of two thousand take forty seconds. The replacements below
-are cheap, and what moto answers stays the same.
+receives of a queue of two thousand take forty seconds. It also spells the same
+few names anew in each request, and draws the letters of each id one by one.
+The replacements below are cheap, and what moto answers stays the same.
 
 One answer is corrected: moto 5.2 keeps that a bucket sends its events to
 EventBridge and leaves it out when it is asked.
 """
 
+import functools
 import random
 import string
 import time
 from xml.etree import ElementTree
 
 import moto.backends
+import moto.core.responses as responses
+import moto.core.utils as utils
 import moto.s3.responses as s3
 import moto.sqs.models as sqs
+from moto.moto_api._internal.moto_random import MotoRandom
 from moto.server import main
 
 
@@ -44,8 +49,17 @@ def _had_receipt_handle(self, handle):
     return handle == self.receipt_handle or handle in self._old_receipt_handles
 
 
+# Each byte is a letter of a receipt handle.
+_LETTERS = bytes(ord(string.ascii_lowercase[number % 26]) for number in range(256))
+
+
 def _receipt_handle():
-    return "".join(random.choices(string.ascii_lowercase, k=185))
+    return random.randbytes(185).translate(_LETTERS).decode()
+
+
+def _random_string(self, length=20, include_digits=True, lower_case=False):
+    letters = "".join(self.choices(string.ascii_letters + string.digits * include_digits, k=length))
+    return letters.lower() if lower_case else letters
 
 
 S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -67,6 +81,11 @@ def _notification(self):
 _services = tuple(moto.backends.list_of_moto_modules())
 
 moto.backends.list_of_moto_modules = lambda: _services
+for name in ("camelcase_to_underscores", "method_names_from_class"):
+    cached = functools.cache(getattr(utils, name))
+    for module in (utils, responses, sqs):
+        setattr(module, name, cached)
+MotoRandom.get_random_string = _random_string
 sqs.generate_receipt_handle = _receipt_handle
 sqs.SQSBackend.is_message_valid_based_on_retention_period = _is_within_retention
 sqs.Queue.messages = property(_receivable)
