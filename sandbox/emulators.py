@@ -37,9 +37,10 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "sandbox", "AWS_SECRET_ACCESS_KEY": "sandbox
 class Emulators:
     """Addresses of the running emulators, and clients for them."""
 
-    def __init__(self, aws_url, kinesis_url):
+    def __init__(self, aws_url, kinesis_url, variables=None):
         self.aws_url = aws_url
         self.kinesis_url = kinesis_url
+        self._variables = variables or {}
         self._session = None
         self._clients = {}
 
@@ -56,6 +57,7 @@ class Emulators:
             "AWS_EC2_METADATA_DISABLED": "true",
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
+            **self._variables,
         }
 
     def client(self, service, region=REGION):
@@ -68,10 +70,11 @@ class Emulators:
 
 
 @contextlib.contextmanager
-def running(kinesis_url=None):
+def running(kinesis_url=None, variables=None):
     """Starts the emulators on free ports, and stops them on every way out.
 
-    `kinesis_url` is the address of a Kinesis emulator that runs already.
+    `kinesis_url` is the address of a Kinesis emulator that runs already, `variables` what the environment shall have
+    beside that of AWS.
     """
     with contextlib.ExitStack() as stack:
         started = [stack.enter_context(_started("moto", _moto, "/moto-api/data.json"))]
@@ -79,7 +82,7 @@ def running(kinesis_url=None):
             started.append(stack.enter_context(_started("kinesis-local", _kinesis, "/healthcheck")))
         for emulator in started:
             emulator.wait()
-        aws = Emulators(started[0].url, kinesis_url or started[1].url)
+        aws = Emulators(started[0].url, kinesis_url or started[1].url, variables)
         with _only_these_aws_variables(aws.environment()):
             yield aws
 

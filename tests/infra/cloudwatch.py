@@ -89,11 +89,13 @@ ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.m
 
 def series(points, statistic, period, now, count):
     """The last `count` periods up to now: the statistic of what has arrived in each, None where nothing has."""
-    found = []
-    for place in range(count, 0, -1):
-        first = bisect_left(points, (now - place * period,))
-        end = bisect_left(points, (now - (place - 1) * period,))
-        values = [value for _, value, arrival in points[first:end] if arrival < now]
+    found, start = [], now - count * period
+    if not points or points[-1][0] < start:
+        return [None] * count
+    end = bisect_left(points, (start,))
+    for place in range(1, count + 1):
+        first, end = end, bisect_left(points, (start + place * period,), end)
+        values = [value for _, value, arrival in points[first:end] if arrival < now] if first < end else ()
         found.append(STATISTICS[statistic](values) if values else None)
     return found
 
@@ -123,11 +125,12 @@ def _arithmetic(operation, left, right):
     """A missing value counts as 0; where both are missing there is no value."""
     if not isinstance(left, list) and not isinstance(right, list):
         return operation(left, right)
-    length = len(left if isinstance(left, list) else right)
-    pairs = zip(*(side if isinstance(side, list) else [side] * length for side in (left, right)))
-    numbers = [not isinstance(side, list) for side in (left, right)]
-    return [None if all(value is None or number for value, number in zip(pair, numbers))
-            else operation(*(value or 0 for value in pair)) for pair in pairs]
+    if not isinstance(right, list):
+        return [None if value is None else operation(value, right) for value in left]
+    if not isinstance(left, list):
+        return [None if value is None else operation(left, value) for value in right]
+    return [None if one is None and other is None else operation(one or 0, other or 0)
+            for one, other in zip(left, right)]
 
 
 def _fill(values, filler):

@@ -73,13 +73,15 @@ CASES = [(name, *denied) for name, (_, actions) in COMMANDS.items() for denied i
 
 
 class Shop:
-    """A stack, a queue with batches of every kind, and a ledger that knows one of them."""
+    """A stack, a queue with batches of every kind, and a ledger that knows one of them.
+
+    `stream` makes a stream with records, which is done for the commands that read one alone.
+    """
 
     def __init__(self, aws, tool, queue, function, stream, folder):
         self.aws, self.tool, self.queue, self.function, self.folder = aws, tool, queue, function, folder
-        made, records = stream([("k", b'{"n":%d}' % n) for n in range(4)])
+        self.stream = stream
         self.old = dlq.Queue(aws)
-        self.record = as_lambda.kinesis_failure(records, made.arn, made.shard_id)
         self.superset = superset(shard=2)
         self.plain, self.large = dlq.kinesis(), dlq.kinesis(at=10, shard=1, overflow=True)
         queue.send(self.plain, self.large, self.superset)
@@ -92,7 +94,7 @@ class Shop:
         aws.client("cloudformation").create_stack(StackName=self.name, TemplateBody=json.dumps(template))
         self.mapping = {
             "UUID": "a1b2c3d4-0000-4000-8000-000000000000", "State": "Enabled", "BatchSize": 100,
-            "EventSourceArn": made.arn, "FunctionArn": as_lambda.FUNCTIONS + "order-projector",
+            "EventSourceArn": dlq.STREAM, "FunctionArn": as_lambda.FUNCTIONS + "order-projector",
             "FilterCriteria": {"Filters": [{"Pattern": json.dumps({"data": {"type": ["buy"]}})}]},
             "ParallelizationFactor": 1, "LastModified": time.time() - 24 * 3600,
             "DestinationConfig": {"OnFailure": {"Destination": topic}}}
@@ -139,10 +141,15 @@ class Shop:
         """Runs a command through the proxy: the exit code, and both outputs."""
         words = COMMANDS[name][0]
         path = self.folder / "record.json"
-        path.write_text(as_lambda.text(self.record))
-        if "OLD" in words:
-            self.old.send(as_lambda.text(self.record), "hello")
-        places = {"BATCH": self.superset.id, "LARGE": self.large.id, "PLAIN": self.plain.id, "FOLDER": self.folder / "out", "RECORD": path, "OLD": self.old.name}
+        if words[0] in ("hydrate", "doctor"):
+            made, records = self.stream([("k", b'{"n":%d}' % n) for n in range(4)])
+            self.mapping["EventSourceArn"] = made.arn
+            record = as_lambda.text(as_lambda.kinesis_failure(records, made.arn, made.shard_id))
+            path.write_text(record)
+            if "OLD" in words:
+                self.old.send(record, "hello")
+        places = {"BATCH": self.superset.id, "LARGE": self.large.id, "PLAIN": self.plain.id,
+                  "FOLDER": self.folder / "out", "RECORD": path, "OLD": self.old.name}
         run = self.tool.start(*[places.get(word, word) for word in words], **self.proxy.environment())
         out, err = run.communicate(timeout=60)
         return run.returncode, out, err
