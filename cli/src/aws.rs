@@ -5,6 +5,7 @@ pub mod connection;
 mod deployment;
 mod event_rules;
 mod failure_destination;
+mod https;
 mod lambda;
 mod logs;
 mod mappings;
@@ -23,7 +24,7 @@ use crate::args::GlobalArgs;
 /// Configuration from the environment and the flags, without the SDK's own retries: the domain retries its reads by
 /// itself, and an invocation that may have run is never repeated.
 pub async fn config(global: &GlobalArgs) -> Result<SdkConfig> {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https::client());
     if let Some(name) = &global.profile {
         profile::check(name).await?;
         loader = loader.profile_name(name);

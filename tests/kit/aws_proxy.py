@@ -30,14 +30,15 @@ class Call:
 
 
 class AwsProxy:
-    def __init__(self, upstreams):
-        """`upstreams` are URLs by the service, as in AWS_ENDPOINT_URL_<SERVICE>."""
+    def __init__(self, upstreams, tls=None):
+        """`upstreams` are URLs by the service, as in AWS_ENDPOINT_URL_<SERVICE>; `tls` is the context of HTTPS."""
         self.calls, self.refused = [], []
+        self._tls = tls
         self._denied = []
         self._servers = {service: self._serve(service, url) for service, url in upstreams.items()}
 
     def _serve(self, service, url):
-        server = local_http.Server(_Handler)
+        server = local_http.Server(_Handler, self._tls)
         server.proxy, server.service, server.upstream = self, SERVICES[service.lower()], urllib.parse.urlsplit(url)
         return server
 
@@ -46,7 +47,8 @@ class AwsProxy:
             server.close()
 
     def environment(self):
-        return {f"AWS_ENDPOINT_URL_{service}": f"http://{server.address}"
+        scheme = "https" if self._tls else "http"
+        return {f"AWS_ENDPOINT_URL_{service}": f"{scheme}://{server.address}"
                 for service, server in self._servers.items()}
 
     def deny(self, action, about="", allowed=0):

@@ -34,7 +34,10 @@ pub async fn check(name: &str) -> Result<()> {
 /// profile that was typed before it
 /// (<https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html#cli-config-priority>).
 pub fn use_credentials_of(name: &str, config: &SdkConfig) -> SdkConfig {
-    let provider_config = ProviderConfig::without_region().with_region(config.region().cloned());
+    let mut provider_config = ProviderConfig::without_region().with_region(config.region().cloned());
+    if let Some(client) = config.http_client() {
+        provider_config = provider_config.with_http_client(client);
+    }
     let provider = ProfileFileCredentialsProvider::builder().configure(&provider_config).profile_name(name).build();
     config.to_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
 }
