@@ -24,8 +24,8 @@ LONG = {"messages": 100_000}
 LARGE = {"messages": 2_000, "bytes": 700_000}
 # The most memory for a queue of large messages, however many there are.
 MAX_BYTES = 150 * MB
-# What the tool may take on disk, and until it has printed its version. The report, the search and the drill took 1.5 MB.
-MAX_BINARY_BYTES, MAX_START_SECONDS, STARTS = 14.5 * MB, 0.020, 40
+# What the tool may take on disk, and until it has printed its version.
+MAX_BINARY_BYTES, MAX_START_SECONDS, STARTS = 12 * MB, 0.020, 40
 # The default rate of five a second would be all that is measured.
 REPLAY = ("replay", "--all", "--rate", "1000")
 

@@ -10,6 +10,8 @@ from scripts import install
 
 # The packages whose binary has another name.
 PACKAGES = {"digest": "failure-digest"}
+# The profile of a release: `release` for the functions, as cargo lambda has it.
+PROFILES = {"dlq": "dist"}
 
 
 class BuildError(Exception):
@@ -26,7 +28,7 @@ def binary(name, release=False):
         return Path(given).resolve()
     command = ["cargo", "build", "--locked", "-p", package, "--message-format=json-render-diagnostics"]
     if release:
-        command.append("--release")
+        command += ["--profile", PROFILES.get(name, "release")]
     try:
         build = subprocess.Popen(command, cwd=install.ROOT, stdout=subprocess.PIPE, text=True)
     except FileNotFoundError:
