@@ -9,9 +9,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 /// A client that trusts what the system trusts, and takes its proxy from the environment as the SDK's own does.
 pub fn client() -> SharedHttpClient {
     Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .proxy_config(ProxyConfig::from_env());
+        let mut connector =
+            Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
         connector.build()
