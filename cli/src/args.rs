@@ -11,7 +11,7 @@ use hydration_aws::{AwsReader, SystemClock};
 
 use crate::aws::connection::Connection;
 use crate::commands;
-use crate::commands::doctor::drill::DrillPorts;
+use crate::commands::doctor::drill::{Drill, DrillPorts};
 use crate::commands::hydrate::Destination;
 use crate::commands::replay::Resources;
 use crate::commands::replay::session::PlacedLedger;
@@ -162,7 +162,7 @@ impl AwsCommand {
                     reader: &reader,
                     destination: &destination,
                 };
-                commands::doctor::drill::run(context, ports, aws.stack(), arguments).await
+                Drill::run(context, ports, aws.stack(), &arguments).await
             }
             Self::Doctor(arguments) => {
                 let queues = aws.all_queues(targets.queue_url);

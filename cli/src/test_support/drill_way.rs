@@ -10,7 +10,6 @@ use hydration::error::{Fault, FaultKind};
 use hydration::hydrator::{Deadline, Hydrator, Settings};
 use hydration::incoming;
 use hydration::message::OutgoingMessage;
-use hydration::message::part::MAX_PART_BYTES;
 use hydration::object_notification::ObjectLocation;
 use hydration::ports::{
     ObjectReader, Outbox, Page, Position, PutOutcome, ReadError, ReadObjectError, SendError, ShardIterator,
@@ -18,6 +17,7 @@ use hydration::ports::{
 };
 use hydration::record::{KinesisRecord, StreamRecord};
 use hydration::sequence_number::SequenceNumber;
+use hydration::test_support::settings;
 use hydration::timestamp::Timestamp;
 
 use crate::ports::FailureDestination;
@@ -149,15 +149,7 @@ pub struct InMemoryHydrator<'a> {
 impl InMemoryHydrator<'_> {
     async fn hydrate(&self, text: &str) {
         if !self.way.is_down.get() {
-            let settings = Settings {
-                max_message_bytes: self.way.max_message_bytes.get(),
-                decoded_view: true,
-                overflow_bucket: Some("overflow".to_owned()),
-                archive: false,
-                retry_queue_url: None,
-                fifo: false,
-                max_part_bytes: MAX_PART_BYTES,
-            };
+            let settings = Settings { max_message_bytes: self.way.max_message_bytes.get(), ..settings() };
             let read: Vec<_> =
                 self.way.records.borrow().iter().rev().take(self.way.lost.get()).rev().cloned().collect();
             let kept = self.way.records.borrow().len() - read.len();

@@ -253,7 +253,7 @@ impl Tool {
                     destination: &destination,
                 };
                 let stack = Stack::with_outputs(self.stack_outputs);
-                commands::doctor::drill::run(context, ports, &stack, arguments).await
+                commands::doctor::drill::Drill::run(context, ports, &stack, &arguments).await
             }
             AwsCommand::Doctor(arguments) => {
                 let hydrated = NamedQueue { name: "hydrated", url: "https://sqs.test/hydrated".to_owned(), queue };

@@ -19,8 +19,8 @@ use hydration::ports::{Clock, ShardReader, StreamReader};
 pub use self::args::DrillArgs;
 pub use self::report::DrillFacts;
 use self::report::DrillReport;
-use self::route::{DrillRoute, ReportPlace};
-use self::search::{Arrived, MessageSearch};
+use self::route::{DrillRoute, ReportPlace, find_route};
+use self::search::{Arrived, MessageSearch, SearchState};
 use crate::aws::stack::Stack;
 use crate::commands::doctor::Arguments;
 use crate::context::Context;
@@ -43,29 +43,7 @@ pub struct DrillPorts<'a, Q, B, D, R, F> {
     pub destination: &'a F,
 }
 
-pub async fn run<Q, B, D, R, F, C>(
-    context: &Context<C>,
-    ports: DrillPorts<'_, Q, B, D, R, F>,
-    stack: &Stack,
-    arguments: Arguments,
-) -> Result<Exit>
-where
-    Q: Queue,
-    B: Bucket,
-    D: Deployment,
-    R: ShardReader + StreamReader,
-    F: FailureDestination,
-    C: Clock,
-{
-    let mut drill = Drill { context, ports, stack, arguments: &arguments, report: DrillReport::new(&context.clock) };
-    let outcome = drill.execute().await;
-    // Printed last, so that a reader that closes its pipe leaves nothing behind.
-    let holds = drill.report.finish(outcome.is_ok()).print(&context.output)?;
-    outcome?;
-    Ok(if holds { Exit::Done } else { Exit::Attention })
-}
-
-struct Drill<'a, Q, B, D, R, F, C> {
+pub struct Drill<'a, Q, B, D, R, F, C> {
     context: &'a Context<C>,
     ports: DrillPorts<'a, Q, B, D, R, F>,
     stack: &'a Stack,
@@ -87,7 +65,7 @@ impl DrillObject {
     }
 }
 
-impl<Q, B, D, R, F, C> Drill<'_, Q, B, D, R, F, C>
+impl<'a, Q, B, D, R, F, C> Drill<'a, Q, B, D, R, F, C>
 where
     Q: Queue,
     B: Bucket,
@@ -96,24 +74,40 @@ where
     F: FailureDestination,
     C: Clock,
 {
+    pub async fn run(
+        context: &'a Context<C>,
+        ports: DrillPorts<'a, Q, B, D, R, F>,
+        stack: &'a Stack,
+        arguments: &'a Arguments,
+    ) -> Result<Exit> {
+        let mut drill = Self { context, ports, stack, arguments, report: DrillReport::new(&context.clock) };
+        let outcome = drill.execute().await;
+        // Printed last, so that a reader that closes its pipe leaves nothing behind.
+        let holds = drill.report.finish(outcome.is_ok()).print(&context.output)?;
+        outcome?;
+        Ok(if holds { Exit::Done } else { Exit::Attention })
+    }
+
     /// Goes on until a step has found a problem. An error means that the drill itself failed, or was interrupted.
     async fn execute(&mut self) -> Result<()> {
         self.report.begin("way");
-        let Some(route) = self.find_route().await? else { return Ok(()) };
+        let route = find_route(self.context, self.ports.deployment, self.stack, self.arguments, &mut self.report);
+        let Some(route) = route.await? else { return Ok(()) };
         let Some(max_receives) = self.check_queue().await? else { return Ok(()) };
         self.report.begin("read");
         let Some(batch) = self.read(&route).await? else { return Ok(()) };
         self.report.begin("report");
         let Ok(object) = self.report_failure(&route, &batch).await else { return Ok(()) };
         self.report.begin("arrive");
-        let search = MessageSearch::new(
-            self.context,
-            self.ports.queue,
-            self.ports.bucket,
-            self.ports.destination,
-            &batch,
+        let search = MessageSearch {
+            context: self.context,
+            queue: self.ports.queue,
+            bucket: self.ports.bucket,
+            destination: self.ports.destination,
+            batch: &batch,
             max_receives,
-        );
+            state: SearchState::default(),
+        };
         let waited = search.wait(&self.context.interrupt, self.arguments.drill.wait).await;
         let (arrived, error) = match waited {
             // A request to stop counts, even if the message came while a call was awaited.

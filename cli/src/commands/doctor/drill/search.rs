@@ -52,13 +52,19 @@ pub struct Arrived {
 }
 
 pub struct MessageSearch<'a, Q, B, F, C> {
-    context: &'a Context<C>,
-    queue: &'a Q,
-    bucket: &'a B,
-    destination: &'a F,
-    batch: &'a DrillBatch,
+    pub context: &'a Context<C>,
+    pub queue: &'a Q,
+    pub bucket: &'a B,
+    pub destination: &'a F,
+    pub batch: &'a DrillBatch,
     /// Receives after which the queue moves a message away.
-    max_receives: Option<u32>,
+    pub max_receives: Option<u32>,
+    pub state: SearchState,
+}
+
+/// The state of a search, between its passes.
+#[derive(Debug, Default)]
+pub struct SearchState {
     /// Messages of earlier drills that were taken off the queue.
     earlier: Cell<u64>,
     /// A message of others that SQS would move if it were received again.
@@ -76,33 +82,21 @@ struct SearchPass {
     others: Cell<u64>,
 }
 
-impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a, Q, B, F, C> {
-    pub fn new(
-        context: &'a Context<C>,
-        queue: &'a Q,
-        bucket: &'a B,
-        destination: &'a F,
-        batch: &'a DrillBatch,
-        max_receives: Option<u32>,
-    ) -> Self {
-        let (earlier, must_stop, unseen) = (Cell::new(0), Cell::new(false), RefCell::default());
-        Self { context, queue, bucket, destination, batch, max_receives, earlier, must_stop, unseen }
-    }
-
+impl<Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'_, Q, B, F, C> {
     /// Messages of earlier drills that were taken off the queue.
     pub fn earlier(&self) -> u64 {
-        self.earlier.get()
+        self.state.earlier.get()
     }
 
     /// The reason why the search ended early.
     pub fn refusal(&self) -> Option<String> {
         let text = "the search was stopped, since the queue's redrive policy would move away a message of others next";
-        self.must_stop.get().then(|| text.to_owned())
+        self.state.must_stop.get().then(|| text.to_owned())
     }
 
     /// The messages that the last look at the queue left out, in words, as the drill's own may be among them.
     pub fn unseen(&self) -> Option<String> {
-        Some(self.unseen.borrow().clone()).filter(|unseen| !unseen.is_empty())
+        Some(self.state.unseen.borrow().clone()).filter(|unseen| !unseen.is_empty())
     }
 
     /// Waits for the message, compares it, and takes it off the queue. `None` if it did not come in that time.
@@ -126,7 +120,7 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
             looked?;
             let took = clock.instant().saturating_duration_since(began);
             let pause = if pass.others.get() > 0 { MIN_PAUSE.max(took * 4) } else { MIN_PAUSE };
-            if self.must_stop.get() || clock.instant() + pause >= deadline {
+            if self.state.must_stop.get() || clock.instant() + pause >= deadline {
                 return Ok(None);
             }
             // Two drills at the same time must not hold each other's message again and again.
@@ -144,16 +138,16 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
                 FoundKind::Other => {
                     pass.others.set(pass.others.get() + 1);
                     if self.max_receives.is_some_and(|max| received.receive_count >= max) {
-                        self.must_stop.set(true);
+                        self.state.must_stop.set(true);
                     }
                 }
             }
-            let is_over = !pass.own.borrow().is_empty() || self.must_stop.get() || clock.instant() >= ends;
+            let is_over = !pass.own.borrow().is_empty() || self.state.must_stop.get() || clock.instant() >= ends;
             Ok(if is_over { Next::Stop } else { Next::Continue })
         };
         let progress = Progress::new("waiting for the hydrated message; messages seen");
         let summary = receive_all(lease, &progress, take).await?;
-        *self.unseen.borrow_mut() = unseen(&summary);
+        *self.state.unseen.borrow_mut() = unseen(&summary);
         Ok(())
     }
 
@@ -183,7 +177,7 @@ impl<'a, Q: Queue, B: Bucket, F: FailureDestination, C: Clock> MessageSearch<'a,
                 continue;
             }
             match self.remove(lease, &received, &id).await.pop() {
-                None => self.earlier.set(self.earlier.get() + 1),
+                None => self.state.earlier.set(self.state.earlier.get() + 1),
                 Some(left) => self.context.output.note(format!("of an earlier drill, {}: {}", left.what, left.command)),
             }
         }
