@@ -213,6 +213,18 @@ class Queue:
         return tuple(int(answer["Attributes"][name]) for name in names)
 
 
+    def ids(self):
+        """The hydration ids of the messages that are visible. They stay so."""
+        found, asked = set(), 0
+        while len(found) < self.counts()[0] and asked < 20:
+            answer = self.sqs.receive_message(
+                QueueUrl=self.url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["hydrationId"])
+            found |= {message["MessageAttributes"]["hydrationId"]["StringValue"]
+                      for message in answer.get("Messages", [])}
+            asked += 1
+        return found
+
+
 class QueueProxy:
     """SQS between the tool and the emulator: `meet` is called with each action and its request before it goes on.
 

@@ -72,19 +72,51 @@ NEEDLESS = {(f"{name} --logs", "lambda:GetFunctionConfiguration") for name in ("
 CASES = [(name, *denied) for name, (_, actions) in COMMANDS.items() for denied in actions]
 
 
+class Batches:
+    """One of each kind, and what a ledger holds after the first was replayed and has failed."""
+
+    def __init__(self, aws, binary, folder):
+        self.superset = superset(shard=2)
+        self.plain, self.large = dlq.kinesis(), dlq.kinesis(at=10, shard=1, overflow=True)
+        queue, function = dlq.Queue(aws), dlq.Lambda()
+        function.answer = fail
+        queue.send(self.plain)
+        tool = dlq.Dlq(binary, {**aws.environment(), **function.environment(), "DLQ_QUEUE": queue.url}, folder)
+        tool("replay", self.plain.id, "--execute", code=3, OVERFLOW_BUCKET=queue.bucket)
+        function.close()
+        self._name, self._ledger = queue.name, dict(ledger_of(queue))
+        assert any("/runs/" in key for key in self._ledger)
+
+    def give(self, queue):
+        """Puts the batches on a queue, and the ledger beside it."""
+        queue.send(self.plain, self.large, self.superset)
+        for key, text in self._ledger.items():
+            queue.s3.put_object(Bucket=queue.bucket, Key=key.replace(self._name, queue.name), Body=text)
+
+
+def fail(_):
+    raise dlq.Fails()
+
+
+def ledger_of(queue):
+    """The key and the text of each record."""
+    listed = queue.s3.list_objects_v2(Bucket=queue.bucket, Prefix="ledger/").get("Contents", [])
+    for entry in listed:
+        yield entry["Key"], queue.s3.get_object(Bucket=queue.bucket, Key=entry["Key"])["Body"].read().decode()
+
+
 class Shop:
     """A stack, a queue with batches of every kind, and a ledger that knows one of them.
 
     `stream` makes a stream with records, which is done for the commands that read one alone.
     """
 
-    def __init__(self, aws, tool, queue, function, stream, folder):
+    def __init__(self, aws, tool, queue, function, stream, batches, folder):
         self.aws, self.tool, self.queue, self.function, self.folder = aws, tool, queue, function, folder
         self.stream = stream
         self.old = dlq.Queue(aws)
-        self.superset = superset(shard=2)
-        self.plain, self.large = dlq.kinesis(), dlq.kinesis(at=10, shard=1, overflow=True)
-        queue.send(self.plain, self.large, self.superset)
+        self.superset, self.plain, self.large = batches.superset, batches.plain, batches.large
+        batches.give(queue)
         self.name = queue.name.replace("hydrated", "stack")
         topic = "arn:aws:sns:us-east-1:123456789012:failed-batches"
         outputs = {"HydratedQueueUrl": queue.url, "OverflowBucketName": queue.bucket, "FailedBatchTopicArn": topic,
@@ -104,17 +136,10 @@ class Shop:
             "message": f"REPORT RequestId: {self.superset.record['requestContext']['requestId']}"}]
         environment = {**tool.environment, "DLQ_STACK": self.name, "DLQ_QUEUE": ""}
         self.tool.environment = environment
-        # The ledger knows of a replay that has failed.
-        function.answer = self.fail
-        tool("replay", self.plain.id, "--execute", code=3)
         function.answer = self.fail_on_a_few
-        function.invocations.clear()
         self.proxy = AwsProxy({
             "SQS": aws.aws_url, "S3": aws.aws_url, "CLOUDFORMATION": aws.aws_url, "LAMBDA": function.url,
             "CLOUDWATCH": function.url, "CLOUDWATCH_LOGS": function.url, "IAM": function.url, "KINESIS": aws.kinesis_url})
-
-    def fail(self, _):
-        raise dlq.Fails()
 
     def fail_on_a_few(self, invocation):
         """Fails on what has the third record of the superset, which a search finds."""
@@ -155,14 +180,17 @@ class Shop:
         return run.returncode, out, err
 
     def ledger(self, kind):
-        listed = self.queue.s3.list_objects_v2(Bucket=self.queue.bucket, Prefix="ledger/").get("Contents", [])
-        return [json.loads(self.queue.s3.get_object(Bucket=self.queue.bucket, Key=entry["Key"])["Body"].read())
-                for entry in listed if f"/{kind}/" in entry["Key"]]
+        return [json.loads(text) for key, text in ledger_of(self.queue) if f"/{kind}/" in key]
+
+
+@pytest.fixture(scope="module")
+def batches(aws, tool_binary, tmp_path_factory):
+    return Batches(aws, tool_binary, tmp_path_factory.mktemp("batches"))
 
 
 @pytest.fixture
-def shop(aws, tool, queue, function, stream, tmp_path):
-    made = Shop(aws, tool, queue, function, stream, tmp_path)
+def shop(aws, tool, queue, function, stream, batches, tmp_path):
+    made = Shop(aws, tool, queue, function, stream, batches, tmp_path)
     yield made
     made.proxy.close()
 
@@ -200,7 +228,7 @@ def harmless(shop, name, text, is_hidden=False):
     else:
         assert in_flight == 0 and shop.old.counts()[1] == 0
     # Each deletion and each invocation of a replay is in the ledger.
-    left = {line["id"] for line in shop.tool("list").messages} if not in_flight else None
+    left = {shop.superset.id, shop.plain.id, shop.large.id} & shop.queue.ids() if not in_flight else None
     runs, discards = shop.ledger("runs"), shop.ledger("discards")
     finished = {run["batch"] for run in runs if run["done"] and "claim" not in run}
     finished |= {discard["id"] for discard in discards}
@@ -208,7 +236,7 @@ def harmless(shop, name, text, is_hidden=False):
         deleted = {shop.plain.id, shop.large.id, shop.superset.id} - left
         assert deleted <= finished or name == "hydrate --send", (deleted, runs)
     if name.startswith("replay"):
-        # One attempt was made to prepare the test.
+        # One attempt was made for the ledger that the test began with.
         assert len(shop.function.invocations) <= sum(run["attemptsMade"] for run in runs) - 1
     elif not name.startswith("isolate"):
         assert shop.function.invocations == []
