@@ -33,6 +33,7 @@ def main(given_zip):
     processes.exit_on_sigterm()
     binary = build.binary("hydrate", release=True)
     figures = [*sizes(binary, given_zip), *start(binary), *one_record(binary)]
+    figures += [*archived(binary)]
     figures += [*hydration(binary, "10,000 records of 450 bytes", 10_000, 10_000)]
     figures += [*hydration(binary, "a 60 MB superset", 60 * MB // RECORD_BYTES, 10_000)]
     print("\n| what | figure |\n| --- | --- |")
@@ -78,6 +79,24 @@ def one_record(binary):
     yield f"following ones, median of {INVOCATIONS}", milliseconds(statistics.median(following))
 
 
+def archived(binary):
+    """The calls of 100 records without the archive and with it, which must be one PutObject more and nothing else."""
+    calls, seconds = [], []
+    for archive in ("false", "true"):
+        progress(f"100 records, ARCHIVE={archive}, {STARTS} times")
+        with Fakes(None, swallow=True) as fakes, function(binary, fakes, ARCHIVE=archive) as running:
+            shards = [fakes.add(KinesisShard(f"{archive}-{n}", records(100))) for n in range(STARTS)]
+            events = [as_lambda.sns_event(shard.failure(shard.all_records)) for shard in shards]
+            seconds.append(statistics.median(running.invoke(event).seconds for event in events))
+            calls.append(Counter(call.operation for call in fakes.calls()))
+    without, with_it = calls
+    if with_it - without != {"PutObject": STARTS} or without - with_it:
+        raise RuntimeError(f"the archive costs more than a PutObject: {without} without it, {with_it} with it")
+    each = ", ".join(f"{n // STARTS} {name}" for name, n in without.items())
+    yield "100 records: calls", f"{each}; 1 PutObject more with `ARCHIVE=true`"
+    yield "100 records with `ARCHIVE=true`: time, against that without", f"{seconds[1] / seconds[0]:.2f} times"
+
+
 def hydration(binary, what, count, batch_size):
     progress(what)
     with Fakes(None, swallow=True) as fakes, function(binary, fakes) as running:
@@ -93,11 +112,11 @@ def hydration(binary, what, count, batch_size):
         yield f"{what}: calls", ", ".join(f"{n} {name}" for name, n in calls.items())
 
 
-def function(binary, fakes):
+def function(binary, fakes, **variables):
     aws = emulators.Emulators(fakes.url, fakes.url)
     return Function(binary, {
         **aws.environment(), "QUEUE_URL": fakes.url + "/123456789012/hydrated",
-        "OVERFLOW_BUCKET": "overflow"}, timeout=300)
+        "OVERFLOW_BUCKET": "overflow", **variables}, timeout=300)
 
 
 def records(count):
