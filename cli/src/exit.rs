@@ -127,6 +127,10 @@ pub fn explain(fault: &Fault) -> anyhow::Error {
         FaultKind::Throttled => "wait a moment and try again",
         FaultKind::Unavailable => "check the network, --region and --endpoint-url, and try again",
         FaultKind::Unreadable => "try again; check --endpoint-url",
+        FaultKind::Refused if detail.contains("NoSuchBucket") => "check the bucket's name",
+        _ if detail.contains("PermanentRedirect") || detail.contains("AuthorizationHeaderMalformed") => {
+            "the bucket is in another region: give it with --region"
+        }
         FaultKind::Refused if detail.contains("NonExistentQueue") || detail.contains("QueueDoesNotExist") => {
             "check --queue, --region and --profile: aws sqs list-queues"
         }

@@ -1,5 +1,6 @@
 //! `dlq`: from the alarm to the cause, and back to processed. This file only wires.
 
+mod archive;
 mod args;
 mod aws;
 mod batch_item_failures;

@@ -12,6 +12,7 @@ use hydration::error::Fault;
 use hydration::message::parsed::Pointer;
 use hydration::timestamp::Timestamp;
 
+use crate::archive::ArchivePlace;
 pub use crate::ports::deployment::{
     Deployment, EncryptedFilters, EventRule, EventTarget, Mappings, MetricPoint, Permission, QueueMapping,
     StreamMapping,
@@ -46,6 +47,8 @@ pub struct QueueAttributes {
     /// The KMS key that encrypts it: an id, an ARN or an alias. `None` where it is encrypted with a key of SQS.
     pub kms_key: Option<String>,
     pub is_fifo: bool,
+    /// Messages that are not handed out, because their names say that no filter takes them. Only an archive has any.
+    pub ruled_out: u64,
 }
 
 /// A message that was received: its id, and the latest receipt handle for it.
@@ -57,6 +60,11 @@ pub struct Receipt {
 
 #[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
 pub trait Queue {
+    /// The archive that is read in place of a queue. Its messages are never hidden from others and never deleted.
+    fn archive(&self) -> Option<&ArchivePlace> {
+        None
+    }
+
     async fn attributes(&self) -> Result<QueueAttributes, Fault>;
 
     /// Receives up to ten messages and hides them from others for that time. An empty answer means that every server
@@ -71,6 +79,10 @@ pub trait Queue {
 }
 
 impl<Q: Queue> Queue for &Q {
+    fn archive(&self) -> Option<&ArchivePlace> {
+        (**self).archive()
+    }
+
     async fn attributes(&self) -> Result<QueueAttributes, Fault> {
         (**self).attributes().await
     }
@@ -100,6 +112,47 @@ pub enum GetObjectError {
 pub trait Bucket {
     /// Reads the whole object, or its first bytes.
     async fn get(&self, pointer: &Pointer, first_bytes: Option<usize>) -> Result<Vec<u8>, GetObjectError>;
+
+    /// Lists the objects whose keys begin with a prefix, in the order of their keys, a page of them.
+    async fn list(&self, request: &ListRequest) -> Result<ListPage, Fault>;
+}
+
+/// A page of a bucket's listing to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRequest {
+    pub bucket: String,
+    pub prefix: String,
+    /// Objects behind the next `/` are not listed: their folders are.
+    pub by_folder: bool,
+    pub from: ListFrom,
+}
+
+/// The beginning of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListFrom {
+    First,
+    /// The first object behind a key.
+    After(String),
+    /// The page that an earlier one names.
+    Next(String),
+}
+
+/// A page of a bucket's listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListPage {
+    pub objects: Vec<ListedObject>,
+    /// Folders, each with the prefix before it and a `/` at its end.
+    pub folders: Vec<String>,
+    /// The name of the next page; `None` on the last one.
+    pub next: Option<String>,
+}
+
+/// An object as a listing has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    pub key: String,
+    pub bytes: u64,
+    pub last_modified: Option<Timestamp>,
 }
 
 /// Outcome of one invocation.

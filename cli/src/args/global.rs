@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::archive::ArchiveChoice;
 use crate::queue::filter_args::shell_quoted;
 
 #[derive(Debug, Clone, Args)]
@@ -12,6 +13,9 @@ pub struct GlobalArgs {
     /// The queue of hydrated messages, instead of the stack's own [env: DLQ_QUEUE, QUEUE_URL]
     #[arg(long, global = true, value_name = "URL|NAME", help_heading = "Where")]
     pub queue: Option<String>,
+    /// Read the archive instead of the queue: s3://BUCKET/hydrated/, or the word stack for the bucket of --stack
+    #[arg(long, global = true, value_name = "s3://…|stack", value_parser = ArchiveChoice::parse, help_heading = "Where")]
+    pub archive: Option<ArchiveChoice>,
     /// A profile of the AWS configuration
     #[arg(long, global = true, value_name = "NAME", help_heading = "Where")]
     pub profile: Option<String>,
@@ -48,11 +52,12 @@ impl GlobalArgs {
     /// The flags that were typed to say where things are. What the environment gave, it will give again.
     pub fn location_flags(&self) -> String {
         let flags = [
-            ("--stack", &self.stack),
-            ("--queue", &self.queue),
-            ("--profile", &self.profile),
-            ("--region", &self.region),
-            ("--endpoint-url", &self.endpoint_url),
+            ("--stack", self.stack.clone()),
+            ("--queue", self.queue.clone()),
+            ("--archive", self.archive.as_ref().map(ToString::to_string)),
+            ("--profile", self.profile.clone()),
+            ("--region", self.region.clone()),
+            ("--endpoint-url", self.endpoint_url.clone()),
         ];
         flags.iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", shell_quoted(value.as_ref()?)))).collect()
     }
@@ -99,5 +104,7 @@ mod tests {
     fn a_suggested_command_repeats_the_flags_that_were_typed() {
         let global = Cli::parse_from(["dlq", "list", "--stack=s", "--region", "eu-west-1", "-o", "json"]).global;
         assert_eq!(global.location_flags(), " --stack s --region eu-west-1");
+        let global = Cli::parse_from(["dlq", "--archive", "s3://b/hydrated", "list"]).global;
+        assert_eq!(global.location_flags(), " --archive s3://b/hydrated/");
     }
 }

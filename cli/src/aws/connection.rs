@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use aws_config::SdkConfig;
 use hydration_aws::SystemClock;
 
-use crate::args::GlobalArgs;
+use crate::archive::{ArchiveChoice, ArchivePlace};
+use crate::args::{GlobalArgs, Targets};
 use crate::aws::deployment::AwsDeployment;
 use crate::aws::failure_destination::AwsFailureDestination;
 use crate::aws::lambda::Lambda;
@@ -85,6 +86,33 @@ impl Connection {
         Sqs::find(&self.config, name).await.map_err(|fault| explain(&fault))
     }
 
+    /// Tells if the queue of hydrated messages is named.
+    pub fn names_queue(&self) -> bool {
+        self.global.queue.is_some() || self.stack.hydrated_queue().is_some()
+    }
+
+    /// The archive to read in place of the queue.
+    pub fn archive(&self, output: &Output) -> Result<Option<ArchivePlace>> {
+        let own = self.stack.overflow_bucket();
+        match (&self.global.archive, own) {
+            (None, _) => Ok(None),
+            (Some(ArchiveChoice::OfStack), Some(bucket)) => Ok(Some(ArchivePlace::in_bucket(bucket))),
+            (Some(ArchiveChoice::OfStack), None) => bail!(
+                "which bucket? --archive stack is the overflow bucket of a stack\n  → give --stack NAME, the hydrator's \
+                 CloudFormation stack, or --archive s3://BUCKET/hydrated/"
+            ),
+            (Some(ArchiveChoice::At(place)), own) => {
+                if let Some(own) = own.filter(|own| *own != place.bucket) {
+                    output.note(format!(
+                        "{place} is not in the stack's own bucket, {own}: what was replayed before is looked up in the \
+                         ledger of the stack's queue"
+                    ));
+                }
+                Ok(Some(place.clone()))
+            }
+        }
+    }
+
     pub fn queue_at(&self, url: String) -> Sqs {
         Sqs::new(&self.config, url)
     }
@@ -117,14 +145,24 @@ impl Connection {
     /// The ledger of the queue, in the place that was typed, else in the overflow bucket, else in a folder.
     pub async fn ledger(
         &self,
-        queue: &Sqs,
+        targets: &Targets,
         context: &Context<SystemClock>,
         typed: Option<&str>,
     ) -> Result<(Ledger<AnyStore, SystemClock>, LedgerPlace)> {
-        let identity = QueueIdentity::read(queue, &context.interrupt).await?;
-        let QueueIdentity { account, region, queue: name } = identity.clone();
         let variable = std::env::var("OVERFLOW_BUCKET").ok().filter(|name| !name.is_empty());
         let bucket = self.stack.overflow_bucket().map(str::to_owned).or(variable);
+        // An archive keeps what was replayed: with another ledger, all of it would run once more.
+        let is_known = !targets.queue_url.is_empty() && (typed.is_some() || bucket.is_some());
+        if targets.archive.is_some() && !is_known {
+            bail!(
+                "an archive does not say what was replayed of it: the ledger of the queue does, and that is not known\n  \
+                 → give --stack NAME, or --queue with --ledger s3://OVERFLOW_BUCKET/ledger, as for the queue"
+            );
+        }
+        let identity = QueueIdentity::read(&self.queue_at(targets.queue_url.clone()), &context.interrupt).await?;
+        let archive = targets.archive.as_ref().map(ToString::to_string);
+        let identity = QueueIdentity { archive, ..identity };
+        let QueueIdentity { account, region, queue: name, .. } = identity.clone();
         let queue_name = QueueName { account, region, name };
         let location = Location::choose(typed, bucket.as_deref(), &queue_name, |name| std::env::var_os(name))?;
         let place = LedgerPlace { queue: identity, ledger: location.to_string(), is_shared: location.is_shared() };

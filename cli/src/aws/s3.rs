@@ -2,11 +2,13 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::types::Object;
 use hydration::error::{Fault, FaultKind};
 use hydration::message::parsed::Pointer;
+use hydration::timestamp::Timestamp;
 use hydration_aws::fault::fault;
 
-use crate::ports::{Bucket, GetObjectError};
+use crate::ports::{Bucket, GetObjectError, ListFrom, ListPage, ListRequest, ListedObject};
 
 const GET_OBJECT: &str = "s3:GetObject";
 
@@ -36,4 +38,30 @@ impl Bucket for S3 {
         };
         Ok(answer.body.collect().await.map_err(broken)?.to_vec())
     }
+
+    async fn list(&self, request: &ListRequest) -> Result<ListPage, Fault> {
+        let ListRequest { bucket, prefix, by_folder, from } = request;
+        let call = self.0.list_objects_v2().bucket(bucket).prefix(prefix);
+        let call = call.set_delimiter(by_folder.then(|| "/".to_owned()));
+        let call = match from.clone() {
+            ListFrom::First => call,
+            ListFrom::After(key) => call.start_after(key),
+            ListFrom::Next(page) => call.continuation_token(page),
+        };
+        let answer = call.send().await.map_err(|error| fault("s3:ListBucket", &error))?;
+        Ok(ListPage {
+            objects: answer.contents.into_iter().flatten().filter_map(listed).collect(),
+            folders: answer.common_prefixes.into_iter().flatten().filter_map(|folder| folder.prefix).collect(),
+            next: answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true)),
+        })
+    }
 }
+
+fn listed(object: Object) -> Option<ListedObject> {
+    let modified = object.last_modified.map(|time| Timestamp::from_secs_and_nanos(time.secs(), time.subsec_nanos()));
+    let bytes = object.size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+    Some(ListedObject { key: object.key?, bytes, last_modified: modified })
+}
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,7 @@ impl Queue for Sqs {
             max_receives,
             kms_key: text(QueueAttributeName::KmsMasterKeyId).filter(|key| !key.is_empty()).map(str::to_owned),
             is_fifo: self.url.ends_with(".fifo"),
+            ruled_out: 0,
         })
     }
 

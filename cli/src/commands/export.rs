@@ -35,7 +35,7 @@ records match; dlq list --help says what is searched.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some
     #[arg(value_name = "ID", value_parser = parse_id, required_unless_present = "all", conflicts_with = "all")]
-    ids: Vec<String>,
+    pub ids: Vec<String>,
     /// Every message that the filters let pass
     #[arg(long)]
     all: bool,
@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    filter: FilterArgs,
+    pub filter: FilterArgs,
     #[command(flatten)]
     grep: GrepArgs,
 }

@@ -55,7 +55,7 @@ was not finished, or that something on the queue was not seen.")]
 pub struct Arguments {
     /// An id, or the beginning of one; one part of a batch has its own id
     #[arg(value_name = "ID", value_parser = parse_id)]
-    id: String,
+    pub id: String,
     /// Invoke; without it, only say what would be done
     #[arg(long)]
     execute: bool,

@@ -19,7 +19,7 @@ use crate::queue::filter::{Filter, FilterArgs};
 use crate::queue::hydrated_message::{HydratedMessage, StoredBody};
 use crate::queue::lease::with_lease;
 use crate::queue::queue_message::ForeignMessage;
-use crate::queue::read_queue::{KeepBodies, read_queue};
+use crate::queue::read_queue::{KeepBodies, QueueContents, read_queue};
 use crate::queue::read_summary::ReadSummary;
 use crate::queue::record_search::{GrepArgs, MessageMatches, RecordSearch, keep_matching};
 use crate::suspects::{SuspectJson, best_suspect};
@@ -50,7 +50,7 @@ Exit code 3 means that something on the queue was not seen, or is not hydrated; 
 that the ledger could not be read.")]
 pub struct Arguments {
     #[command(flatten)]
-    filter: FilterArgs,
+    pub filter: FilterArgs,
     #[command(flatten)]
     grep: GrepArgs,
     /// The place of the ledger, as in dlq replay
@@ -105,7 +105,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
         })?;
         contents.foreign.iter().try_for_each(|foreign| context.output.json(&ForeignJson::from(foreign)))?;
     } else {
-        print_table(&context.output, &chosen, &contents.foreign, &summary, context.now())?;
+        print_table(&context.output, &chosen, &contents, &summary, context.now())?;
         matches::print(&context.output, &chosen, &found)?;
         print_histories(&context.output, &chosen, &histories)?;
     }
@@ -117,7 +117,7 @@ pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
 fn print_table(
     output: &Output,
     chosen: &[HydratedMessage],
-    foreign: &[ForeignMessage],
+    contents: &QueueContents,
     summary: &ReadSummary,
     now: Timestamp,
 ) -> Result<()> {
@@ -127,13 +127,13 @@ fn print_table(
         chosen.iter().for_each(|message| table.row(row(message, now)));
         output.table(&table)?;
     }
-    if !foreign.is_empty() {
+    if !contents.foreign.is_empty() {
         let mut table = Columns::new(output, &["MESSAGE ID", "NOT HYDRATED", "SENT"]);
-        foreign.iter().for_each(|foreign| table.row(foreign_row(foreign, now)));
+        contents.foreign.iter().for_each(|foreign| table.row(foreign_row(foreign, now)));
         output.table(&table)?;
     }
     if summary.is_empty() {
-        return output.line(output.paint(Paint::Green, "No failed batch is on the queue."));
+        return output.line(output.paint(Paint::Green, contents.nothing_found()));
     }
     let line = format!(
         "{}, {}",

@@ -78,7 +78,7 @@ pub struct Arguments {
     #[arg(long)]
     with_records: bool,
     #[command(flatten)]
-    filter: FilterArgs,
+    pub filter: FilterArgs,
     /// The place of the ledger, as in dlq replay
     #[arg(long, value_name = "s3://…|DIR")]
     pub ledger: Option<String>,
@@ -105,12 +105,12 @@ struct ReportFacts<'a> {
     ledger_place: String,
 }
 
-pub async fn run<Q: Queue, B: Bucket, S: Store, C: Clock>(
+pub async fn run<Q: Queue, O: Queue, B: Bucket, S: Store, C: Clock>(
     context: &Context<C>,
     queue: &Q,
     bucket: &B,
     ledger: &OpenedLedger<S, C>,
-    retry_and_parked: &[NamedQueue<Q>],
+    retry_and_parked: &[NamedQueue<O>],
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &[], context.now())?;

@@ -60,7 +60,7 @@ searched.")]
 pub struct Arguments {
     /// Ids, or the beginnings of some; message ids where a message is not hydrated
     #[arg(required_unless_present = "grep", value_name = "ID", value_parser = parse_id)]
-    ids: Vec<String>,
+    pub ids: Vec<String>,
     #[command(flatten)]
     grep: GrepArgs,
     /// Show this many records of each message

@@ -59,7 +59,7 @@ A log that could not be read is noted, and the exit code is then 3. The error ma
 With --grep, only batches with a record that matches count; dlq list --help says what is searched.")]
 pub struct Arguments {
     #[command(flatten)]
-    filter: FilterArgs,
+    pub filter: FilterArgs,
     #[command(flatten)]
     grep: GrepArgs,
     #[command(flatten)]
@@ -95,13 +95,13 @@ struct StatusReport {
     others: Vec<OtherQueue>,
 }
 
-pub async fn run<Q: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
+pub async fn run<Q: Queue, O: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     context: &Context<C>,
     queue: &Q,
     bucket: &B,
     logs: &L,
     ledger: &OpenedLedger<S, C>,
-    retry_and_parked: &[NamedQueue<Q>],
+    retry_and_parked: &[NamedQueue<O>],
     arguments: Arguments,
 ) -> Result<Exit> {
     let mut filter = Filter::new(&arguments.filter, &[], context.now())?;
@@ -275,7 +275,7 @@ fn print_text<C: Clock>(context: &Context<C>, report: &StatusReport, arguments: 
 fn print_incidents(output: &Output, report: &StatusReport, now: Timestamp) -> Result<()> {
     let incidents = &report.incidents;
     if report.summary.is_empty() {
-        return output.line(output.paint(Paint::Green, "No failed batch is on the queue."));
+        return output.line(output.paint(Paint::Green, report.contents.nothing_found()));
     }
     if incidents.is_empty() {
         return output.line("No failed batch was found that the filters let pass.");

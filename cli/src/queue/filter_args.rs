@@ -34,6 +34,13 @@ pub struct FilterArgs {
     pub limit: Option<u64>,
 }
 
+impl FilterArgs {
+    /// Tells if the filters choose by time.
+    pub fn has_time(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
+}
+
 fn parse_status(text: &str) -> Result<Status, String> {
     let names = Status::ALL.map(Status::as_str);
     let found = Status::ALL.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text));
@@ -95,6 +102,11 @@ impl FunctionFilter {
     pub fn as_typed(&self) -> String {
         let qualifier = self.qualifier.as_ref().map(|qualifier| format!(":{qualifier}"));
         format!("{}{}", self.function, qualifier.unwrap_or_default())
+    }
+
+    /// The name, also of a function that was given by its ARN.
+    pub fn name(&self) -> &str {
+        function_name(&self.function).unwrap_or(&self.function)
     }
 
     pub fn takes(&self, message: &HydratedMessage) -> bool {

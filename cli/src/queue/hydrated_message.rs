@@ -64,6 +64,8 @@ pub struct HydratedMessage {
     pub first: Option<SequenceNumber>,
     pub last: Option<SequenceNumber>,
     pub failed_at: Option<Timestamp>,
+    /// The arrival of the batch's last record in the stream.
+    pub last_arrival: Option<Timestamp>,
     /// The arrival of the batch's first record in the stream.
     pub first_arrival: Option<Timestamp>,
     pub bytes: u64,
@@ -80,9 +82,10 @@ impl HydratedMessage {
         batch_id(&self.id)
     }
 
-    /// The time when the batch failed. Where the record does not say, the time when the message was sent.
+    /// The time when the batch failed. Where the record does not say, the time when its last record arrived, or else
+    /// the time when the message was sent. The keys of the archive have the day of the first two.
     pub fn failed_or_sent_at(&self) -> Option<Timestamp> {
-        self.failed_at.or_else(|| self.sent_at())
+        self.failed_at.or(self.last_arrival).or_else(|| self.sent_at())
     }
 
     pub fn sent_at(&self) -> Option<Timestamp> {

@@ -15,6 +15,9 @@ pub struct QueueIdentity {
     pub account: String,
     pub region: String,
     pub queue: String,
+    /// The archive that is read in place of the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
 }
 
 impl QueueIdentity {
@@ -29,13 +32,17 @@ impl QueueIdentity {
     pub fn parse(arn: &str) -> Option<Self> {
         let mut fields = arn.splitn(6, ':').skip(3).map(str::to_owned);
         let (region, account, queue) = (fields.next()?, fields.next()?, fields.next()?);
-        Some(Self { account, region, queue })
+        Some(Self { account, region, queue, archive: None })
     }
 
     /// Prints it as a line of text.
     pub fn print(&self, output: &Output) -> Result<()> {
-        let Self { account, region, queue } = self;
-        output.line(output.paint(Paint::Bold, format!("Account {account}, region {region}, queue {queue}")))
+        let Self { account, region, queue, archive } = self;
+        let source = match archive {
+            None => format!("queue {queue}"),
+            Some(archive) => format!("archive {archive} of the queue {queue}"),
+        };
+        output.line(output.paint(Paint::Bold, format!("Account {account}, region {region}, {source}")))
     }
 }
 

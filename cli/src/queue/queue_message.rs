@@ -151,11 +151,8 @@ impl QueueMessage {
             Content::InBucket { error } => {
                 let body = copy.body.clone();
                 self.read_attributes(error.clone(), copy).ok_or_else(|| {
-                    self.foreign(
-                        "it points into a bucket, and its attributes are not a hydrated message's",
-                        false,
-                        body,
-                    )
+                    let reason = error.as_deref().unwrap_or("the object in the bucket that it points to was not read");
+                    self.foreign(reason, false, body)
                 })
             }
         }
@@ -198,6 +195,7 @@ impl QueueMessage {
             first,
             last,
             failed_at: batch.and_then(|batch| batch.timestamp),
+            last_arrival: batch.and_then(|batch| batch.last_arrival),
             first_arrival: batch.and_then(|batch| batch.first_arrival),
             bytes: self.bytes,
             receive_count: self.receive_count,
@@ -231,6 +229,7 @@ impl QueueMessage {
             first: None,
             last: None,
             failed_at: None,
+            last_arrival: None,
             first_arrival: None,
             bytes: self.bytes,
             receive_count: self.receive_count,

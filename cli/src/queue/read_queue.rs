@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures_util::stream::{self, StreamExt};
 use hydration::message::parsed::Pointer;
 
+use crate::archive::ArchivePlace;
 use crate::exit::{NotFound, NotSeen, explain};
 use crate::ports::{Bucket, GetObjectError, Queue, ReceivedMessage};
 use crate::print::progress::Progress;
@@ -40,6 +41,8 @@ pub enum KeepBodies<'a> {
 
 /// Contents of the queue.
 pub struct QueueContents {
+    /// The archive that was read in place of a queue.
+    archive: Option<ArchivePlace>,
     pub received: ReceiveSummary,
     pub messages: Vec<HydratedMessage>,
     pub foreign: Vec<ForeignMessage>,
@@ -80,13 +83,15 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
         }
     };
     let reader = Reader { keep_bodies, spool, messages: RefCell::default(), others: Cell::new(0) };
+    let archive = lease.queue.archive().cloned();
     let progress = Progress::new("reading the queue");
     let received = receive_all(lease, &progress, |message| reader.take(&message)).await?;
     let mut queue_messages = reader.messages.into_inner();
-    let objects_not_read = lease.interrupt.race(read_objects(bucket, &mut queue_messages)).await?;
+    let objects_not_read = lease.interrupt.race(read_objects(bucket, archive.is_some(), &mut queue_messages)).await?;
     let SortedMessages { hydrated, foreign } = unite_copies(queue_messages);
     let others_with_body = Vec::new();
     Ok(QueueContents {
+        archive,
         received,
         messages: hydrated,
         foreign,
@@ -152,11 +157,15 @@ impl Reader<'_> {
     }
 }
 
-async fn read_objects<B: Bucket>(bucket: &B, queue_messages: &mut [QueueMessage]) -> ObjectsNotRead {
+async fn read_objects<B: Bucket>(
+    bucket: &B,
+    is_archive: bool,
+    queue_messages: &mut [QueueMessage],
+) -> ObjectsNotRead {
     let not_read = ObjectsNotRead::default();
     let with_pointer: Vec<(Pointer, &mut QueueMessage)> =
         queue_messages.iter_mut().filter_map(|message| Some((message.pointer.clone()?, message))).collect();
-    let progress = Progress::new("reading the overflow");
+    let progress = Progress::new(if is_archive { "reading the archive" } else { "reading the overflow" });
     progress.expect(with_pointer.len() as u64);
     stream::iter(with_pointer)
         .map(async |(pointer, message)| {
@@ -198,7 +207,8 @@ impl QueueContents {
         let other_ids = other_foreign.iter().chain(&foreign).filter(|foreign| !filter.names(foreign));
         let other_ids = other_ids.map(|foreign| foreign.message_id.as_str());
         lease.release(others.iter().flat_map(HydratedMessage::message_ids).chain(other_ids)).await;
-        (self.shown, self.filtered) = (chosen.len() as u64, (others.len() + other_foreign.len()) as u64);
+        let filtered = (others.len() + other_foreign.len()) as u64 + self.received.attributes.ruled_out;
+        (self.shown, self.filtered) = (chosen.len() as u64, filtered);
         self.foreign = foreign;
         let has_body = |message: &HydratedMessage| message.copies.first().is_some_and(|copy| copy.body.is_some());
         self.others_with_body = others.into_iter().filter(has_body).take(MAX_OTHERS).collect();
@@ -221,7 +231,7 @@ impl QueueContents {
             delayed: self.received.attributes.delayed,
             foreign: self.foreign.len() as u64,
             not_looked_at: self.received.not_looked_at(),
-            not_read: self.objects_not_read.number.get(),
+            not_read: self.objects_not_read(),
             not_searched: self.searched.not_searched,
             binary_records: self.searched.binary_records,
         }
@@ -249,6 +259,10 @@ impl QueueContents {
     fn not_found(&self, id: &str) -> anyhow::Error {
         let summary = ReadSummary { foreign: 0, not_read: 0, ..self.summary() };
         let id = id.to_owned();
+        if let Some(archive) = &self.archive {
+            let advice = "dlq list shows what is: all that was hydrated since Archive=true was deployed, until it expires";
+            return NotFound { text: format!("no message {id} is in the archive {archive}\n  → {advice}"), id }.into();
+        }
         if summary.is_complete() {
             let advice = "dlq list shows what is; it may have been replayed or deleted";
             return NotFound { text: format!("no message {id} is on the queue\n  → {advice}"), id }.into();
@@ -256,6 +270,19 @@ impl QueueContents {
         let unseen = summary.lines().join("; ");
         let text = format!("no message {id} is among those that SQS shows; but {unseen}\n  → try again later");
         NotSeen { id, text }.into()
+    }
+
+    /// The sentence for a read that has found nothing.
+    pub fn nothing_found(&self) -> String {
+        self.archive.as_ref().map_or_else(
+            || "No failed batch is on the queue.".to_owned(),
+            |archive| format!("No failed batch that the filters let pass is in the archive {archive}."),
+        )
+    }
+
+    /// Objects that could not be read, though they may be there.
+    pub fn objects_not_read(&self) -> u64 {
+        self.objects_not_read.number.get()
     }
 
     /// Notes about the read, for standard error.

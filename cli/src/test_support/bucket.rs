@@ -1,23 +1,37 @@
 //! A bucket in memory, with conditional writes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use hydration::error::{Fault, FaultKind};
 use hydration::message::parsed::Pointer;
+use hydration::timestamp::Timestamp;
 
-use crate::ports::{Bucket, GetObjectError};
+use crate::ports::{Bucket, GetObjectError, ListFrom, ListPage, ListRequest, ListedObject};
 
 #[derive(Debug, Clone)]
 struct StoredObject {
     bytes: Vec<u8>,
     /// A new number for each write.
     etag: u64,
+    written_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
 pub struct InMemoryBucket {
     /// No read ever answers.
-    pub is_hanging: std::cell::Cell<bool>,
+    pub is_hanging: Cell<bool>,
+    /// Every read of a whole object or its beginning is denied.
+    pub denies_reads: Cell<bool>,
+    /// Listing is denied.
+    pub denies_lists: Cell<bool>,
+    /// The time of the next writes.
+    pub now: Cell<Option<Timestamp>>,
+    /// Objects and folders on a page of a listing; 1,000 unless fewer were set.
+    pub page_size: Cell<Option<usize>>,
+    /// Calls so far.
+    pub lists: Cell<usize>,
+    pub reads: Cell<usize>,
     objects: RefCell<BTreeMap<String, StoredObject>>,
 }
 
@@ -43,7 +57,7 @@ impl InMemoryBucket {
             return None;
         }
         let etag = current.unwrap_or(0) + 1;
-        objects.insert(key.to_owned(), StoredObject { bytes: bytes.into(), etag });
+        objects.insert(key.to_owned(), StoredObject { bytes: bytes.into(), etag, written_at: self.now.get() });
         Some(etag)
     }
 
@@ -62,11 +76,57 @@ impl Bucket for InMemoryBucket {
         if self.is_hanging.get() {
             std::future::pending::<()>().await;
         }
+        self.reads.set(self.reads.get() + 1);
+        if self.denies_reads.get() {
+            return Err(GetObjectError::Fault(denied("s3:GetObject")));
+        }
         let objects = self.objects.borrow();
         let object = objects.get(&pointer.key).ok_or(GetObjectError::Missing)?;
         let length = first_bytes.unwrap_or(usize::MAX).min(object.bytes.len());
         Ok(object.bytes[..length].to_vec())
     }
+
+    async fn list(&self, request: &ListRequest) -> Result<ListPage, Fault> {
+        if self.is_hanging.get() {
+            std::future::pending::<()>().await;
+        }
+        self.lists.set(self.lists.get() + 1);
+        if self.denies_lists.get() {
+            return Err(denied("s3:ListBucket"));
+        }
+        let objects = self.objects.borrow();
+        let after = match &request.from {
+            ListFrom::First => "",
+            ListFrom::After(key) | ListFrom::Next(key) => key.as_str(),
+        };
+        let mut page = ListPage::default();
+        for (key, object) in objects.iter().filter(|(key, _)| key.starts_with(&request.prefix)) {
+            let behind = &key[request.prefix.len()..];
+            let folder = behind.split_once('/').filter(|_| request.by_folder);
+            let folder = folder.map(|(name, _)| format!("{}{name}/", request.prefix));
+            // The name of a page is the last thing on the one before it.
+            if folder.as_ref().unwrap_or(key).as_str() <= after || folder.is_some() && folder == page.folders.last().cloned() {
+                continue;
+            }
+            if page.objects.len() + page.folders.len() == self.page_size.get().unwrap_or(1000) {
+                page.next = page.objects.last().map(|object| &object.key).max(page.folders.last()).cloned();
+                break;
+            }
+            match folder {
+                Some(folder) => page.folders.push(folder),
+                None => page.objects.push(ListedObject {
+                    key: key.clone(),
+                    bytes: object.bytes.len() as u64,
+                    last_modified: object.written_at,
+                }),
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn denied(action: &'static str) -> Fault {
+    Fault { kind: FaultKind::AccessDenied, action, detail: "AccessDenied: no".to_owned() }
 }
 
 #[test]

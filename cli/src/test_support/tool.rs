@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use hydration::error::{Fault, FaultKind};
 
+use crate::archive::{ArchiveChoice, ArchivePlace, ArchiveQueue, MessageSource};
 use crate::args::{AwsCommand, Cli, Command, OutputFormat};
 use crate::aws::stack::Stack;
 use crate::commands;
@@ -32,6 +33,7 @@ use crate::test_support::clock::YieldingClock;
 use crate::test_support::deployment::InMemoryDeployment;
 use crate::test_support::drill_way::{DrillWay, InMemoryHydrator};
 use crate::test_support::function::ScriptedFunction;
+use crate::test_support::messages::BUCKET;
 use crate::test_support::queue::InMemoryQueue;
 
 /// The topic of failed batches in the stack.
@@ -70,6 +72,8 @@ pub struct Tool {
     runs: Cell<u32>,
     /// The ledger is a folder, which other machines may not see.
     pub has_folder: bool,
+    /// Nothing says which queue the archive is of.
+    pub is_queue_unknown: bool,
     /// Calls that the ledger's store takes before its disk is full.
     pub ledger_calls_left: Cell<Option<u32>>,
     /// A folder for what commands write.
@@ -121,6 +125,7 @@ impl Tool {
             records: Memory::default(),
             runs: Cell::new(0),
             has_folder: false,
+            is_queue_unknown: false,
             ledger_calls_left: Cell::new(None),
             state: tempfile::tempdir().unwrap(),
             interrupt: Interrupt::manual(),
@@ -153,7 +158,8 @@ impl Tool {
     /// Runs a command to its end. Output is text unless `-o json` is among the words.
     pub async fn run(&self, line: &str) -> ToolRun {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let cli = match Cli::try_parse_from(std::iter::once("dlq").chain(words.iter().copied())) {
+        let parsed = Cli::try_parse_from(std::iter::once("dlq").chain(words.iter().copied()));
+        let cli = match parsed.and_then(Cli::checked) {
             Ok(cli) => cli,
             Err(error) => {
                 let code = u8::try_from(error.exit_code()).unwrap();
@@ -172,7 +178,7 @@ impl Tool {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             location_flags: cli.global.location_flags(),
         };
-        let outcome = self.dispatch(&context, cli.command).await.map(|exit| context.output.exit(exit));
+        let outcome = self.dispatch(&context, cli.global.archive, cli.command).await.map(|exit| context.output.exit(exit));
         if let Err(error) = &outcome {
             context.output.progress(format!("{error:#}"));
         }
@@ -198,51 +204,73 @@ impl Tool {
         records.get(&Key::discard(id)).map(|stored| serde_json::from_slice(&stored.bytes).unwrap())
     }
 
-    fn place(&self) -> LedgerPlace {
+    fn place(&self, archive: Option<&ArchivePlace>) -> LedgerPlace {
         let queue = QueueIdentity::parse("arn:aws:sqs:us-east-1:123456789012:hydrated").unwrap();
+        let queue = QueueIdentity { archive: archive.map(ToString::to_string), ..queue };
         let ledger = if self.has_folder { "/srv/ledger" } else { "s3://overflow/ledger/us-east-1/hydrated" };
         LedgerPlace { queue, ledger: ledger.to_owned(), is_shared: !self.has_folder }
     }
 
     /// The same for commands that look.
-    fn opened_ledger(&self) -> OpenedLedger<MemoryStore<'_, FullDisk<'_>>, YieldingClock> {
-        Ok((self.ledger("ana"), self.place()))
+    fn opened_ledger(&self, archive: Option<&ArchivePlace>) -> OpenedLedger<MemoryStore<'_, FullDisk<'_>>, YieldingClock> {
+        if self.is_queue_unknown {
+            anyhow::bail!("the queue is not known");
+        }
+        Ok((self.ledger("ana"), self.place(archive)))
     }
 
-    async fn dispatch(&self, context: &Context<YieldingClock>, command: Command) -> anyhow::Result<Exit> {
+    async fn dispatch(
+        &self,
+        context: &Context<YieldingClock>,
+        archive: Option<ArchiveChoice>,
+        command: Command,
+    ) -> anyhow::Result<Exit> {
         let Command::OnAws(command) = command else { panic!("it needs no AWS: see tests/usage.rs") };
         let Self { queue, bucket, function, .. } = self;
+        let archive = archive.map(|choice| match choice {
+            ArchiveChoice::OfStack => ArchivePlace::in_bucket(BUCKET),
+            ArchiveChoice::At(place) => place,
+        });
+        let messages = &match archive.clone() {
+            None => MessageSource::Queue(queue),
+            Some(place) => MessageSource::Archive(ArchiveQueue::new(bucket, place, command.key_filter(context.now()))),
+        };
+        let archive = archive.as_ref();
+        let others = if archive.is_none() { self.retry_and_parked.as_slice() } else { &[] };
         match command {
             AwsCommand::Status(arguments) => {
-                let others = &self.retry_and_parked;
-                let ledger = self.opened_ledger();
-                commands::status::run(context, queue, bucket, &self.logs, &ledger, others, arguments).await
+                let ledger = self.opened_ledger(archive);
+                commands::status::run(context, messages, bucket, &self.logs, &ledger, others, arguments).await
             }
             AwsCommand::List(arguments) => {
-                commands::list::run(context, queue, bucket, &self.opened_ledger(), arguments).await
+                commands::list::run(context, messages, bucket, &self.opened_ledger(archive), arguments).await
             }
             AwsCommand::Report(arguments) => {
-                let others = &self.retry_and_parked;
-                commands::report::run(context, queue, bucket, &self.opened_ledger(), others, arguments).await
+                let ledger = self.opened_ledger(archive);
+                commands::report::run(context, messages, bucket, &ledger, others, arguments).await
             }
             AwsCommand::Show(arguments) => {
-                let resources = Resources { queue, bucket, function, ledger: &self.opened_ledger() };
+                let ledger = &self.opened_ledger(archive);
+                let resources = Resources { queue: messages, bucket, function, ledger };
                 commands::show::run(context, resources, &self.logs, arguments).await
             }
             AwsCommand::Replay(arguments) => {
-                let ledger = PlacedLedger { ledger: &self.ledger("ana"), place: &self.place() };
-                let resources = Resources { queue, bucket, function, ledger };
+                let (ledger, place) = self.opened_ledger(archive)?;
+                let ledger = PlacedLedger { ledger: &ledger, place: &place };
+                let resources = Resources { queue: messages, bucket, function, ledger };
                 commands::replay::run(context, resources, arguments).await
             }
             AwsCommand::Discard(arguments) => {
-                commands::discard::run(context, queue, bucket, &self.ledger("ana"), &self.place(), arguments).await
+                let (ledger, place) = self.opened_ledger(None)?;
+                commands::discard::run(context, queue, bucket, &ledger, &place, arguments).await
             }
             AwsCommand::Isolate(arguments) => {
-                let ledger = PlacedLedger { ledger: &self.ledger("ana"), place: &self.place() };
-                let resources = Resources { queue, bucket, function, ledger };
+                let (ledger, place) = self.opened_ledger(archive)?;
+                let ledger = PlacedLedger { ledger: &ledger, place: &place };
+                let resources = Resources { queue: messages, bucket, function, ledger };
                 commands::isolate::run(context, resources, arguments).await
             }
-            AwsCommand::Export(arguments) => commands::export::run(context, queue, bucket, arguments).await,
+            AwsCommand::Export(arguments) => commands::export::run(context, messages, bucket, arguments).await,
             AwsCommand::Doctor(arguments) if arguments.is_drill() => {
                 let destination = InMemoryHydrator { way: &self.way, queue, bucket, clock: self.clock.clone() };
                 let ports = DrillPorts {

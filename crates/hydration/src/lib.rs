@@ -18,6 +18,7 @@ pub mod json;
 pub mod kpl;
 pub mod message;
 pub mod narrow;
+pub mod object_key;
 pub mod object_notification;
 mod payload;
 pub mod ports;

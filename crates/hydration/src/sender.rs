@@ -11,6 +11,7 @@ use crate::error::HydrateError;
 use crate::invocation_record::FailedBatch;
 use crate::json;
 use crate::message::{Body, Fifo, OutgoingMessage, attributes, pointer};
+use crate::object_key::ObjectName;
 use crate::ports::{Clock, Outbox, PutOutcome, SendError};
 use crate::retry::{CallStats, RetryBackoff};
 use crate::timestamp::Timestamp;
@@ -70,13 +71,13 @@ impl Draft<'_> {
     /// The object's key: the failed function's name, the day of the failure, and the id, digest and status of these
     /// records. A key always has the same content, so no object has to be replaced.
     fn key(&self) -> String {
-        let name: String = match self.batch {
-            None => "unrecognized".to_owned(),
-            Some(batch) => batch.function_name().unwrap_or("unknown").chars().map(key_safe).collect(),
+        let function = match self.batch {
+            None => "unrecognized",
+            Some(batch) => batch.function_name().unwrap_or("unknown"),
         };
         let day = self.batch.and_then(|batch| batch.timestamp.or(batch.last_arrival)).unwrap_or(Timestamp::EPOCH);
-        let Self { batch_id, digest, .. } = self;
-        format!("hydrated/{name}/{}/{batch_id}-{digest}-{}.json", day.date_path(), self.status.as_str())
+        let Self { batch_id, digest, status, .. } = self;
+        ObjectName { batch_id, digest, status: *status }.key(function, day)
     }
 
     /// A drill is no failure, and leaves nothing behind: it is not archived.
@@ -88,10 +89,6 @@ impl Draft<'_> {
         let shard = |batch: &FailedBatch| format!("{}/{}", batch.stream.name(), batch.shard_id);
         self.batch.map_or_else(|| "unrecognized".to_owned(), shard)
     }
-}
-
-fn key_safe(c: char) -> char {
-    if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }
 }
 
 /// A sender to the queues and the bucket that retries transient faults until the deadline.

@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long)]
     pub execute: bool,
     #[command(flatten)]
-    filter: FilterArgs,
+    pub filter: FilterArgs,
     #[command(flatten)]
     pub options: ReplayOptions,
     /// The place of the ledger: s3://BUCKET/PREFIX or a folder; by default the overflow bucket of --stack or of

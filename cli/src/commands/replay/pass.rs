@@ -18,7 +18,8 @@ use crate::ledger::store::Store;
 use crate::ports::{Bucket, Function, Queue};
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::Lease;
-use crate::queue::read_queue::{KeepBodies, body_of, read_queue};
+use crate::print::count;
+use crate::queue::read_queue::{KeepBodies, QueueContents, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
 /// The plan for one pass over the queue.
 pub struct PassPlan {
@@ -47,6 +48,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let chosen = contents.choose(&filter, lease).await?;
         self.taken.borrow_mut().extend(chosen.iter().map(|message| message.batch_id().to_owned()));
         contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
+        self.check_archive(&contents)?;
         let ids: BTreeSet<&str> = chosen.iter().map(|message| message.id.as_str()).collect();
         let not_chosen = all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other);
         let left_behind = self.left_behind.borrow().not_among(&ids);
@@ -72,6 +74,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             failed_before: &failed_before,
             is_held_by_others: self.waits_for_others() && !held_by_others.is_none(),
             left_out: &left_out,
+            keeps_all: lease.queue.archive().is_some(),
         };
         let plan = plan(chosen, &others, &facts);
         others
@@ -108,6 +111,28 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             }
         }
         Ok(event_bytes)
+    }
+
+    /// Refuses to run an archive of which something could not be read: nobody knows of which shard it is.
+    fn check_archive(&self, contents: &QueueContents) -> Result<()> {
+        let Some(archive) = self.resources.queue.archive() else { return Ok(()) };
+        let options = &self.arguments.options;
+        let not_read = contents.objects_not_read();
+        if not_read > 0 && self.arguments.execute && !options.keep_going {
+            bail!(
+                "{} of {archive} could not be read, and one may be an earlier batch of a shard that is to run\n  \
+                 → allow s3:GetObject on them to your credentials, or give --keep-going",
+                count(not_read, "object", "objects")
+            );
+        }
+        let is_cut = !self.arguments.ids.is_empty() || self.arguments.filter.has_time();
+        if is_cut && !options.keep_going {
+            self.context.output.note(
+                "of each shard, the order is kept among the batches that are read: in the archive, ids, --since and \
+                 --until leave the others unread",
+            );
+        }
+        Ok(())
     }
 
     /// Refuses to run the batches of several functions on one function by mistake.

@@ -245,6 +245,8 @@ pub struct Facts<'a> {
     /// Others hold messages of the queue, so that nothing may be invoked.
     pub is_held_by_others: bool,
     pub left_out: &'a LeftOutByMessage,
+    /// The messages lie in an archive, from which nothing is deleted.
+    pub keeps_all: bool,
 }
 
 pub fn plan(messages: Vec<HydratedMessage>, others: &[OtherMessage], facts: &Facts<'_>) -> Plan {
@@ -289,7 +291,7 @@ impl Facts<'_> {
     fn target(&self, key: RunKey, message: &HydratedMessage) -> Target {
         let is_own =
             message.lambda_arn().and_then(|arn| FunctionArn::parse(arn).ok()).is_some_and(|own| own == key.function);
-        let deletes = !self.options.keep && (is_own || self.options.delete);
+        let deletes = !self.keeps_all && !self.options.keep && (is_own || self.options.delete);
         let known = self.known.get(&key).cloned().unwrap_or_else(|| Known::absent(&key));
         Target { key, known, deletes }
     }

@@ -60,9 +60,9 @@ impl RefusalReason {
                  --in-doubt rerun or --in-doubt done"
             }
             Self::NothingToRun => {
-                "nothing is left to run; dlq discard takes it off the queue when it has been dealt with"
+                "nothing is left to run; dlq discard takes it off a queue when it has been dealt with"
             }
-            Self::Drill => "left by a drill: no function has failed on it; dlq discard takes it off the queue",
+            Self::Drill => "left by a drill: no function has failed on it; dlq discard takes it off a queue",
             Self::NoFunction => "no Lambda function failed on it; --on names one to run it on",
             Self::Unreadable => "not readable; dlq show says why",
             Self::CopiesDiffer => "it holds records that an earlier, partial run did not know of; run it by hand",

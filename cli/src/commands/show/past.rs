@@ -54,7 +54,8 @@ pub async fn show<S: Store, C: Clock>(
     if past.is_empty() || not_seen.is_some() {
         return Ok(error);
     }
-    let text = format!("no message {id} is on the queue any more: the ledger says above what became of it");
+    let sentence = error.to_string().lines().next().unwrap_or_default().to_owned();
+    let text = format!("{sentence} any more: the ledger says above what became of it");
     Ok(NotFound { id: id.clone(), text }.into())
 }
 

@@ -137,6 +137,10 @@ impl Bucket for ReplayMachine {
     async fn get(&self, _: &Pointer, _: Option<usize>) -> Result<Vec<u8>, GetObjectError> {
         Err(GetObjectError::Missing)
     }
+
+    async fn list(&self, _: &ListRequest) -> Result<ListPage, Fault> {
+        Ok(ListPage::default())
+    }
 }
 
 impl Function for ReplayMachine {
