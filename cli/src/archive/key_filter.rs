@@ -76,7 +76,11 @@ impl KeyFilter {
         match folder {
             UNDATED => Cover::All,
             _ if folder < first.as_str() || folder > last.as_str() => {
-                if UNDATED.starts_with(folder) { Cover::Some } else { Cover::None }
+                if UNDATED.starts_with(folder) {
+                    Cover::Some
+                } else {
+                    Cover::None
+                }
             }
             _ if is_day || (folder > first.as_str() && folder < last.as_str()) => Cover::All,
             _ => Cover::Some,

@@ -26,6 +26,7 @@ use hydration::timestamp::Timestamp;
 use self::history_rows::{LedgerContent, QueueIds};
 use self::incident_cards::{IncidentCards, LatestBatch, MAX_INCIDENTS};
 use self::page::ReportPage;
+use crate::archive::ArchivePlace;
 use crate::commands::histories::{OpenedLedger, say_folder};
 use crate::commands::status::incident::incidents;
 use crate::context::Context;
@@ -84,10 +85,29 @@ pub struct Arguments {
     pub ledger: Option<String>,
 }
 
+/// Words for the place that the messages were read from.
+#[derive(Debug, Clone, Copy)]
+struct SourceWords {
+    is_archive: bool,
+    name: &'static str,
+    /// For a message that was read.
+    here: &'static str,
+    /// For a message of the ledger that was not.
+    elsewhere: &'static str,
+}
+
+impl SourceWords {
+    const QUEUE: Self =
+        Self { is_archive: false, name: "the queue", here: "on the queue", elsewhere: "no longer on the queue" };
+    const ARCHIVE: Self =
+        Self { is_archive: true, name: "the archive", here: "in the archive", elsewhere: "not among those read" };
+}
+
 /// Everything that the page is made from, beside the records.
 struct ReportFacts<'a> {
     now: Timestamp,
     queue: QueueIdentity,
+    source: SourceWords,
     retention: Option<Duration>,
     with_records: bool,
     /// The filters as they were typed.
@@ -122,11 +142,12 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, S: Store, C: Clock>(
         Ok((contents, messages, all_ids))
     })
     .await?;
+    let source = if queue.archive().is_some() { SourceWords::ARCHIVE } else { SourceWords::QUEUE };
     // No function has failed on what a drill has left.
     let (drills, messages): (Vec<_>, Vec<_>) = messages.into_iter().partition(HydratedMessage::is_drill);
     let summary = contents.summary();
     let mut unseen = summary.lines();
-    unseen.extend(drills.first().map(|drill| describe_drills(context, drills.len(), drill)));
+    unseen.extend(drills.first().map(|drill| describe_drills(context, source, drills.len(), drill)));
     for other in retry_and_parked {
         unseen.extend(describe_other(context, other).await?);
     }
@@ -136,7 +157,11 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, S: Store, C: Clock>(
     let attributes = &contents.received.attributes;
     let facts = ReportFacts {
         now: context.now(),
-        queue: QueueIdentity::parse(&attributes.arn).context("the queue's attributes hold no ARN")?,
+        queue: match queue.archive() {
+            None => QueueIdentity::parse(&attributes.arn).context("the queue's attributes hold no ARN")?,
+            Some(archive) => archive_identity(archive, ledger),
+        },
+        source,
         retention: attributes.retention,
         with_records: arguments.with_records,
         filters: typed_filters(&context.words),
@@ -146,7 +171,7 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, S: Store, C: Clock>(
         incidents: &incidents,
         summary,
         unseen,
-        ids: QueueIds { chosen, others },
+        ids: QueueIds { chosen, others, elsewhere: source.elsewhere },
         ledger: read_ledger(context, ledger).await?,
         ledger_place: place_words(ledger),
     };
@@ -155,6 +180,14 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, S: Store, C: Clock>(
     write(context, &arguments, &html, &summary)?;
     contents.warnings().iter().for_each(|warning| context.output.note(warning));
     Ok(summary.exit())
+}
+
+/// The archive's address, and the account and region of the queue that it belongs to, if that is known.
+fn archive_identity<S, C>(archive: &ArchivePlace, ledger: &OpenedLedger<S, C>) -> QueueIdentity {
+    let unknown = || "unknown".to_owned();
+    let of_queue = ledger.as_ref().ok().map(|(_, place)| place.queue.clone());
+    let (account, region) = of_queue.map_or_else(|| (unknown(), unknown()), |queue| (queue.account, queue.region));
+    QueueIdentity { account, region, queue: archive.to_string(), archive: None }
 }
 
 /// Refuses a file that cannot be written before the queue is read.
@@ -193,10 +226,13 @@ async fn describe_other<Q: Queue, C>(context: &Context<C>, other: &NamedQueue<Q>
     Ok((number > 0).then(|| format!("{messages} on the {} queue: {meaning}", other.name)))
 }
 
-fn describe_drills<C>(context: &Context<C>, number: usize, first: &HydratedMessage) -> String {
+fn describe_drills<C>(context: &Context<C>, source: SourceWords, number: usize, first: &HydratedMessage) -> String {
     let drills = count(number as u64, "message", "messages");
-    let discard = format!("dlq discard {} --execute{}", short_id(&first.id), context.location_flags);
-    format!("{drills} that a drill has left: no function has failed on it; {discard}")
+    let sentence = format!("{drills} that a drill has left: no function has failed on it");
+    if source.is_archive {
+        return sentence;
+    }
+    format!("{sentence}; dlq discard {} --execute{}", short_id(&first.id), context.location_flags)
 }
 
 /// All that the ledger has, or the reason why it was not read, which is a note and exit code 3.

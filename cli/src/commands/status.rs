@@ -348,7 +348,7 @@ fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport, arguments: 
         let replay = command(format!("replay --all{}", typed_filters(&context.words)));
         steps.push(format!("{replay}   what a replay would do; nothing is invoked yet"));
     }
-    if let Some(drill) = drills.first() {
+    if let Some(drill) = drills.first().filter(|_| !report.contents.is_archive()) {
         let discard = command(format!("discard {} --execute", short_id(&drill.example)));
         steps.push(format!("{discard}   a drill has left it; no function has failed on it"));
     }

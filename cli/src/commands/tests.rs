@@ -1,5 +1,6 @@
 //! Whole commands on the in-memory queue, bucket and function.
 
+mod archive;
 mod discard;
 mod doctor;
 mod export;

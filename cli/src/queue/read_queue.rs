@@ -157,11 +157,7 @@ impl Reader<'_> {
     }
 }
 
-async fn read_objects<B: Bucket>(
-    bucket: &B,
-    is_archive: bool,
-    queue_messages: &mut [QueueMessage],
-) -> ObjectsNotRead {
+async fn read_objects<B: Bucket>(bucket: &B, is_archive: bool, queue_messages: &mut [QueueMessage]) -> ObjectsNotRead {
     let not_read = ObjectsNotRead::default();
     let with_pointer: Vec<(Pointer, &mut QueueMessage)> =
         queue_messages.iter_mut().filter_map(|message| Some((message.pointer.clone()?, message))).collect();
@@ -260,7 +256,8 @@ impl QueueContents {
         let summary = ReadSummary { foreign: 0, not_read: 0, ..self.summary() };
         let id = id.to_owned();
         if let Some(archive) = &self.archive {
-            let advice = "dlq list shows what is: all that was hydrated since Archive=true was deployed, until it expires";
+            let advice =
+                "dlq list shows what is: all that was hydrated since Archive=true was deployed, until it expires";
             return NotFound { text: format!("no message {id} is in the archive {archive}\n  → {advice}"), id }.into();
         }
         if summary.is_complete() {
@@ -270,6 +267,10 @@ impl QueueContents {
         let unseen = summary.lines().join("; ");
         let text = format!("no message {id} is among those that SQS shows; but {unseen}\n  → try again later");
         NotSeen { id, text }.into()
+    }
+
+    pub fn is_archive(&self) -> bool {
+        self.archive.is_some()
     }
 
     /// The sentence for a read that has found nothing.

@@ -105,7 +105,9 @@ impl Bucket for InMemoryBucket {
             let folder = behind.split_once('/').filter(|_| request.by_folder);
             let folder = folder.map(|(name, _)| format!("{}{name}/", request.prefix));
             // The name of a page is the last thing on the one before it.
-            if folder.as_ref().unwrap_or(key).as_str() <= after || folder.is_some() && folder == page.folders.last().cloned() {
+            if folder.as_ref().unwrap_or(key).as_str() <= after
+                || folder.is_some() && folder == page.folders.last().cloned()
+            {
                 continue;
             }
             if page.objects.len() + page.folders.len() == self.page_size.get().unwrap_or(1000) {

@@ -1,6 +1,9 @@
 //! A builder of hydrated messages of a Kinesis stream, as the contract has them.
 
+use hydration::invocation_record::sha256_hex;
+use hydration::object_key::ObjectName;
 use hydration::timestamp::Timestamp;
+use hydration::verdict::Status;
 
 use crate::test_support::bucket::{InMemoryBucket, WriteIf};
 use crate::test_support::clock::START;
@@ -8,6 +11,13 @@ use crate::test_support::queue::NewMessage;
 
 const STREAM_ARN: &str = "arn:aws:kinesis:us-east-1:123456789012:stream/orders";
 pub const BUCKET: &str = "overflow";
+
+/// The arrival of the last record of every batch.
+const LAST_ARRIVAL: &str = "2026-11-21T10:00:01Z";
+
+fn minutes_before_start(minutes: i64) -> String {
+    Timestamp::parse(START).unwrap().plus_millis(-60_000 * minutes).rfc3339()
+}
 
 /// A failed batch with two records, `Complete`, an hour old. Each field may be changed before `message`.
 #[derive(Debug, Clone)]
@@ -95,8 +105,7 @@ impl TestBatch {
     }
 
     pub fn body(&self) -> String {
-        let start = Timestamp::parse(START).unwrap();
-        let failed_at = self.failed_minutes_ago.map(|minutes| start.plus_millis(-60_000 * minutes).rfc3339());
+        let failed_at = self.failed_minutes_ago.map(minutes_before_start);
         let timestamp = failed_at.map_or(String::new(), |at| format!(r#""timestamp":"{at}","#));
         let (numbers, count) = (self.numbers(), self.records.len() as u64);
         let (first, last) = (self.first, self.first + count.max(1) - 1);
@@ -117,7 +126,7 @@ impl TestBatch {
             hydration += &format!(r#","part":{{"number":{},"last":{}}}"#, part.number, part.is_last);
         }
         format!(
-            r#"{{"requestContext":{{"requestId":"request-{id}","functionArn":"{function}","condition":"RetryAttemptsExhausted","approximateInvokeCount":3}},"responseContext":{{"statusCode":200,"executedVersion":"{version}","functionError":"Unhandled"}},"version":"1.0",{timestamp}"KinesisBatchInfo":{{"shardId":"{shard_id}","startSequenceNumber":"{first}","endSequenceNumber":"{last}","approximateArrivalOfFirstRecord":"2026-11-21T10:00:00Z","approximateArrivalOfLastRecord":"2026-11-21T10:00:01Z","batchSize":{expected},"streamArn":"{STREAM_ARN}"}},"hydration":{{{hydration},"decodedView":"off"}},"Records":[{records}]}}"#,
+            r#"{{"requestContext":{{"requestId":"request-{id}","functionArn":"{function}","condition":"RetryAttemptsExhausted","approximateInvokeCount":3}},"responseContext":{{"statusCode":200,"executedVersion":"{version}","functionError":"Unhandled"}},"version":"1.0",{timestamp}"KinesisBatchInfo":{{"shardId":"{shard_id}","startSequenceNumber":"{first}","endSequenceNumber":"{last}","approximateArrivalOfFirstRecord":"2026-11-21T10:00:00Z","approximateArrivalOfLastRecord":"{LAST_ARRIVAL}","batchSize":{expected},"streamArn":"{STREAM_ARN}"}},"hydration":{{{hydration},"decodedView":"off"}},"Records":[{records}]}}"#,
             id = self.id,
             function = self.function_arn(),
             version = self.version,
@@ -147,6 +156,21 @@ impl TestBatch {
     /// The message on a FIFO queue, in the group of its shard.
     pub fn fifo_message(&self) -> NewMessage {
         NewMessage { group: Some(format!("orders/{}", self.shard_id())), ..self.message() }
+    }
+
+    /// The key in the archive: a record without a time is under the day of its last arrival.
+    pub fn archive_key(&self) -> String {
+        let failed_at = self.failed_minutes_ago.map_or(LAST_ARRIVAL.to_owned(), minutes_before_start);
+        let digest =
+            self.part.map_or_else(|| sha256_hex(&self.record_texts())[..16].to_owned(), |part| part.digest.to_owned());
+        let status = Status::ALL.into_iter().find(|status| status.as_str() == self.status).unwrap();
+        let name = ObjectName { batch_id: &self.id.repeat(32), digest: &digest, status };
+        name.key(self.function, Timestamp::parse(&failed_at).unwrap())
+    }
+
+    /// Writes the message to the archive, as the function does.
+    pub fn archive(&self, bucket: &InMemoryBucket) {
+        bucket.put(&self.archive_key(), self.body(), WriteIf::Absent).unwrap();
     }
 
     pub fn overflow_key(&self) -> String {

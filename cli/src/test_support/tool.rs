@@ -178,7 +178,8 @@ impl Tool {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             location_flags: cli.global.location_flags(),
         };
-        let outcome = self.dispatch(&context, cli.global.archive, cli.command).await.map(|exit| context.output.exit(exit));
+        let outcome =
+            self.dispatch(&context, cli.global.archive, cli.command).await.map(|exit| context.output.exit(exit));
         if let Err(error) = &outcome {
             context.output.progress(format!("{error:#}"));
         }
@@ -212,7 +213,10 @@ impl Tool {
     }
 
     /// The same for commands that look.
-    fn opened_ledger(&self, archive: Option<&ArchivePlace>) -> OpenedLedger<MemoryStore<'_, FullDisk<'_>>, YieldingClock> {
+    fn opened_ledger(
+        &self,
+        archive: Option<&ArchivePlace>,
+    ) -> OpenedLedger<MemoryStore<'_, FullDisk<'_>>, YieldingClock> {
         if self.is_queue_unknown {
             anyhow::bail!("the queue is not known");
         }

@@ -16,9 +16,9 @@ use crate::ledger::claim::Known;
 use crate::ledger::key::RunKey;
 use crate::ledger::store::Store;
 use crate::ports::{Bucket, Function, Queue};
+use crate::print::count;
 use crate::queue::hydrated_message::HydratedMessage;
 use crate::queue::lease::Lease;
-use crate::print::count;
 use crate::queue::read_queue::{KeepBodies, QueueContents, body_of, read_queue};
 use crate::queue::read_summary::ReadSummary;
 /// The plan for one pass over the queue.

@@ -52,6 +52,8 @@ pub struct QueueIds<'a> {
     pub chosen: BTreeSet<&'a str>,
     /// Those that do not.
     pub others: BTreeSet<&'a str>,
+    /// Words for all others of the ledger.
+    pub elsewhere: &'static str,
 }
 
 impl HistorySection {
@@ -91,8 +93,11 @@ impl HistorySection {
                 .push(format!("The ledger keeps no more than the latest 20 attempts of a batch; {dropped} are older."));
         }
         if !filter.status.is_empty() || filter.source.is_some() || filter.limit.is_some() {
-            let flags = "--status, --source and --limit do not apply to batches that are no longer on the queue";
-            notes.push(format!("{flags}: the ledger does not know their status."));
+            notes.push(format!(
+                "--status, --source and --limit do not apply to batches that are {}: the ledger does not know their \
+                 status.",
+                ids.elsewhere
+            ));
         }
         Self {
             counts: counts(&runs),

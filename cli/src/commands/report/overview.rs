@@ -9,6 +9,7 @@ use super::retention::first_deletion;
 use super::totals::{FailedFunction, RecordTotals};
 use super::{ReportFacts, history_rows::HistorySection};
 use crate::print::{count, short_id, thousands, time};
+use crate::queue::hydrated_message::HydratedMessage;
 
 /// Below this time to the deletion of the oldest message, it is marked.
 const URGENT_MILLIS: i64 = 2 * 24 * 60 * 60 * 1000;
@@ -62,12 +63,14 @@ fn sentences(
     deletion: Option<Timestamp>,
 ) -> Vec<PageText> {
     let Some((first, last)) = totals.first.zip(totals.last) else {
-        let text = if facts.summary.is_complete() && facts.messages.is_empty() && facts.summary.filtered == 0 {
-            "No failed batch is on the queue."
+        let is_all = !facts.source.is_archive || facts.filters.is_empty();
+        let text = if is_all && facts.summary.is_complete() && facts.messages.is_empty() && facts.summary.filtered == 0
+        {
+            format!("No failed batch is {}.", facts.source.here)
         } else {
-            "No failed batch was found that the filters let pass."
+            "No failed batch was found that the filters let pass.".to_owned()
         };
-        return vec![PageText::sentence(text)];
+        return vec![PageText::sentence(&text)];
     };
     let mut names: Vec<String> = functions.iter().take(MAX_NAMED).map(|each| short_name(&each.name)).collect();
     let others = functions.len().saturating_sub(names.len()) as u64;
@@ -86,8 +89,10 @@ fn sentences(
             format!("None of the {} came back: they are lost, unless the producer has them.", of_records(lost))
         }
         (records, lost) => format!(
-            "{} came back from the stream and wait on the queue; {} lost, unless the producer has them.",
+            "{} came back from the stream and {} {}; {} lost, unless the producer has them.",
             count(records, "record", "records"),
+            if facts.source.is_archive { "are" } else { "wait" },
+            facts.source.here,
             count(lost, "is", "are")
         ),
     };
@@ -137,7 +142,7 @@ fn tiles(
         Tile {
             label: "Records came back",
             value: thousands(totals.records),
-            words: "on the queue".to_owned(),
+            words: facts.source.here.to_owned(),
             class: "",
         },
         Tile {
@@ -187,7 +192,8 @@ fn steps(
         let lost = count(totals.lost, "lost record", "lost records");
         step(&format!("Ask the producers for the {lost}."), None);
     }
-    if facts.messages.iter().any(|message| matches!(message.status, Status::Expired | Status::Gone)) {
+    let is_spent = |message: &HydratedMessage| matches!(message.status, Status::Expired | Status::Gone);
+    if !facts.source.is_archive && facts.messages.iter().any(is_spent) {
         let statuses = if facts.filters.contains("--status") { "" } else { " --status Expired,Gone" };
         let discard = format!("discard --all{statuses}{}", facts.filters);
         step("Take batches without a record off the queue when they were dealt with.", command(&discard));

@@ -2,7 +2,6 @@
 
 use askama::Template;
 
-use super::ReportFacts;
 use super::history_rows::HistorySection;
 use super::incident_cards::{IncidentCard, IncidentCards};
 use super::overview::Overview;
@@ -11,6 +10,7 @@ use super::retention::{self, RetentionRow};
 use super::tables::{CutTable, FunctionRow, ShardRow, StatusRow, by_shard, by_status, function_rows};
 use super::timeline::Timelines;
 use super::totals::{RecordTotals, TotalCells, by_function};
+use super::{ReportFacts, SourceWords};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -19,6 +19,7 @@ pub struct ReportPage {
     account: PageText,
     region: PageText,
     queue: PageText,
+    source: SourceWords,
     made_at: String,
     version: &'static str,
     filters: PageText,
@@ -50,11 +51,12 @@ impl ReportPage {
             account: PageText::name(&facts.queue.account),
             region: PageText::name(&facts.queue.region),
             queue: PageText::name(&facts.queue.queue),
+            source: facts.source,
             made_at: minute(facts.now),
             version: env!("CARGO_PKG_VERSION"),
-            filters: PageText::sentence(match facts.filters.trim() {
-                "" => "none: every batch on the queue",
-                filters => filters,
+            filters: PageText::sentence(&match facts.filters.trim() {
+                "" => format!("none: every batch {}", facts.source.here),
+                filters => filters.to_owned(),
             }),
             overview,
             unseen: facts.unseen.iter().map(|line| PageText::sentence(line)).collect(),
@@ -64,7 +66,7 @@ impl ReportPage {
             statuses: by_status(facts.messages),
             incidents_left_out: cards.left_out(),
             incidents: cards.cards,
-            retention: retention::rows(&functions, facts.retention, facts.now),
+            retention: retention::rows(&functions, facts.retention, facts.source.name, facts.now),
             shards: by_shard(facts.messages),
             history,
             ledger: PageText::sentence(&facts.ledger_place),

@@ -44,13 +44,18 @@ pub struct RetentionRow {
 }
 
 /// A row for each function.
-pub fn rows(functions: &[FailedFunction<'_>], retention: Option<Duration>, now: Timestamp) -> CutTable<RetentionRow> {
+pub fn rows(
+    functions: &[FailedFunction<'_>],
+    retention: Option<Duration>,
+    source: &str,
+    now: Timestamp,
+) -> CutTable<RetentionRow> {
     let row = |function: &FailedFunction<'_>| {
         // What is lost has left the stream already.
         let with_records = function.messages.iter().filter(|message| message.records > 0);
         let arrived = with_records.filter_map(|message| message.first_arrival).min();
         let sent = function.messages.iter().filter_map(|message| message.sent_at()).min();
-        let stream = arrived.map(|arrived| stream_bar(arrived, now));
+        let stream = arrived.map(|arrived| stream_bar(arrived, source, now));
         let queue = sent.zip(retention).map(|(sent, retention)| queue_bar(sent, retention, now));
         RetentionRow { function: PageText::name(&function.name), bars: [stream, queue].into_iter().flatten().collect() }
     };
@@ -58,12 +63,12 @@ pub fn rows(functions: &[FailedFunction<'_>], retention: Option<Duration>, now: 
     CutTable::new(rows, MAX_FUNCTIONS, "function with fewer records", "functions with fewer records")
 }
 
-fn stream_bar(arrived: Timestamp, now: Timestamp) -> AgeBar {
+fn stream_bar(arrived: Timestamp, source: &str, now: Timestamp) -> AgeBar {
     let age = now.millis_since(arrived);
     let what = if age >= STREAM_MILLIS {
-        "Unless it keeps records for longer, only the queue has them now."
+        format!("Unless it keeps records for longer, only {source} has them now.")
     } else {
-        "Until then they are in the stream, too."
+        "Until then they are in the stream, too.".to_owned()
     };
     let words =
         format!("The oldest record arrived {} ago, and the stream keeps it for 24h at least. {what}", time::age(age));
@@ -91,7 +96,7 @@ pub fn first_deletion(functions: &[FailedFunction<'_>], retention: Option<Durati
 #[test]
 fn a_record_older_than_a_day_may_be_on_the_queue_alone() {
     let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
-    let young = stream_bar(now.plus_millis(-6 * 3_600_000), now);
+    let young = stream_bar(now.plus_millis(-6 * 3_600_000), "the queue", now);
     assert_eq!((young.percent, young.class), (25, "enough"));
     assert!(
         young.words.ends_with(
@@ -100,7 +105,7 @@ fn a_record_older_than_a_day_may_be_on_the_queue_alone() {
         "{}",
         young.words
     );
-    let old = stream_bar(now.plus_millis(-30 * 3_600_000), now);
+    let old = stream_bar(now.plus_millis(-30 * 3_600_000), "the queue", now);
     assert_eq!((old.percent, old.class), (100, "short"));
     assert!(old.words.contains("only the queue has them now"), "{}", old.words);
     let queue = queue_bar(now.plus_millis(-12 * 3_600_000), Duration::from_secs(4 * 86_400), now);

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use crate::ledger::store::StoreError;
 use crate::ledger::store::memory::{Hook, Memory};
 use crate::ports::{
-    BatchMapping, Bucket, Function, GetObjectError, InvokeOutcome, Invoked, Queue, QueueAttributes, Receipt,
-    ReceivedMessage,
+    BatchMapping, Bucket, Function, GetObjectError, InvokeOutcome, Invoked, ListPage, ListRequest, Queue,
+    QueueAttributes, Receipt, ReceivedMessage,
 };
 use crate::test_support::clock::YieldingClock;
 use crate::test_support::messages::{TestBatch, batch};
