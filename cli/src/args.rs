@@ -18,6 +18,7 @@ use crate::commands::doctor::drill::{Drill, DrillPorts};
 use crate::commands::hydrate::Destination;
 use crate::commands::replay::Resources;
 use crate::commands::replay::session::PlacedLedger;
+use crate::commands::status::BesideQueue;
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
@@ -162,7 +163,8 @@ impl AwsCommand {
         match self {
             Self::Status(arguments) => {
                 let ledger = aws.ledger(&targets, context, arguments.ledger.as_deref()).await;
-                commands::status::run(context, &messages, &bucket, &aws.logs(), &ledger, &others(), arguments).await
+                let beside = BesideQueue { retry_and_parked: &others(), archive: aws.own_archive() };
+                commands::status::run(context, &messages, &bucket, &aws.logs(), &ledger, beside, arguments).await
             }
             Self::List(arguments) => {
                 let ledger = aws.ledger(&targets, context, arguments.ledger.as_deref()).await;

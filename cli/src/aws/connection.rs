@@ -91,6 +91,17 @@ impl Connection {
         self.global.queue.is_some() || self.stack.hydrated_queue().is_some()
     }
 
+    /// The bucket that the hydrated messages of the queue overflow to.
+    fn overflow_bucket(&self) -> Option<String> {
+        let variable = || std::env::var("OVERFLOW_BUCKET").ok().filter(|name| !name.is_empty());
+        self.stack.overflow_bucket().map(str::to_owned).or_else(variable)
+    }
+
+    /// The archive of what was on the queue, if there is one.
+    pub fn own_archive(&self) -> Option<ArchivePlace> {
+        self.overflow_bucket().map(|bucket| ArchivePlace::in_bucket(&bucket))
+    }
+
     /// The archive to read in place of the queue.
     pub fn archive(&self, output: &Output) -> Result<Option<ArchivePlace>> {
         let own = self.stack.overflow_bucket();
@@ -149,8 +160,7 @@ impl Connection {
         context: &Context<SystemClock>,
         typed: Option<&str>,
     ) -> Result<(Ledger<AnyStore, SystemClock>, LedgerPlace)> {
-        let variable = std::env::var("OVERFLOW_BUCKET").ok().filter(|name| !name.is_empty());
-        let bucket = self.stack.overflow_bucket().map(str::to_owned).or(variable);
+        let bucket = self.overflow_bucket();
         // An archive keeps what was replayed: with another ledger, all of it would run once more.
         let is_known = !targets.queue_url.is_empty() && (typed.is_some() || bucket.is_some());
         if targets.archive.is_some() && !is_known {

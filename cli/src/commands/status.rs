@@ -1,5 +1,6 @@
 //! `dlq status`: incidents, the other queues of the stack, and the next steps.
 
+mod archived;
 mod errors;
 pub mod incident;
 mod replays;
@@ -14,7 +15,9 @@ use hydration::ports::Clock;
 use hydration::timestamp::Timestamp;
 use serde::Serialize;
 
+use crate::archive::ArchivePlace;
 use crate::commands::histories::{Histories, OpenedLedger};
+use crate::commands::status::archived::Archived;
 use crate::commands::status::errors::{LogJson, LogsArgs};
 use crate::commands::status::incident::LoggedIncident;
 use crate::commands::status::replays::Replays;
@@ -22,7 +25,7 @@ use crate::context::Context;
 use crate::exit::{Exit, explain};
 use crate::ledger::store::Store;
 use crate::ports::{Bucket, Logs, NamedQueue, Queue, ReceivedMessage};
-use crate::print::progress::Progress;
+use crate::print::progress::{Progress, during};
 use crate::print::table::Columns;
 use crate::print::{Output, Paint, count, matches, printable, short_id, status_paint, thousands, time};
 use crate::queue::filter::{Filter, FilterArgs};
@@ -49,7 +52,8 @@ Examples:
   DLQ_STACK=hydrator dlq status -o json
 
 With --stack, the retry queue (failed hydrations that come back) and the parked queue (given up) are counted too. Batches
-that were replayed and are still on the queue are counted from the ledger, by how their last replay ended.
+that were replayed and are still on the queue are counted from the ledger, by how their last replay ended. Next to the time
+of the first deletion stands how many of the messages are in the archive, by the names of its objects (s3:ListBucket).
 
 --logs asks CloudWatch Logs for the failed invocation of each batch, of at most --max-logs batches, two in a second: two
 searches a batch (logs:FilterLogEvents), and once a function lambda:GetFunctionConfiguration. Batches whose errors differ
@@ -83,6 +87,25 @@ struct OtherQueue {
     oldest_at: Option<Timestamp>,
 }
 
+/// The places that a stack has beside its queue of hydrated messages.
+pub struct BesideQueue<'a, O> {
+    pub retry_and_parked: &'a [NamedQueue<O>],
+    /// The archive of what was on the queue, if its bucket is known.
+    pub archive: Option<ArchivePlace>,
+}
+
+/// The time when SQS deletes the first of the messages, and how many of them are in the archive.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Retention {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_lost_at: Option<String>,
+    #[serde(skip)]
+    first_lost: Option<Timestamp>,
+    #[serde(flatten)]
+    archived: Archived,
+}
+
 /// Everything that the command prints.
 struct StatusReport {
     contents: QueueContents,
@@ -93,6 +116,10 @@ struct StatusReport {
     /// The records that match `--grep`.
     found: MatchesById,
     others: Vec<OtherQueue>,
+    /// `None` for an archive, which loses nothing, and where nothing was found.
+    retention: Option<Retention>,
+    /// The bucket is known in which the archive is, if there is one.
+    knows_archive: bool,
 }
 
 pub async fn run<Q: Queue, O: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
@@ -101,7 +128,7 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     bucket: &B,
     logs: &L,
     ledger: &OpenedLedger<S, C>,
-    retry_and_parked: &[NamedQueue<O>],
+    beside: BesideQueue<'_, O>,
     arguments: Arguments,
 ) -> Result<Exit> {
     let mut filter = Filter::new(&arguments.filter, &[], context.now())?;
@@ -115,13 +142,24 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     .await?;
     let (messages, found) = keep_matching(context, bucket, search.as_ref(), &mut contents, messages).await?;
     let mut others = Vec::new();
-    for other in retry_and_parked {
+    for other in beside.retry_and_parked {
         others.push(count_other(context, other).await?);
     }
     let summary = contents.summary();
     let histories = Histories::read(context, ledger, &messages).await?;
     let incidents = errors::group(context, logs, &arguments.logs, &messages).await?;
-    let report = StatusReport { histories, incidents, found, messages, summary, contents, others };
+    let retention = retention(context, bucket, &beside, &contents, &messages).await?;
+    let report = StatusReport {
+        retention,
+        knows_archive: beside.archive.is_some(),
+        histories,
+        incidents,
+        found,
+        messages,
+        summary,
+        contents,
+        others,
+    };
     if context.output.json {
         print_json(context, bucket, &report).await?;
     } else {
@@ -130,6 +168,30 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     report.summary.print(&context.output)?;
     report.contents.warnings().iter().for_each(|warning| context.output.note(warning));
     Ok(report.summary.exit())
+}
+
+async fn retention<B: Bucket, O, C>(
+    context: &Context<C>,
+    bucket: &B,
+    beside: &BesideQueue<'_, O>,
+    contents: &QueueContents,
+    messages: &[HydratedMessage],
+) -> Result<Option<Retention>> {
+    if contents.is_archive() || messages.is_empty() {
+        return Ok(None);
+    }
+    let archived = match &beside.archive {
+        None => Archived::unknown(messages.len(), "the bucket is not known: give --stack"),
+        Some(place) => {
+            let look_up = during("looking at the archive", Archived::look_up(bucket, place, messages));
+            context.interrupt.race(look_up).await?
+        }
+    };
+    let oldest = messages.iter().filter_map(HydratedMessage::sent_at).min();
+    let first_lost = oldest
+        .zip(contents.received.attributes.retention)
+        .map(|(sent_at, retention)| sent_at.plus_millis(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)));
+    Ok(Some(Retention { first_lost_at: first_lost.map(Timestamp::rfc3339), first_lost, archived }))
 }
 
 /// Counts a queue and looks for its oldest message. A queue with a redrive policy is not read, because each receive
@@ -241,6 +303,9 @@ async fn print_json<B: Bucket, C>(context: &Context<C>, bucket: &B, report: &Sta
     if let Some(replays) = Replays::of(&report.messages, &report.histories) {
         output.json(&replays)?;
     }
+    if let Some(retention) = &report.retention {
+        output.json(&serde_json::json!({ "retention": retention }))?;
+    }
     report.others.iter().try_for_each(|other| output.json(other))
 }
 
@@ -328,10 +393,12 @@ fn next_steps<C: Clock>(context: &Context<C>, report: &StatusReport, arguments: 
     let (output, now) = (&context.output, context.now());
     let command = |text: String| output.paint(Paint::Cyan, format!("dlq {text}{}", context.location_flags));
     let mut steps = Vec::new();
-    let oldest_sent_at = report.messages.iter().filter_map(|message| message.sent_at()).min();
-    if let Some((sent_at, retention)) = oldest_sent_at.zip(report.contents.received.attributes.retention) {
-        let left = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX) - now.millis_since(sent_at);
-        let text = format!("SQS deletes the oldest message in {}", time::age(left));
+    if let Some(Retention { first_lost: Some(first_lost), archived, .. }) = &report.retention {
+        let left = first_lost.millis_since(now);
+        let mut text = format!("SQS deletes the oldest message in {}", time::age(left));
+        if report.knows_archive {
+            text.push_str(&format!("; {}", archived.words()));
+        }
         steps.push(if left < URGENT_MILLIS { output.paint(Paint::Red, text) } else { text });
     }
     let all = report.incidents.iter().map(|logged| &logged.incident);

@@ -17,6 +17,7 @@ use crate::commands::histories::OpenedLedger;
 use crate::commands::replay::Resources;
 use crate::commands::replay::session::LedgerPlace;
 use crate::commands::replay::session::PlacedLedger;
+use crate::commands::status::BesideQueue;
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::interrupt::{Interrupt, InterruptSender, StopSignal};
@@ -72,6 +73,8 @@ pub struct Tool {
     runs: Cell<u32>,
     /// The ledger is a folder, which other machines may not see.
     pub has_folder: bool,
+    /// The overflow bucket of the queue is known.
+    pub knows_bucket: bool,
     /// Nothing says which queue the archive is of.
     pub is_queue_unknown: bool,
     /// Calls that the ledger's store takes before its disk is full.
@@ -125,6 +128,7 @@ impl Tool {
             records: Memory::default(),
             runs: Cell::new(0),
             has_folder: false,
+            knows_bucket: false,
             is_queue_unknown: false,
             ledger_calls_left: Cell::new(None),
             state: tempfile::tempdir().unwrap(),
@@ -244,7 +248,9 @@ impl Tool {
         match command {
             AwsCommand::Status(arguments) => {
                 let ledger = self.opened_ledger(archive);
-                commands::status::run(context, messages, bucket, &self.logs, &ledger, others, arguments).await
+                let archive = self.knows_bucket.then(|| ArchivePlace::in_bucket(BUCKET));
+                let beside = BesideQueue { retry_and_parked: others, archive };
+                commands::status::run(context, messages, bucket, &self.logs, &ledger, beside, arguments).await
             }
             AwsCommand::List(arguments) => {
                 commands::list::run(context, messages, bucket, &self.opened_ledger(archive), arguments).await
