@@ -402,8 +402,8 @@ class Result:
 
     @property
     def messages(self):
-        """The lines about messages, without the header and the summary."""
-        return [line for line in self.lines if "header" not in line and "summary" not in line]
+        """The lines about messages, without the header and those about all of them."""
+        return [line for line in self.lines if not {"header", "summary", "retention"} & set(line)]
 
     @property
     def summary(self):

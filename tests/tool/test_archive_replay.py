@@ -1,10 +1,10 @@
 """The archive in the place of the queue: what a person finds there, and a replay of 2,000 messages from it."""
 
+import http.client
 import json
 import re
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 
@@ -23,27 +23,32 @@ def place(queue):
     return f"s3://{queue.bucket}/hydrated/"
 
 
+def write(queue, objects):
+    """Puts objects into the bucket: pairs of a key and its text. boto3 takes several times as long."""
+    connection = http.client.HTTPConnection(queue.s3.meta.endpoint_url.removeprefix("http://"), timeout=60)
+    for key, text in objects:
+        connection.request("PUT", f"/{queue.bucket}/{key}", text.encode(), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert (answer.read(), answer.status) == (b"", 200)
+    connection.close()
+
+
 def put(queue, *messages):
     """Writes messages as the function archives them."""
-    def write(message):
-        key = object_key(message.record, records_digest(message.body), message.hydration["status"])
-        queue.s3.put_object(Bucket=queue.bucket, Key=key, Body=message.body.encode())
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(write, messages))
-    return messages
+    write(queue, ((object_key(message.record, records_digest(message.body), message.hydration["status"]), message.body)
+                  for message in messages))
 
 
 def put_unrecognized(queue, number):
-    def write(index):
+    def thing(index):
         digest = sha256(str(index).encode()).hexdigest()
         body = {"hydration": {"version": 1, "id": digest, "status": "Unrecognized", "reason": "It is an alarm.",
                               "recoveredRecords": 0, "hydratedAt": "2026-11-21T03:00:00.000Z",
                               "decodedView": "omitted"},
                 "unrecognized": {"AlarmName": f"orders-{index}"}, "Records": []}
         key = f"hydrated/unrecognized/1970/01/01/{digest}-{sha256(b'').hexdigest()[:16]}-Unrecognized.json"
-        queue.s3.put_object(Bucket=queue.bucket, Key=key, Body=json.dumps(body).encode())
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(write, range(number)))
+        return key, json.dumps(body)
+    write(queue, map(thing, range(number)))
 
 
 def names(records):
@@ -70,7 +75,7 @@ def test_what_the_function_archives_is_found_and_replayed(deploy, fakes, queue, 
     assert sorted(line["status"] for line in listed.messages) == ["Complete", "Complete", "Unrecognized"]
     assert listed.summary["shown"] == 3
     listed = tool("list", *words, "--function", "orders", "--since", "3d").messages
-    assert [line["function"].split(":")[-1] for line in listed] == ["orders"]
+    assert [line["functionArn"].split(":")[-1] for line in listed] == ["orders"]
     shown, = tool("show", listed[0]["id"][:12], *words).lines
     assert len(shown["shown"]) == 6
     objects = mailbox.objects()
@@ -103,10 +108,10 @@ def test_errors_about_the_place_say_what_to_do(tool, queue, aws):
 def filled(queue):
     """2,000 objects of all kinds. Returns the messages whose records must run."""
     run = [dlq.kinesis(at=10 * n, shard=shard, age=timedelta(hours=200 - n))
-           for n in range(50) for shard in range(SHARDS)]
+           for n in range(20) for shard in range(SHARDS)]
     run += [dlq.dynamodb([("INSERT", {"Keys": {"id": {"S": f"MUG-{n}"}}})], at=n) for n in range(20)]
     worse = []
-    for n in range(20):
+    for n in range(10):
         place = {"at": 1000 + 10 * n, "shard": 20, "request_id": f"twice-{n}"}
         better = dlq.kinesis([b"1", b"2", b"3"], **place)
         ends = {f"KinesisBatchInfo.{name}": better.record["KinesisBatchInfo"][name]
@@ -119,8 +124,8 @@ def filled(queue):
                              changes={"KinesisBatchInfo.startSequenceNumber": str(n + 1),
                                       "KinesisBatchInfo.endSequenceNumber": str(n + 2)}) for part in (1, 2)]
         run += parts
-    lost = [dlq.nothing_left(status, at=10 * n, shard=30 + n % 5, age=timedelta(days=n % 90))
-            for n in range(400) for status in ("Expired", "Gone")]
+    lost = [dlq.nothing_left(status, function="mover", at=10 * n, shard=30 + n % 5, age=timedelta(days=n % 90))
+            for n in range(500) for status in ("Expired", "Gone")]
     put(queue, *run, *worse, *lost)
     put_unrecognized(queue, 2000 - len(run) - len(worse) - len(lost))
     return run
@@ -147,8 +152,10 @@ def test_two_thousand_messages_run_once_and_only_once(tool, queue, function):
     queue.sqs.purge_queue(QueueUrl=queue.url)
     assert len(function.invocations) == 8
     words = ("replay", "--all", "--archive", place(queue), *EXECUTE)
-    first = tool.start(*words, **ana)
-    dlq.until(lambda: len(function.invocations) > 120)
+    # All that has records, but for the changes of the table.
+    most = (*words, "--function", "order-projector")
+    first = tool.start(*most, **ana)
+    dlq.until(lambda: len(function.invocations) > 60, 60)
     first.kill()
     first.communicate(timeout=60)
     time.sleep(0.5)
@@ -164,9 +171,9 @@ def test_two_thousand_messages_run_once_and_only_once(tool, queue, function):
     last = tool(*words, code=3, **ben)
     assert has_run(function) == expected
     # Nothing is left but what has no record.
-    assert last.summary["left"] == 2000 - len(run) - 20
+    assert last.summary["left"] == 2000 - len(run) - 10
     before = len(function.invocations)
-    tool(*words, code=3, **ana)
+    tool(*most, **ana)
     queue.send(*run[:10])
     assert tool("replay", "--all", *EXECUTE, **ana).summary["done"] == 10
     assert (len(function.invocations), queue.counts()) == (before, (0, 0))
