@@ -244,9 +244,11 @@ def test_buckets_of_this_account_alone_are_looked_at():
         assert decide([READ], action, "arn:aws:s3:::failed-orders", s3_ResourceAccount="999999999999") is None
 
 
-def test_the_ledger_alone_may_be_listed():
+def test_the_ledger_and_the_archive_alone_may_be_listed():
     assert decide([READ], "s3:ListBucket", BUCKET, s3_prefix="ledger/eu-west-1/hydrated/runs/") == "allow"
-    assert decide([READ], "s3:ListBucket", BUCKET, s3_prefix="hydrated/") is None
+    assert decide([READ], "s3:ListBucket", BUCKET, s3_prefix="hydrated/orders/2026/") == "allow"
+    assert decide([READ], "s3:ListBucket", BUCKET, s3_prefix="") is None
+    assert decide([READ], "s3:ListBucket", BUCKET, s3_prefix="other/") is None
     # A GetObject request has no prefix. S3 asks for s3:ListBucket before it says that an object does not exist.
     assert decide([READ], "s3:ListBucket", BUCKET) == "allow"
 

@@ -32,6 +32,7 @@ Examples:
   dlq list --status Partial,Expired,Gone      what lost records
   dlq list --function order-projector --since 2h
   dlq list --grep 'ORD-04711'                 the batches with that order, and which records
+  dlq list --archive stack --since 2026-10-01 --until 2026-11-01
   dlq list | jq -r 'select(.records > 100).id'
 
 Copies of one failure are one line, with their number. Messages that are not hydrated have a line each: dlq show and

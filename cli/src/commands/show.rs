@@ -40,6 +40,7 @@ Examples:
   dlq show 4f1c --log-lines -       with log lines from elsewhere, to find suspects
   dlq show 4f1c --records 3         only the first three records
   dlq show 4f1c --all               every record, nothing shortened
+  dlq show 4f1c --archive stack     a batch that is no longer on the queue
   dlq show --grep ORD-04711         the records with that order, of every batch that has one
   dlq show 4f1c --raw | jq .Records[0]
 

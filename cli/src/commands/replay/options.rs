@@ -18,6 +18,7 @@ Examples:
   dlq replay --all --on orders:fixed --execute    on another function; the messages are kept
   dlq replay 4f1c --except 58 --execute           all records of a batch but one
   dlq replay --all --narrow                       supersets too, without what was not in the batch
+  dlq replay --all --archive stack --since 20d    what is in the archive and has not run
 
 The function is invoked with exactly the Records that Lambda delivered. A shard's batches run in its order, one after
 the other. When one fails, is refused, is in doubt or breaks the contract, those behind it are held back (--keep-going
@@ -32,6 +33,9 @@ invokes nothing on a standard queue: with --execute it waits for them, for 60 se
 With --narrow, the filters and the parallelization factor of the mapping that formed the batch tell which records of a
 superset were not in it (lambda:ListEventSourceMappings). It is done, and deleted, when the others have succeeded. It is
 refused where nothing can be told, as after a change of the mapping; --include-superset then runs all of it.
+
+With --archive nothing is deleted. The ledger is the queue's, so that what ran from one is done for the other: the stack,
+or the queue and its ledger, must be known. Of a shard, the batches that the filters let be read run in their order.
 
 Exit code 3 means that something was left undone; what, and why, is listed.")]
 pub struct Arguments {
