@@ -32,7 +32,10 @@ CALLS = {
         "ChangeMessageVisibilityBatch": ("sqs:ChangeMessageVisibility", [HYDRATED]),
         "DeleteMessage": ("sqs:DeleteMessage", [HYDRATED]),
     },
-    "aws/s3.rs": {"GetObject": ("s3:GetObject", [BUCKET + "/hydrated/*"])},
+    "aws/s3.rs": {
+        "GetObject": ("s3:GetObject", [BUCKET + "/hydrated/*"]),
+        "ListObjectsV2": ("s3:ListBucket", [BUCKET]),
+    },
     "ledger/store/s3.rs": {
         "GetObject": ("s3:GetObject", [BUCKET + "/ledger/*"]),
         "ListObjectsV2": ("s3:ListBucket", [BUCKET]),
@@ -82,7 +85,7 @@ FIND = {"aws/stack.rs": ["DescribeStacks"], "aws/sqs.rs": ["GetQueueUrl"]}
 COUNT = {**FIND, "aws/sqs.rs": ["GetQueueUrl", "GetQueueAttributes"]}
 # SQS has no peek: to look is to receive, and to make visible again.
 LOOK = {
-    **FIND, "aws/s3.rs": ["GetObject"],
+    **FIND, "aws/s3.rs": ["GetObject", "ListObjectsV2"],
     "aws/sqs.rs": ["GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibilityBatch"],
 }
 PLAN = {
