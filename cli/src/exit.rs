@@ -22,11 +22,14 @@ pub struct Interrupted {
     pub signal: StopSignal,
     /// Messages that could not be made visible before the command had to end.
     pub hidden: usize,
+    /// The messages were those of an archive, which are never hidden.
+    pub in_archive: bool,
 }
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.hidden {
+            _ if self.in_archive => f.write_str("interrupted; nothing in the archive was changed"),
             0 => f.write_str("interrupted; every message that was held is visible again"),
             hidden => write!(f, "interrupted; {hidden} of the messages become visible within a minute"),
         }

@@ -86,7 +86,7 @@ impl Interrupt {
 
     /// The error of a command that stopped on request.
     pub fn error(&self) -> anyhow::Error {
-        Interrupted { signal: self.requests.borrow().first, hidden: 0 }.into()
+        Interrupted { signal: self.requests.borrow().first, hidden: 0, in_archive: false }.into()
     }
 
     /// An error once a request has come: for work that goes step by step.

@@ -91,6 +91,7 @@ impl<B: Bucket> Queue for ArchiveQueue<'_, B> {
 }
 
 /// The place that a command reads messages from.
+#[allow(clippy::large_enum_variant, reason = "one value is made, once")]
 pub enum MessageSource<'a, Q, B> {
     Queue(Q),
     Archive(ArchiveQueue<'a, B>),

@@ -287,7 +287,7 @@ async fn run<Q: Queue, T>(
     let hidden = release(&lease, deadline).await;
     let outcome = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let result = outcome.map_err(|error| match error.downcast::<Interrupted>() {
-        Ok(interrupted) => Interrupted { hidden, ..interrupted }.into(),
+        Ok(interrupted) => Interrupted { hidden, in_archive: queue.archive().is_some(), ..interrupted }.into(),
         Err(error) => error,
     });
     Leased { result, hidden: hidden + lease.hidden.get(), release_error: lease.release_error.take() }
