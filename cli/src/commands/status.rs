@@ -4,6 +4,7 @@ mod archived;
 mod errors;
 pub mod incident;
 mod replays;
+mod retention;
 
 use std::cell::Cell;
 
@@ -17,15 +18,15 @@ use serde::Serialize;
 
 use crate::archive::ArchivePlace;
 use crate::commands::histories::{Histories, OpenedLedger};
-use crate::commands::status::archived::Archived;
 use crate::commands::status::errors::{LogJson, LogsArgs};
 use crate::commands::status::incident::LoggedIncident;
 use crate::commands::status::replays::Replays;
+use crate::commands::status::retention::Retention;
 use crate::context::Context;
 use crate::exit::{Exit, explain};
 use crate::ledger::store::Store;
 use crate::ports::{Bucket, Logs, NamedQueue, Queue, ReceivedMessage};
-use crate::print::progress::{Progress, during};
+use crate::print::progress::Progress;
 use crate::print::table::Columns;
 use crate::print::{Output, Paint, count, matches, printable, short_id, status_paint, thousands, time};
 use crate::queue::filter::{Filter, FilterArgs};
@@ -94,18 +95,6 @@ pub struct BesideQueue<'a, O> {
     pub archive: Option<ArchivePlace>,
 }
 
-/// The time when SQS deletes the first of the messages, and how many of them are in the archive.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Retention {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_lost_at: Option<String>,
-    #[serde(skip)]
-    first_lost: Option<Timestamp>,
-    #[serde(flatten)]
-    archived: Archived,
-}
-
 /// Everything that the command prints.
 struct StatusReport {
     contents: QueueContents,
@@ -148,7 +137,7 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     let summary = contents.summary();
     let histories = Histories::read(context, ledger, &messages).await?;
     let incidents = errors::group(context, logs, &arguments.logs, &messages).await?;
-    let retention = retention(context, bucket, &beside, &contents, &messages).await?;
+    let retention = Retention::of(context, bucket, beside.archive.as_ref(), &contents, &messages).await?;
     let report = StatusReport {
         retention,
         knows_archive: beside.archive.is_some(),
@@ -168,30 +157,6 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, L: Logs, S: Store, C: Clock>(
     report.summary.print(&context.output)?;
     report.contents.warnings().iter().for_each(|warning| context.output.note(warning));
     Ok(report.summary.exit())
-}
-
-async fn retention<B: Bucket, O, C>(
-    context: &Context<C>,
-    bucket: &B,
-    beside: &BesideQueue<'_, O>,
-    contents: &QueueContents,
-    messages: &[HydratedMessage],
-) -> Result<Option<Retention>> {
-    if contents.is_archive() || messages.is_empty() {
-        return Ok(None);
-    }
-    let archived = match &beside.archive {
-        None => Archived::unknown(messages.len(), "the bucket is not known: give --stack"),
-        Some(place) => {
-            let look_up = during("looking at the archive", Archived::look_up(bucket, place, messages));
-            context.interrupt.race(look_up).await?
-        }
-    };
-    let oldest = messages.iter().filter_map(HydratedMessage::sent_at).min();
-    let first_lost = oldest
-        .zip(contents.received.attributes.retention)
-        .map(|(sent_at, retention)| sent_at.plus_millis(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)));
-    Ok(Some(Retention { first_lost_at: first_lost.map(Timestamp::rfc3339), first_lost, archived }))
 }
 
 /// Counts a queue and looks for its oldest message. A queue with a redrive policy is not read, because each receive

@@ -60,7 +60,7 @@ impl ReplayOutcome {
     pub fn blocks_shard(&self) -> bool {
         match self {
             // A batch without records has nothing that a later one could overtake.
-            Self::Refused { reason, .. } => *reason != RefusalReason::NothingToRun,
+            Self::Refused { reason, .. } => !matches!(reason, RefusalReason::NothingToRun | RefusalReason::Discarded),
             _ => !self.is_done() && !matches!(self, Self::NotDeleted { .. }),
         }
     }

@@ -50,7 +50,9 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         contents.warnings().iter().for_each(|warning| self.context.output.note(warning));
         self.check_archive(&contents)?;
         let ids: BTreeSet<&str> = chosen.iter().map(|message| message.id.as_str()).collect();
-        let not_chosen = all.into_iter().filter(|(id, _)| !ids.contains(id.as_str())).map(|(_, other)| other);
+        let discarded = self.context.interrupt.race(self.discarded()).await??;
+        let is_left = |id: &str| !ids.contains(id) && !discarded.contains(id);
+        let not_chosen = all.into_iter().filter(|(id, _)| is_left(id)).map(|(_, other)| other);
         let left_behind = self.left_behind.borrow().not_among(&ids);
         let others: Vec<OtherMessage> = not_chosen.chain(not_hydrated).chain(left_behind).collect();
         let read = contents.summary();
@@ -74,6 +76,7 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             failed_before: &failed_before,
             is_held_by_others: self.waits_for_others() && !held_by_others.is_none(),
             left_out: &left_out,
+            discarded: &discarded,
             keeps_all: lease.queue.archive().is_some(),
         };
         let plan = plan(chosen, &others, &facts);
@@ -87,6 +90,15 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let is_refused = plan.items().any(|item| item.action == Action::Refuse(RefusalReason::InFlight));
         let has_more = contents.received.not_looked_at() > 0;
         Ok(PassPlan { plan, has_more, is_in_order, held_by_others, is_refused })
+    }
+
+    /// Ids of the messages in the archive that were discarded from the queue. Who names a message by its id may run it.
+    async fn discarded(&self) -> Result<BTreeSet<String>> {
+        if self.resources.queue.archive().is_none() || !self.arguments.all {
+            return Ok(BTreeSet::new());
+        }
+        let discards = self.ledger.discards(|_| true).await?;
+        Ok(discards.into_iter().map(|discarded| discarded.id).collect())
     }
 
     async fn known(

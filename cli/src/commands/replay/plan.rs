@@ -247,6 +247,8 @@ pub struct Facts<'a> {
     pub left_out: &'a LeftOutByMessage,
     /// The messages lie in an archive, from which nothing is deleted.
     pub keeps_all: bool,
+    /// Ids of messages that a person has discarded from the queue; an archive still has them.
+    pub discarded: &'a BTreeSet<String>,
 }
 
 pub fn plan(messages: Vec<HydratedMessage>, others: &[OtherMessage], facts: &Facts<'_>) -> Plan {
@@ -330,6 +332,9 @@ impl Facts<'_> {
         }
         if message.records == 0 {
             return Some(RefusalReason::NothingToRun);
+        }
+        if self.discarded.contains(&message.id) {
+            return Some(RefusalReason::Discarded);
         }
         if self.failed_before.contains(&message.id) {
             return Some(RefusalReason::FailedBefore);

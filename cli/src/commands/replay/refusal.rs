@@ -9,6 +9,8 @@ pub enum RefusalReason {
     TooLarge,
     InDoubt,
     NothingToRun,
+    /// A person has taken it off the queue, and it is read from the archive.
+    Discarded,
     /// A drill has left it: no function has failed on it.
     Drill,
     /// A pipe failed, or the source is unknown.
@@ -35,6 +37,7 @@ impl RefusalReason {
             Self::TooLarge => "tooLarge",
             Self::InDoubt => "inDoubt",
             Self::NothingToRun => "nothingToRun",
+            Self::Discarded => "discarded",
             Self::Drill => "drill",
             Self::NoFunction => "noFunction",
             Self::Unreadable => "unreadable",
@@ -62,6 +65,7 @@ impl RefusalReason {
             Self::NothingToRun => {
                 "nothing is left to run; dlq discard takes it off a queue when it has been dealt with"
             }
+            Self::Discarded => "discarded from the queue; dlq show says by whom, and its id in place of --all runs it",
             Self::Drill => "left by a drill: no function has failed on it; dlq discard takes it off a queue",
             Self::NoFunction => "no Lambda function failed on it; --on names one to run it on",
             Self::Unreadable => "not readable; dlq show says why",
@@ -76,8 +80,9 @@ impl RefusalReason {
         }
     }
 
-    /// A batch without records has nothing that a later one could overtake, and the records of a drill did not fail.
+    /// A batch without records has nothing that a later one could overtake, the records of a drill did not fail, and a
+    /// message that was discarded is dealt with.
     pub fn holds_back(self) -> bool {
-        !matches!(self, Self::NothingToRun | Self::Drill)
+        !matches!(self, Self::NothingToRun | Self::Discarded | Self::Drill)
     }
 }

@@ -179,6 +179,24 @@ async fn what_ran_from_the_queue_is_done_for_the_archive() {
 }
 
 #[tokio::test]
+async fn what_was_discarded_from_the_queue_runs_by_its_id_alone_and_holds_nothing_back() {
+    let tool = Tool::default();
+    let later = TestBatch { first: 200, ..batch("2b") };
+    for message in [&batch("1a"), &later] {
+        message.archive(&tool.bucket);
+    }
+    tool.queue.send(batch("1a").message());
+    assert_eq!(tool.run("discard 1a --execute").await.code, 0);
+    tool.function.always(|_| returned("{}"));
+    let run = tool.run(&format!("replay --all --execute {ARCHIVE}")).await;
+    assert!(run.code == 3 && run.answers.contains("discarded from the queue"), "{}", run.text());
+    let events: Vec<String> = tool.function.invocations().into_iter().map(|invoked| invoked.event).collect();
+    assert_eq!(events, [later.event()]);
+    assert_eq!(tool.run(&format!("replay 1a --execute {ARCHIVE}")).await.code, 0);
+    assert_eq!(tool.function.invocations().len(), 2);
+}
+
+#[tokio::test]
 async fn of_two_objects_of_a_batch_each_record_runs_once() {
     let tool = Tool::default();
     let whole = batch("5e");
