@@ -41,7 +41,7 @@ PYTEST = cd "$(ROOT)" && HYDRATE_BINARY="$(TESTED)/hydrate" DIGEST_BINARY="$(TES
 
 check: lint test-rust ## Format, clippy and cargo test: no Python, under 90 seconds after compiling
 
-test: ## Run all the tests, in some 8 minutes after compiling
+test: ## Run all the tests, in 6 minutes after compiling
 	cd "$(ROOT)" && cargo test --locked --no-run $(FUNCTION) && cargo test --locked --no-run $(DIGEST) && \
 		cargo test --locked --no-run -p dlq
 	@cd "$(ROOT)" && $(MAKE) --no-print-directory tested
