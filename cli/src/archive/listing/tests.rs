@@ -1,9 +1,12 @@
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use hydration::message::parsed::Pointer;
 use proptest::prelude::*;
 
 use super::*;
 use crate::args::{AwsCommand, Cli, Command};
+use crate::ports::GetObjectError;
 use crate::test_support::bucket::{InMemoryBucket, WriteIf};
 use clap::Parser;
 use hydration::timestamp::Timestamp;
@@ -79,6 +82,42 @@ async fn small_folders_cost_no_call_of_their_own() {
     let bucket = bucket_of(&keys, 1000);
     assert_eq!(listed(&bucket, &KeyFilter::default()).await.0.len(), 672);
     assert_eq!(bucket.lists.get(), 1);
+}
+
+/// A bucket that takes its time, and knows how many calls there are at once.
+struct SlowBucket<'a> {
+    bucket: &'a InMemoryBucket,
+    running: Cell<usize>,
+    most: Cell<usize>,
+}
+
+impl Bucket for SlowBucket<'_> {
+    async fn get(&self, pointer: &Pointer, first_bytes: Option<usize>) -> Result<Vec<u8>, GetObjectError> {
+        self.bucket.get(pointer, first_bytes).await
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<ListPage, Fault> {
+        self.running.set(self.running.get() + 1);
+        self.most.set(self.most.get().max(self.running.get()));
+        tokio::task::yield_now().await;
+        self.running.set(self.running.get() - 1);
+        self.bucket.list(request).await
+    }
+}
+
+/// A day's pages follow each other. All else is listed eight calls at a time, and few calls bring no page of their own.
+#[tokio::test]
+async fn a_hundred_pages_take_little_more_than_a_hundred_calls_eight_at_a_time() {
+    let day = |number: usize| format!("2026/{:02}/{:02}", 1 + number / 25, 1 + number % 25);
+    let ids: Vec<String> = (0..10).map(|id| format!("{id}a")).collect();
+    let keys: BTreeSet<String> =
+        (0..100).flat_map(|number| ids.iter().map(move |id| key("orders", &day(number), id))).collect();
+    let bucket = bucket_of(&keys, 10);
+    let slow = SlowBucket { bucket: &bucket, running: Cell::new(0), most: Cell::new(0) };
+    let listing = list(&slow, &place(), &KeyFilter::default()).await.unwrap();
+    assert_eq!(listing.objects.len(), keys.len());
+    assert_eq!(slow.most.get(), MAX_CONCURRENT_CALLS);
+    assert!(bucket.lists.get() < 125, "{} calls", bucket.lists.get());
 }
 
 #[tokio::test]
