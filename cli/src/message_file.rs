@@ -23,10 +23,17 @@ pub struct MessageFolder {
 }
 
 impl MessageFolder {
-    /// Makes the folder if it is not there.
+    /// Makes the folder if it is not there. One that cannot be written is an error now, before anything is read.
     pub fn open(path: &Path, force: bool) -> Result<Self> {
-        fs::create_dir_all(path).with_context(|| format!("the folder {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), force })
+        let folder = Self { path: path.to_owned(), force };
+        let made = fs::create_dir_all(path).and_then(|()| folder.new_file());
+        made.with_context(|| format!("the folder {}", path.display()))?;
+        Ok(folder)
+    }
+
+    /// A file that is gone again unless it is given its name.
+    fn new_file(&self) -> std::io::Result<tempfile::NamedTempFile> {
+        tempfile::Builder::new().prefix(".dlq-").tempfile_in(&self.path)
     }
 
     /// The path of the file for a message. The id is a stranger's text: it must not name another folder.
@@ -41,7 +48,7 @@ impl MessageFolder {
     /// Writes a file under another name first. A link with the file's name is never followed.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<Written> {
         let name = || path.display().to_string();
-        let mut file = tempfile::Builder::new().prefix(".dlq-").tempfile_in(&self.path).with_context(name)?;
+        let mut file = self.new_file().with_context(name)?;
         file.write_all(content).and_then(|()| file.as_file().sync_all()).with_context(name)?;
         if self.force {
             file.persist(path).map_err(|error| error.error).with_context(name)?;

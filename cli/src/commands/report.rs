@@ -134,7 +134,7 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, S: Store, C: Clock>(
     arguments: Arguments,
 ) -> Result<Exit> {
     let filter = Filter::new(&arguments.filter, &[], context.now())?;
-    check_file(&arguments)?;
+    let folder = open_folder(&arguments)?;
     let (contents, messages, all_ids) = with_lease(context, queue, async |lease| {
         let mut contents = read_queue(lease, bucket, KeepBodies::Of(&filter)).await?;
         let all_ids: Vec<String> = contents.messages.iter().map(|message| message.id.clone()).collect();
@@ -177,7 +177,7 @@ pub async fn run<Q: Queue, O: Queue, B: Bucket, S: Store, C: Clock>(
     };
     let cards = read_incidents(context, bucket, &facts).await?;
     let html = ReportPage::new(&facts, cards).render().context("the page could not be made")?;
-    write(context, &arguments, &html, &summary)?;
+    write(context, &arguments, folder.as_ref(), &html, &summary)?;
     contents.warnings().iter().for_each(|warning| context.output.note(warning));
     Ok(summary.exit())
 }
@@ -190,11 +190,12 @@ fn archive_identity<S, C>(archive: &ArchivePlace, ledger: &OpenedLedger<S, C>) -
     QueueIdentity { account, region, queue: archive.to_string(), archive: None }
 }
 
-/// Refuses a file that cannot be written before the queue is read.
-fn check_file(arguments: &Arguments) -> Result<()> {
+/// The folder for the page; `None` for standard output. A file that cannot be written is refused before the queue is
+/// read.
+fn open_folder(arguments: &Arguments) -> Result<Option<MessageFolder>> {
     let path = &arguments.to;
-    if is_standard_output(path) {
-        return Ok(());
+    if path == Path::new("-") {
+        return Ok(None);
     }
     let is_named_as_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     if path.file_name().is_none() || is_named_as_folder || path.is_dir() {
@@ -207,11 +208,8 @@ fn check_file(arguments: &Arguments) -> Result<()> {
     if !arguments.force && path.symlink_metadata().is_ok() {
         bail!("{} is there already\n  → give --force to overwrite it, or another name", path.display());
     }
-    Ok(())
-}
-
-fn is_standard_output(path: &Path) -> bool {
-    path == Path::new("-")
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    MessageFolder::open(folder, arguments.force).map(Some)
 }
 
 /// The number of messages on another queue of the stack; `None` where there is none. It is not read.
@@ -310,17 +308,22 @@ fn suspects_among(message: &HydratedMessage, received: &ParsedMessage, all: &[Hy
 }
 
 /// Writes the page, and says so. With `--to -` the page is the whole answer, and the rest is a note.
-fn write<C>(context: &Context<C>, arguments: &Arguments, html: &str, summary: &ReadSummary) -> Result<()> {
+fn write<C>(
+    context: &Context<C>,
+    arguments: &Arguments,
+    folder: Option<&MessageFolder>,
+    html: &str,
+    summary: &ReadSummary,
+) -> Result<()> {
     let output = &context.output;
-    if is_standard_output(&arguments.to) {
+    let Some(folder) = folder else {
         output.line(html.trim_end())?;
         summary.lines().iter().for_each(|line| output.note(line));
         return Ok(());
-    }
+    };
     let path = &arguments.to;
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     context.interrupt.check()?;
-    MessageFolder::open(folder, arguments.force)?.write(path, html.as_bytes())?;
+    folder.write(path, html.as_bytes())?;
     if output.json {
         let (bytes, with_records) = (html.len(), arguments.with_records);
         output.json(&serde_json::json!({ "path": path, "bytes": bytes, "withRecords": with_records }))?;

@@ -196,6 +196,9 @@ async fn a_file_that_is_there_is_refused_before_the_queue_is_read() {
     let run = tool.run(&line).await;
     assert!(run.code == 1 && run.notes.contains("is there already") && run.notes.contains("--force"), "{run:?}");
     assert_eq!((tool.queue.receives(), std::fs::read_to_string(file(&tool)).unwrap().as_str()), (0, "mine"));
+    let run = tool.run(&format!("report --to {}/incident.html", file(&tool).display())).await;
+    assert!(run.code == 1 && run.notes.contains("the folder <state>/incident.html"), "{run:?}");
+    assert_eq!(tool.queue.receives(), 0);
     let run = tool.run(&format!("report --to {}", tool.state.path().display())).await;
     assert!(run.code == 1 && run.notes.contains("is a folder"), "{run:?}");
     let socket = tool.state.path().join("socket");
