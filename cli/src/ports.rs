@@ -229,12 +229,20 @@ pub struct LogEvent {
     pub message: String,
 }
 
+/// Lines that a search has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundEvents {
+    pub events: Vec<LogEvent>,
+    /// The reason why there may be more, where the search did not come to its end.
+    pub cut: Option<Fault>,
+}
+
 #[allow(async_fn_in_trait, reason = "one thread works; no future of ours needs to be Send")]
 pub trait Logs {
     /// The log group that a function's settings name, if they name one.
     async fn log_group(&self, function: &str) -> Result<Option<String>, Fault>;
 
-    async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault>;
+    async fn filter(&self, search: &LogSearch) -> Result<FoundEvents, Fault>;
 }
 
 /// A queue with its name in the hydrator's stack: `hydrated`, `retry` or `parked`.

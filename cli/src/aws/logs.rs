@@ -7,7 +7,7 @@ use hydration::error::{Fault, FaultKind};
 use hydration::timestamp::Timestamp;
 use hydration_aws::fault::fault;
 
-use crate::ports::{LogEvent, LogSearch, Logs};
+use crate::ports::{FoundEvents, LogEvent, LogSearch, Logs};
 
 /// Pages to read: a search of a busy log group returns many that are empty.
 const MAX_PAGES: usize = 200;
@@ -31,7 +31,7 @@ impl Logs for CloudWatchLogs {
         Ok(answer.logging_config.and_then(|logging| logging.log_group))
     }
 
-    async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {
+    async fn filter(&self, search: &LogSearch) -> Result<FoundEvents, Fault> {
         let (mut events, mut token) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
             let request = self
@@ -47,20 +47,19 @@ impl Logs for CloudWatchLogs {
             events.extend(answer.events.unwrap_or_default().into_iter().filter_map(log_event));
             token = answer.next_token;
             if token.is_none() {
-                return Ok(events);
+                return Ok(FoundEvents { events, cut: None });
             }
         }
         found_in_part(events, &search.group)
     }
 }
 
-/// What a search found that did not come to its end. Nothing is no answer then: the line may be in the rest.
-fn found_in_part(events: Vec<LogEvent>, group: &str) -> Result<Vec<LogEvent>, Fault> {
-    if !events.is_empty() {
-        return Ok(events);
-    }
-    let detail = format!("nothing found in {group} before the search was given up, after {MAX_PAGES} pages");
-    Err(Fault { kind: FaultKind::Refused, action: "logs:FilterLogEvents", detail })
+/// The events of a search that did not come to its end. Nothing is no answer then: the line may be in the rest.
+fn found_in_part(events: Vec<LogEvent>, group: &str) -> Result<FoundEvents, Fault> {
+    let found = if events.is_empty() { "nothing found" } else { "only the first lines were read" };
+    let detail = format!("{found} in {group} before the search was given up, after {MAX_PAGES} pages");
+    let fault = Fault { kind: FaultKind::Refused, action: "logs:FilterLogEvents", detail };
+    if events.is_empty() { Err(fault) } else { Ok(FoundEvents { events, cut: Some(fault) }) }
 }
 
 fn log_event(event: FilteredLogEvent) -> Option<LogEvent> {
@@ -82,6 +81,8 @@ mod tests {
         let advice = format!("{:#}", crate::exit::explain(&fault));
         assert!(advice.contains("Logs Insights"), "{advice}");
         let event = LogEvent { timestamp: None, stream: None, message: "START".to_owned() };
-        assert_eq!(found_in_part(vec![event], "/aws/lambda/orders").unwrap().len(), 1);
+        let found = found_in_part(vec![event], "/aws/lambda/orders").unwrap();
+        let cut = found.cut.unwrap().detail;
+        assert!(found.events.len() == 1 && cut.starts_with("only the first lines were read"), "{cut}");
     }
 }

@@ -31,6 +31,14 @@ impl LogNotSeen {
     }
 }
 
+/// The log lines of one invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvocationLines {
+    pub lines: Vec<String>,
+    /// The reason why later lines may be missing.
+    pub not_seen: Option<LogNotSeen>,
+}
+
 /// The log group of a function.
 #[derive(Debug)]
 pub struct FunctionLog {
@@ -52,7 +60,7 @@ impl FunctionLog {
     }
 
     /// The lines of the failed invocation.
-    pub async fn lines<L: Logs>(&self, logs: &L, message: &HydratedMessage, now: Timestamp) -> Result<Vec<String>> {
+    pub async fn lines<L: Logs>(&self, logs: &L, message: &HydratedMessage, now: Timestamp) -> Result<InvocationLines> {
         let (group, request_id) = (&self.group, request_id(message)?);
         let failed_at = message.failed_or_sent_at().unwrap_or(now);
         let by_request_id = LogSearch {
@@ -62,7 +70,8 @@ impl FunctionLog {
             from: failed_at.plus_millis(-MAX_INVOCATION_MILLIS - MARGIN_MILLIS),
             to: failed_at.plus_millis(MARGIN_MILLIS),
         };
-        let with_id = logs.filter(&by_request_id).await.map_err(|fault| LogNotSeen::because(group, &fault))?;
+        let found = logs.filter(&by_request_id).await.map_err(|fault| LogNotSeen::because(group, &fault))?;
+        let (with_id, cut) = (found.events, found.cut);
         // A log group that several functions share may have the id in other streams, too: where the function has passed
         // it on. The invocation begins before they do.
         let stream = with_id.iter().min_by_key(|event| event.timestamp).and_then(|event| event.stream.clone());
@@ -73,8 +82,10 @@ impl FunctionLog {
         // A stack trace has the request id in its first line only. One environment runs one invocation at a time:
         // between the first and the last line with the id, all lines of the log stream belong to the invocation.
         let between = LogSearch { group: group.clone(), stream, pattern: None, from: first, to: last.plus_millis(1) };
-        let lines = logs.filter(&between).await.map_err(|fault| LogNotSeen::because(group, &fault))?;
-        Ok(lines.iter().map(|event| event.message.trim_end().to_owned()).collect())
+        let found = logs.filter(&between).await.map_err(|fault| LogNotSeen::because(group, &fault))?;
+        let lines = found.events.iter().map(|event| event.message.trim_end().to_owned()).collect();
+        let not_seen = cut.or(found.cut).map(|fault| LogNotSeen::because(group, &fault));
+        Ok(InvocationLines { lines, not_seen })
     }
 
     fn without_lines(&self, request_id: &str) -> anyhow::Error {
@@ -104,7 +115,7 @@ pub async fn fetch<L: Logs>(
     message: &HydratedMessage,
     group: Option<&str>,
     now: Timestamp,
-) -> Result<Vec<String>> {
+) -> Result<InvocationLines> {
     FunctionLog::find(logs, message, group).await?.lines(logs, message, now).await
 }
 
@@ -114,10 +125,16 @@ pub fn print_error(output: &Output, error: &anyhow::Error) {
     if error.is::<LogNotSeen>() { output.attention(text) } else { output.note(text) }
 }
 
-pub fn print(output: &Output, lines: &[String]) -> Result<()> {
+pub fn print(output: &Output, log: &InvocationLines) -> Result<()> {
     output.line(format!("\n{}", output.paint(Paint::Bold, "The function's log")))?;
-    for line in lines.iter().flat_map(|message| message.lines()) {
+    for line in log.lines.iter().flat_map(|message| message.lines()) {
         output.line(format!("  {}", Visible::lines(line)))?;
     }
+    print_not_seen(output, log);
     Ok(())
+}
+
+/// Says that later lines may be missing.
+pub fn print_not_seen(output: &Output, log: &InvocationLines) {
+    log.not_seen.iter().for_each(|reason| output.attention(format!("not all of the log: {reason}")));
 }

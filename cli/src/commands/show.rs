@@ -214,12 +214,15 @@ async fn show<L: Logs, C: Clock>(
         None
     };
     let lines = log.as_ref().and_then(|log| log.as_ref().ok());
-    let log_lines = lines.map_or(log_lines, Vec::as_slice);
+    let log_lines = lines.map_or(log_lines, |log| log.lines.as_slice());
     let suspected = suspects(message, received, MoreEvidence { log: log_lines, in_batch: relations, others });
     if output.json {
         let logs = match log {
             None => Vec::new(),
-            Some(Ok(lines)) => lines,
+            Some(Ok(log)) => {
+                invocation_log::print_not_seen(output, &log);
+                log.lines
+            }
             Some(Err(error)) => {
                 invocation_log::print_error(output, &error);
                 Vec::new()
@@ -248,7 +251,7 @@ async fn show<L: Logs, C: Clock>(
     records::print_picked(output, received, &picked, arguments.all, relations)?;
     match log {
         None => Ok(()),
-        Some(Ok(lines)) => invocation_log::print(output, &lines),
+        Some(Ok(log)) => invocation_log::print(output, &log),
         Some(Err(error)) => {
             invocation_log::print_error(output, &error);
             Ok(())

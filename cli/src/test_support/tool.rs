@@ -26,7 +26,7 @@ use crate::ledger::key::Key;
 use crate::ledger::record::Who;
 use crate::ledger::store::StoreError;
 use crate::ledger::store::memory::{Hook, Memory, MemoryStore};
-use crate::ports::{LogEvent, LogSearch, Logs, NamedQueue, QueueAttributes};
+use crate::ports::{FoundEvents, LogEvent, LogSearch, Logs, NamedQueue, QueueAttributes};
 use crate::print::Output;
 use crate::queue::identity::QueueIdentity;
 use crate::test_support::bucket::InMemoryBucket;
@@ -366,6 +366,8 @@ pub struct InMemoryLogs {
     pub events: RefCell<Vec<LogEvent>>,
     /// Groups that the caller may not read.
     pub denied_groups: RefCell<Vec<String>>,
+    /// Lines after which a search is given up.
+    pub max_events: Cell<Option<usize>>,
     /// Searches so far.
     pub searches: Cell<usize>,
 }
@@ -375,7 +377,7 @@ impl Logs for InMemoryLogs {
         Ok(None)
     }
 
-    async fn filter(&self, search: &LogSearch) -> Result<Vec<LogEvent>, Fault> {
+    async fn filter(&self, search: &LogSearch) -> Result<FoundEvents, Fault> {
         if self.is_hanging.get() {
             std::future::pending::<()>().await;
         }
@@ -390,6 +392,13 @@ impl Logs for InMemoryLogs {
                 && event.timestamp.is_some_and(|time| search.from <= time && time < search.to)
                 && (search.stream.is_none() || event.stream == search.stream)
         };
-        Ok(self.events.borrow().iter().filter(is_found).cloned().collect())
+        let mut events: Vec<_> = self.events.borrow().iter().filter(is_found).cloned().collect();
+        let cut = (events.len() > self.max_events.get().unwrap_or(usize::MAX)).then(|| Fault {
+            kind: FaultKind::Refused,
+            action: "logs:FilterLogEvents",
+            detail: "the search was given up".to_owned(),
+        });
+        events.truncate(self.max_events.get().unwrap_or(usize::MAX));
+        Ok(FoundEvents { events, cut })
     }
 }

@@ -8,7 +8,7 @@ use hydration::ports::Clock;
 use hydration::suspects::LoggedError;
 use serde::Serialize;
 
-use crate::commands::invocation_log::{FunctionLog, LogNotSeen};
+use crate::commands::invocation_log::{FunctionLog, InvocationLines, LogNotSeen};
 use crate::commands::status::incident::{LoggedIncident, incidents, key_of};
 use crate::context::Context;
 use crate::ports::Logs;
@@ -120,11 +120,12 @@ struct FoundError {
 }
 
 impl FoundError {
-    fn of_log(lines: Result<Vec<String>>) -> Self {
-        let error = match lines {
-            Ok(lines) => match LoggedError::find(&lines) {
-                Some(LoggedError { line, cause }) => return Self { error: BatchError::Found(line), cause },
-                None => BatchError::NoErrorLine,
+    fn of_log(log: Result<InvocationLines>) -> Self {
+        let error = match log {
+            Ok(InvocationLines { lines, not_seen }) => match (LoggedError::find(&lines), not_seen) {
+                (Some(LoggedError { line, cause }), _) => return Self { error: BatchError::Found(line), cause },
+                (None, None) => BatchError::NoErrorLine,
+                (None, Some(reason)) => BatchError::NotRead(reason.to_string()),
             },
             Err(error) if error.is::<LogNotSeen>() => BatchError::NotRead(format!("{error:#}")),
             Err(error) => BatchError::NoLines(format!("{error:#}")),

@@ -141,3 +141,22 @@ async fn lines_of_other_streams_with_the_request_id_do_not_widen_the_invocation(
     assert!(run.answers.contains("KeyError: 'total'"), "{}", run.text());
     assert!(!run.answers.contains("of the next invocation"), "{}", run.text());
 }
+
+#[tokio::test]
+async fn a_log_that_was_not_read_to_its_end_is_said_to_be() {
+    let tool = Tool::default();
+    let failed = TestBatch { failed_minutes_ago: Some(90), ..batch("a1") };
+    tool.queue.send(failed.message());
+    log(&tool, &failed, &["[INFO] begins", "[ERROR] KeyError: 'total'"]);
+    tool.logs.max_events.set(Some(2));
+    let run = tool.run("status --logs -o json").await;
+    let reasons: Vec<_> =
+        run.json().iter().filter_map(|line| line["log"]["reason"].as_str().map(str::to_owned)).collect();
+    assert!(run.code == 3 && reasons.len() == 1 && reasons[0].contains("given up"), "{run:?}");
+    let run = tool.run("show a1 --logs").await;
+    assert!(run.text().contains("begins") && !run.text().contains("KeyError"), "{run:?}");
+    assert!(
+        run.code == 3 && run.notes.contains("not all of the log") && run.notes.contains("Logs Insights"),
+        "{run:?}"
+    );
+}
