@@ -5,6 +5,7 @@ pub mod clock;
 pub mod deployment;
 pub mod drill_way;
 pub mod function;
+pub mod logs;
 pub mod messages;
 pub mod queue;
 pub mod tool;
