@@ -143,7 +143,7 @@ impl AwsCommand {
         let global = typed.or_environment(environment);
         let look_up = async {
             let aws = Connection::open(global, &context.output).await?;
-            let targets = Targets::find(&self, &aws, &context.output).await?;
+            let targets = Targets::find(&self, &aws).await?;
             Ok::<_, anyhow::Error>((aws, targets))
         };
         let (aws, targets) = context.interrupt.race(during("connecting", look_up)).await??;
@@ -235,8 +235,8 @@ pub struct Targets {
 }
 
 impl Targets {
-    async fn find(command: &AwsCommand, aws: &Connection, output: &Output) -> Result<Self> {
-        let archive = aws.archive(output)?;
+    async fn find(command: &AwsCommand, aws: &Connection) -> Result<Self> {
+        let archive = aws.archive()?;
         let AwsCommand::Hydrate(arguments) = command else {
             let is_needed = archive.is_none() || aws.names_queue();
             let queue_url = if is_needed { aws.queue_url().await? } else { String::new() };

@@ -103,7 +103,7 @@ impl Connection {
     }
 
     /// The archive to read in place of the queue.
-    pub fn archive(&self, output: &Output) -> Result<Option<ArchivePlace>> {
+    pub fn archive(&self) -> Result<Option<ArchivePlace>> {
         let own = self.stack.overflow_bucket();
         match (&self.global.archive, own) {
             (None, _) => Ok(None),
@@ -112,15 +112,7 @@ impl Connection {
                 "which bucket? --archive stack is the overflow bucket of a stack\n  → give --stack NAME, the hydrator's \
                  CloudFormation stack, or --archive s3://BUCKET/hydrated/"
             ),
-            (Some(ArchiveChoice::At(place)), own) => {
-                if let Some(own) = own.filter(|own| *own != place.bucket) {
-                    output.note(format!(
-                        "{place} is not in the stack's own bucket, {own}: what was replayed before is looked up in the \
-                         ledger of the stack's queue"
-                    ));
-                }
-                Ok(Some(place.clone()))
-            }
+            (Some(ArchiveChoice::At(place)), _) => Ok(Some(place.clone())),
         }
     }
 
@@ -169,12 +161,24 @@ impl Connection {
                  → give --stack NAME, or --queue with --ledger s3://OVERFLOW_BUCKET/ledger, as for the queue"
             );
         }
+        if let Some(archive) = &targets.archive {
+            check_queue_of(archive, &self.stack, &targets.queue_url)?;
+        }
         let identity = QueueIdentity::read(&self.queue_at(targets.queue_url.clone()), &context.interrupt).await?;
         let archive = targets.archive.as_ref().map(ToString::to_string);
         let identity = QueueIdentity { archive, ..identity };
         let QueueIdentity { account, region, queue: name, .. } = identity.clone();
         let queue_name = QueueName { account, region, name };
         let location = Location::choose(typed, bucket.as_deref(), &queue_name, |name| std::env::var_os(name))?;
+        if let Some(archive) = &targets.archive {
+            let own = Location::choose(None, Some(&archive.bucket), &queue_name, |_| None)?;
+            if location != own {
+                context.output.note(format!(
+                    "what was replayed before is looked up in {location}, and not in {own}, the ledger in the bucket of \
+                     the archive: what only that one knows runs once more"
+                ));
+            }
+        }
         let place = LedgerPlace { queue: identity, ledger: location.to_string(), is_shared: location.is_shared() };
         let store = match location {
             Location::S3 { bucket, prefix } => {
@@ -195,5 +199,46 @@ impl Connection {
 
     pub fn deployment(&self) -> AwsDeployment {
         AwsDeployment::new(&self.config)
+    }
+}
+
+/// Refuses the archive of a stack with another queue than the stack's own: the ledger of that queue does not know what
+/// was replayed of the archive, and all of it would run once more.
+fn check_queue_of(archive: &ArchivePlace, stack: &Stack, queue_url: &str) -> Result<()> {
+    let Some(own) = stack.hydrated_queue().filter(|_| stack.overflow_bucket() == Some(archive.bucket.as_str())) else {
+        return Ok(());
+    };
+    if is_same_queue(own, queue_url) {
+        return Ok(());
+    }
+    bail!(
+        "{archive} is the archive of the queue {own}, and the queue that is named, {queue_url}, has another ledger\n  \
+         → give --stack alone, without --queue and DLQ_QUEUE"
+    )
+}
+
+/// Compares the account and the name, at the end of a queue's URL. AWS has several host names for one queue.
+fn is_same_queue(one: &str, other: &str) -> bool {
+    let end = |url: &str| url.trim_end_matches('/').rsplit('/').take(2).map(str::to_owned).collect::<Vec<_>>();
+    end(one) == end(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_goes_with_the_queue_of_its_own_stack() {
+        let own = "https://sqs.us-east-1.amazonaws.com/123456789012/hydrated";
+        let stack = Stack::with_outputs(&[("HydratedQueueUrl", own), ("OverflowBucketName", "overflow")]);
+        let check = |bucket, url| check_queue_of(&ArchivePlace::in_bucket(bucket), &stack, url);
+        for same in [own, "https://queue.amazonaws.com/123456789012/hydrated"] {
+            assert!(check("overflow", same).is_ok(), "{same}");
+        }
+        for other in ["https://sqs.us-east-1.amazonaws.com/123456789012/other", "http://localhost/999999999999/hydrated"] {
+            let error = check("overflow", other).unwrap_err().to_string();
+            assert!(error.contains("has another ledger") && error.contains("--stack alone"), "{error}");
+            assert!(check("a-copy", other).is_ok(), "{other}");
+        }
     }
 }
