@@ -140,6 +140,9 @@ pub fn explain(fault: &Fault) -> anyhow::Error {
         FaultKind::Refused if detail.contains("the search was given up") => {
             "the log group is busy: look for the request id with CloudWatch Logs Insights"
         }
+        _ if detail.contains("InvalidObjectState") => {
+            "the object is in a storage class that must be restored first: aws s3api restore-object"
+        }
         FaultKind::Refused => "check --region, --profile and the names given",
     };
     anyhow::anyhow!("{action}: {detail}\n  → {advice}")

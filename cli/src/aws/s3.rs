@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::Object;
 use hydration::error::{Fault, FaultKind};
 use hydration::message::parsed::Pointer;
@@ -11,6 +12,7 @@ use hydration_aws::fault::fault;
 use crate::ports::{Bucket, GetObjectError, ListFrom, ListPage, ListRequest, ListedObject};
 
 const GET_OBJECT: &str = "s3:GetObject";
+const LIST_BUCKET: &str = "s3:ListBucket";
 
 pub struct S3(Client);
 
@@ -25,7 +27,12 @@ impl Bucket for S3 {
     async fn get(&self, pointer: &Pointer, first_bytes: Option<usize>) -> Result<Vec<u8>, GetObjectError> {
         let range = first_bytes.map(|bytes| format!("bytes=0-{}", bytes.saturating_sub(1)));
         let request = self.0.get_object().bucket(&pointer.bucket).key(&pointer.key).set_range(range);
-        let answer = request.send().await.map_err(|error| {
+        let answer = request.send().await;
+        // An empty object has no first bytes.
+        if first_bytes.is_some() && answer.as_ref().is_err_and(|error| error.code() == Some("InvalidRange")) {
+            return Ok(Vec::new());
+        }
+        let answer = answer.map_err(|error| {
             if error.as_service_error().is_some_and(|error| error.is_no_such_key()) {
                 GetObjectError::Missing
             } else {
@@ -48,12 +55,28 @@ impl Bucket for S3 {
             ListFrom::After(key) => call.start_after(key),
             ListFrom::Next(page) => call.continuation_token(page),
         };
-        let answer = call.send().await.map_err(|error| fault("s3:ListBucket", &error))?;
+        let answer = call.send().await.map_err(|error| fault(LIST_BUCKET, &error))?;
+        let next = next_page(answer.is_truncated, answer.next_continuation_token, from)?;
         Ok(ListPage {
+            next,
             objects: answer.contents.into_iter().flatten().filter_map(listed).collect(),
             folders: answer.common_prefixes.into_iter().flatten().filter_map(|folder| folder.prefix).collect(),
-            next: answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true)),
         })
+    }
+}
+
+/// The name of the page behind one. A page that has another behind it, and does not name it, must not end a listing: what
+/// follows would count as absent.
+fn next_page(is_truncated: Option<bool>, token: Option<String>, from: &ListFrom) -> Result<Option<String>, Fault> {
+    if !is_truncated.unwrap_or(token.is_some()) {
+        return Ok(None);
+    }
+    match token.filter(|token| !matches!(from, ListFrom::Next(page) if page == token)) {
+        Some(token) => Ok(Some(token)),
+        None => {
+            let detail = "the listing goes on, and the answer does not name its next page".to_owned();
+            Err(Fault { kind: FaultKind::Unreadable, action: LIST_BUCKET, detail })
+        }
     }
 }
 

@@ -67,3 +67,22 @@ async fn a_bucket_in_another_region_is_explained() {
     let text = format!("{:#}", crate::exit::explain(&fault));
     assert!(text.contains("another region: give it with --region"), "{text}");
 }
+
+#[tokio::test]
+async fn a_listing_that_goes_on_and_does_not_say_where_is_an_error() {
+    let unnamed: &'static str = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
+    let (s3, _) = bucket(&[(200, unnamed), (200, PAGE)]);
+    let repeated = ListFrom::Next("1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM=".to_owned());
+    for from in [ListFrom::First, repeated] {
+        let fault = s3.list(&request(false, from)).await.unwrap_err();
+        assert!(fault.detail.contains("does not name its next page"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_object_has_no_first_bytes() {
+    let refusal = "<Error><Code>InvalidRange</Code><Message>The requested range is not satisfiable</Message></Error>";
+    let (s3, _) = bucket(&[(416, refusal)]);
+    let pointer = Pointer { bucket: "b".to_owned(), key: "hydrated/orders_$folder$".to_owned() };
+    assert_eq!(s3.get(&pointer, Some(100)).await, Ok(Vec::new()));
+}
