@@ -80,6 +80,11 @@ impl Filter {
         &self.ids
     }
 
+    /// Tells if folders of an archive are not looked at, because of their function or their day.
+    pub fn leaves_folders(&self) -> bool {
+        self.function.is_some() || self.since.is_some() || self.until.is_some()
+    }
+
     /// The same filter for the next pass over the queue, whose limit counts what earlier passes took.
     pub fn after(&self, taken: &BTreeSet<String>) -> Self {
         Self { taken: taken.clone(), ..self.clone() }

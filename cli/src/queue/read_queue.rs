@@ -10,6 +10,7 @@ use hydration::message::parsed::Pointer;
 use crate::archive::ArchivePlace;
 use crate::exit::{NotFound, NotSeen, explain};
 use crate::ports::{Bucket, GetObjectError, Queue, ReceivedMessage};
+use crate::print::count;
 use crate::print::progress::Progress;
 use crate::queue::filter::{Filter, is_named};
 use crate::queue::hydrated_message::{HydratedMessage, MessageCopy, SortedMessages, StoredBody, unite_copies};
@@ -244,7 +245,7 @@ impl QueueContents {
             batches.sort_unstable();
             batches.dedup();
             match batches.as_slice() {
-                [] => return Err(self.not_found(id)),
+                [] => return Err(self.not_found(id, filter)),
                 [_] => {}
                 several => bail!("{id} is the beginning of several ids\n  → {}", several.join("\n  → ")),
             }
@@ -252,10 +253,26 @@ impl QueueContents {
         Ok(())
     }
 
-    fn not_found(&self, id: &str) -> anyhow::Error {
+    fn not_found(&self, id: &str, filter: &Filter) -> anyhow::Error {
         let summary = ReadSummary { foreign: 0, not_read: 0, ..self.summary() };
         let id = id.to_owned();
         if let Some(archive) = &self.archive {
+            if filter.leaves_folders() {
+                let text = format!(
+                    "no message {id} is in those folders of the archive {archive} that --function, --since and --until \
+                     choose\n  → leave them out: the id is enough"
+                );
+                return NotSeen { id, text }.into();
+            }
+            let not_read = self.objects_not_read();
+            if not_read > 0 {
+                let objects = count(not_read, "object of it is", "objects of it are");
+                let text = format!(
+                    "no message {id} was found in the archive {archive}; but {objects} not readable for now\n  → try \
+                     again when they are"
+                );
+                return NotSeen { id, text }.into();
+            }
             let advice =
                 "dlq list shows what is: all that was hydrated since Archive=true was deployed, until it expires";
             return NotFound { text: format!("no message {id} is in the archive {archive}\n  → {advice}"), id }.into();

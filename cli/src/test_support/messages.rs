@@ -179,7 +179,16 @@ impl TestBatch {
 
     /// A pointer, and the object that it points to in the bucket.
     pub fn overflow_message(&self, bucket: &InMemoryBucket) -> NewMessage {
-        let (key, mut message) = (self.overflow_key(), self.message());
+        self.pointer_to(self.overflow_key(), bucket)
+    }
+
+    /// The same, with the object at its place in the archive.
+    pub fn archived_message(&self, bucket: &InMemoryBucket) -> NewMessage {
+        self.pointer_to(self.archive_key(), bucket)
+    }
+
+    fn pointer_to(&self, key: String, bucket: &InMemoryBucket) -> NewMessage {
+        let mut message = self.message();
         bucket.put(&key, message.body.as_bytes(), WriteIf::Absent).unwrap();
         message.attributes.insert(hydration::message::POINTER_ATTRIBUTE.to_owned(), message.body.len().to_string());
         message.body = format!(

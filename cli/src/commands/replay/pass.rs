@@ -130,12 +130,15 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
         let Some(archive) = self.resources.queue.archive() else { return Ok(()) };
         let options = &self.arguments.options;
         let not_read = contents.objects_not_read();
-        if not_read > 0 && self.arguments.execute && !options.keep_going {
-            bail!(
-                "{} of {archive} could not be read, and one may be an earlier batch of a shard that is to run\n  \
-                 → allow s3:GetObject on them to your credentials, or give --keep-going",
+        if not_read > 0 && !options.keep_going {
+            let reason = format!(
+                "{} of {archive} could not be read, and one may be an earlier batch of a shard that is to run",
                 count(not_read, "object", "objects")
             );
+            if self.arguments.execute {
+                bail!("{reason}\n  → the reason is above; make them readable, or give --keep-going");
+            }
+            self.context.output.note(format!("--execute would run nothing: {reason}\n  → --keep-going runs the others"));
         }
         let is_cut = !self.arguments.ids.is_empty() || self.arguments.filter.has_time();
         if is_cut && !options.keep_going {

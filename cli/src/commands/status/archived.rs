@@ -40,12 +40,14 @@ impl Archived {
     pub async fn look_up<B: Bucket>(bucket: &B, place: &ArchivePlace, messages: &[HydratedMessage]) -> Self {
         let (mut found, mut folders) = (Self::default(), BTreeMap::<String, Vec<&HydratedMessage>>::new());
         for message in messages {
-            let is_object_there =
-                message.read_error.is_none() && message.pointer().is_some_and(|pointer| pointer.bucket == place.bucket);
-            if is_object_there {
-                found.archived += 1;
-            } else {
-                folders.entry(folder(message)).or_default().push(message);
+            match object_in(message, place) {
+                // Its first bytes have been read.
+                Some(_) if message.read_error.is_none() => found.archived += 1,
+                Some(key) => {
+                    let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
+                    folders.entry(format!("{folder}/")).or_default().push(message);
+                }
+                None => folders.entry(folder(message)).or_default().push(message),
             }
         }
         let lookup = Lookup { bucket, place, calls_left: Cell::new(MAX_CALLS), reason: RefCell::default() };
@@ -84,6 +86,12 @@ fn messages(number: u64) -> String {
 
 fn all_of(number: u64) -> String {
     if number == 1 { "the message".to_owned() } else { format!("all {}", messages(number)) }
+}
+
+/// The key of the object that the fullest copy of the message points to, if it is in the archive's bucket.
+fn object_in<'a>(message: &'a HydratedMessage, place: &ArchivePlace) -> Option<&'a str> {
+    let pointer = message.copies.first()?.pointer.as_ref()?;
+    (pointer.bucket == place.bucket).then_some(pointer.key.as_str())
 }
 
 /// The folder of the message's object, with a slash at its end.

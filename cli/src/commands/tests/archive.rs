@@ -343,3 +343,51 @@ async fn status_says_when_the_first_is_lost_and_what_the_archive_has() {
     let answers = steps(&tool).await;
     assert!(answers.contains("4 messages were not looked up in the archive: s3:ListBucket: AccessDenied"), "{answers}");
 }
+
+#[tokio::test]
+async fn status_finds_the_object_of_a_pointer_that_may_not_be_read() {
+    let retention = Some(Duration::from_secs(14 * 24 * 3600));
+    let mut tool = Tool::with_queue(QueueAttributes { retention, ..QueueAttributes::default() });
+    tool.knows_bucket = true;
+    let (there, gone) = (batch("1a"), batch("2b"));
+    for message in [&there, &gone] {
+        tool.queue.send(message.archived_message(&tool.bucket));
+    }
+    tool.bucket.denies_reads.set(true);
+    let answers = tool.run("status").await.answers;
+    assert!(answers.contains("the archive has all 2 messages"), "{answers}");
+    tool.bucket.denies_reads.set(false);
+    tool.bucket.delete(&gone.archive_key());
+    let answers = tool.run("status").await.answers;
+    assert!(answers.contains("the archive has 1 message, and 1 are not in it"), "{answers}");
+}
+
+#[tokio::test]
+async fn an_id_is_not_called_absent_from_folders_that_were_not_looked_at() {
+    let tool = archive();
+    let folder = tool.state.path().join("out").display().to_string();
+    for line in [
+        "replay 4d --function order-projector".to_owned(),
+        "replay 4d --since 2h".to_owned(),
+        format!("export 4d --until 2026-11-01 --to {folder}"),
+    ] {
+        let run = tool.run(&format!("{line} {ARCHIVE}")).await;
+        assert_eq!(run.code, 3, "{line}: {}", run.text());
+        assert!(run.notes.contains("that --function, --since and --until choose"), "{line}: {}", run.notes);
+    }
+    tool.bucket.denies_reads.set(true);
+    let run = tool.run(&format!("show ffff {ARCHIVE}")).await;
+    assert_eq!(run.code, 3, "{}", run.text());
+    assert!(run.notes.contains("but 1 object of it is not readable for now"), "{}", run.notes);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_that_an_unreadable_object_stops_the_run() {
+    let tool = archive();
+    tool.bucket.denies_reads.set(true);
+    let run = tool.run(&format!("replay --all {ARCHIVE}")).await;
+    assert_eq!(run.code, 3, "{}", run.text());
+    assert!(run.notes.contains("--execute would run nothing: 8 objects"), "{}", run.notes);
+    let run = tool.run(&format!("replay --all --keep-going {ARCHIVE}")).await;
+    assert!(!run.notes.contains("would run nothing"), "{}", run.notes);
+}
