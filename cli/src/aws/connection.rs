@@ -235,7 +235,9 @@ mod tests {
         for same in [own, "https://queue.amazonaws.com/123456789012/hydrated"] {
             assert!(check("overflow", same).is_ok(), "{same}");
         }
-        for other in ["https://sqs.us-east-1.amazonaws.com/123456789012/other", "http://localhost/999999999999/hydrated"] {
+        for other in
+            ["https://sqs.us-east-1.amazonaws.com/123456789012/other", "http://localhost/999999999999/hydrated"]
+        {
             let error = check("overflow", other).unwrap_err().to_string();
             assert!(error.contains("has another ledger") && error.contains("--stack alone"), "{error}");
             assert!(check("a-copy", other).is_ok(), "{other}");

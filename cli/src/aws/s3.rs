@@ -3,9 +3,10 @@
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use aws_sdk_s3::types::Object;
+use aws_sdk_s3::types::{EncodingType, Object};
 use hydration::error::{Fault, FaultKind};
 use hydration::message::parsed::Pointer;
+use hydration::object_key::url_decoded;
 use hydration::timestamp::Timestamp;
 use hydration_aws::fault::fault;
 
@@ -48,7 +49,9 @@ impl Bucket for S3 {
 
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Fault> {
         let ListRequest { bucket, prefix, by_folder, from } = request;
-        let call = self.0.list_objects_v2().bucket(bucket).prefix(prefix);
+        // As plain XML, one key with a control character would make the whole page unreadable
+        // (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>).
+        let call = self.0.list_objects_v2().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
         let call = call.set_delimiter(by_folder.then(|| "/".to_owned()));
         let call = match from.clone() {
             ListFrom::First => call,
@@ -57,10 +60,18 @@ impl Bucket for S3 {
         };
         let answer = call.send().await.map_err(|error| fault(LIST_BUCKET, &error))?;
         let next = next_page(answer.is_truncated, answer.next_continuation_token, from)?;
+        let is_encoded = answer.encoding_type == Some(EncodingType::Url);
+        let plain = |key: String| if is_encoded { url_decoded(&key).unwrap_or(key) } else { key };
+        let objects = answer.contents.into_iter().flatten().filter_map(listed);
         Ok(ListPage {
             next,
-            objects: answer.contents.into_iter().flatten().filter_map(listed).collect(),
-            folders: answer.common_prefixes.into_iter().flatten().filter_map(|folder| folder.prefix).collect(),
+            objects: objects.map(|object| ListedObject { key: plain(object.key), ..object }).collect(),
+            folders: answer
+                .common_prefixes
+                .into_iter()
+                .flatten()
+                .filter_map(|folder| folder.prefix.map(plain))
+                .collect(),
         })
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! `hydrated/<function name>/<yyyy>/<mm>/<dd>/<batch id>-<digest>-<status>.json`
 
+use percent_encoding::percent_decode_str;
+
 use crate::timestamp::Timestamp;
 use crate::verdict::Status;
 
@@ -19,6 +21,11 @@ pub fn function_folder(name: &str) -> String {
 
 fn key_safe(c: char) -> char {
     if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }
+}
+
+/// A key that S3 has encoded as a part of a URL, where `+` is a space. `None` if it is not UTF-8.
+pub fn url_decoded(key: &str) -> Option<String> {
+    Some(percent_decode_str(&key.replace('+', " ")).decode_utf8().ok()?.into_owned())
 }
 
 /// The name of an object in the folder of its day.

@@ -9,10 +9,10 @@
 use std::borrow::Borrow;
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
 use crate::json::{BorrowedObject, Object};
+use crate::object_key::url_decoded;
 
 /// The longest key, in bytes (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 const MAX_KEY_BYTES: usize = 1024;
@@ -72,8 +72,7 @@ fn s3_objects<V: Borrow<RawValue>>(fields: &Object<V>) -> Option<Vec<Result<Obje
 fn s3_object(record: &BorrowedObject<'_>) -> Option<ObjectLocation> {
     let s3 = child(record, "s3")?;
     let (bucket, object) = (child(&s3, "bucket")?, child(&s3, "object")?);
-    let key = object.string("key")?.replace('+', " ");
-    let key = percent_decode_str(&key).decode_utf8().ok()?.into_owned();
+    let key = url_decoded(&object.string("key")?)?;
     location(bucket.string("name")?, key, object.string("versionId"))
 }
 

@@ -86,3 +86,15 @@ async fn an_empty_object_has_no_first_bytes() {
     let pointer = Pointer { bucket: "b".to_owned(), key: "hydrated/orders_$folder$".to_owned() };
     assert_eq!(s3.get(&pointer, Some(100)).await, Ok(Vec::new()));
 }
+
+#[tokio::test]
+async fn keys_that_xml_cannot_hold_are_asked_for_encoded() {
+    let page = "<ListBucketResult><IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>\
+                <Contents><Key>hydrated/a%01+b%2Bc%25.json</Key><Size>1</Size></Contents>\
+                <CommonPrefixes><Prefix>hydrated/%C3%BC%1B%5B31m/</Prefix></CommonPrefixes></ListBucketResult>";
+    let (s3, client) = bucket(&[(200, page)]);
+    let page = s3.list(&request(true, ListFrom::First)).await.unwrap();
+    assert_eq!(page.objects[0].key, "hydrated/a\u{1} b+c%.json");
+    assert_eq!(page.folders, ["hydrated/\u{fc}\u{1b}[31m/"]);
+    assert!(client.actual_requests().all(|request| request.uri().contains("encoding-type=url")));
+}
