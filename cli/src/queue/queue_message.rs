@@ -124,6 +124,14 @@ impl QueueMessage {
         };
     }
 
+    /// The reason why an object holds no hydrated message, although its attributes say that it does.
+    pub fn broken_object(&self) -> Option<&str> {
+        match &self.content {
+            Content::InBucket { error } if self.attributes.contains_key("hydrationId") => error.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The hydrated message without its body, or the foreign message that this one is.
     pub fn describe(&self) -> Result<HydratedMessage, ForeignMessage> {
         self.describe_with(None)

@@ -85,7 +85,7 @@ pub async fn read_queue<Q: Queue, B: Bucket>(
     };
     let reader = Reader { keep_bodies, spool, messages: RefCell::default(), others: Cell::new(0) };
     let archive = lease.queue.archive().cloned();
-    let progress = Progress::new("reading the queue");
+    let progress = Progress::new(if archive.is_some() { "looking at the archive" } else { "reading the queue" });
     let received = receive_all(lease, &progress, |message| reader.take(&message)).await?;
     let mut queue_messages = reader.messages.into_inner();
     let objects_not_read = lease.interrupt.race(read_objects(bucket, archive.is_some(), &mut queue_messages)).await?;
@@ -174,7 +174,15 @@ async fn read_objects<B: Bucket>(bucket: &B, is_archive: bool, queue_messages: &
                 }
                 text
             });
+            let is_read = described.is_ok();
             message.set_object(described);
+            // Only its object says of which function and shard a message of an archive is.
+            if is_archive
+                && is_read
+                && let Some(error) = message.broken_object()
+            {
+                not_read.add(&format!("s3://{}/{}: {error}", pointer.bucket, pointer.key));
+            }
             progress.add(1);
         })
         .buffer_unordered(MAX_CONCURRENT_FETCHES)

@@ -138,7 +138,9 @@ impl<Q: Queue, B: Bucket, F: Function, S: Store, C: Clock> Replay<'_, Q, B, F, S
             if self.arguments.execute {
                 bail!("{reason}\n  → the reason is above; make them readable, or give --keep-going");
             }
-            self.context.output.note(format!("--execute would run nothing: {reason}\n  → --keep-going runs the others"));
+            self.context
+                .output
+                .note(format!("--execute would run nothing: {reason}\n  → --keep-going runs the others"));
         }
         let is_cut = !self.arguments.ids.is_empty() || self.arguments.filter.has_time();
         if is_cut && !options.keep_going {

@@ -391,3 +391,19 @@ async fn a_dry_run_says_that_an_unreadable_object_stops_the_run() {
     let run = tool.run(&format!("replay --all --keep-going {ARCHIVE}")).await;
     assert!(!run.notes.contains("would run nothing"), "{}", run.notes);
 }
+
+#[tokio::test]
+async fn a_broken_object_is_not_called_filtered_and_may_be_an_earlier_batch() {
+    let tool = Tool::default();
+    let (first, second) = (batch("1a"), TestBatch { first: 200, ..batch("2b") });
+    tool.bucket.put(&first.archive_key(), &first.body().as_bytes()[..300], WriteIf::Absent);
+    second.archive(&tool.bucket);
+    tool.function.always(|_| returned("{}"));
+    let run = tool.run(&format!("list {ARCHIVE} --function order-projector")).await;
+    assert_eq!(run.code, 3, "{}", run.text());
+    assert!(run.notes.contains(&first.archive_key()), "{}", run.notes);
+    let run = tool.run(&format!("replay --all --execute {ARCHIVE}")).await;
+    assert_eq!((run.code, tool.function.invocations().len()), (1, 0), "{}", run.text());
+    let run = tool.run(&format!("replay --all --execute --keep-going {ARCHIVE}")).await;
+    assert_eq!((run.code, tool.function.invocations().len()), (3, 1), "{}", run.text());
+}
