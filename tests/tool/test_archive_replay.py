@@ -105,6 +105,26 @@ def test_errors_about_the_place_say_what_to_do(tool, queue, aws):
     assert nowhere.summary["shown"] == 1 and "give --stack NAME" in nowhere.err
 
 
+def test_the_archive_of_a_stack_goes_with_no_other_queue(tool, queue, aws, function):
+    message, stack, other = dlq.kinesis(), queue.name.replace("hydrated", "stack"), dlq.Queue(aws)
+    outputs = {"HydratedQueueUrl": queue.url, "OverflowBucketName": queue.bucket}
+    template = {"Resources": {"T": {"Type": "AWS::SNS::Topic"}},
+                "Outputs": {name: {"Value": value} for name, value in outputs.items()}}
+    aws.client("cloudformation").create_stack(StackName=stack, TemplateBody=json.dumps(template))
+    put(queue, message)
+    words = ("replay", "--all", "--archive", "stack", "--stack", stack, "--execute")
+    tool(*words)
+    assert len(function.invocations) == 1
+    # The ledger of the other queue does not know that it has run.
+    for named in (("--queue", other.url), ("--queue", other.name)):
+        assert "has another ledger" in tool(*words, *named, code=1).err
+        assert "has another ledger" in tool("list", "--archive", "stack", "--stack", stack, *named, code=3).err
+    tool(*words, "--queue", queue.name)
+    elsewhere = tool(*words[:-1], "--ledger", str(tool.folder / "ledger")).err
+    assert f"and not in s3://{queue.bucket}/ledger/us-east-1/{queue.name}" in elsewhere
+    assert len(function.invocations) == 1
+
+
 def filled(queue):
     """2,000 objects of all kinds. Returns the messages whose records must run."""
     run = [dlq.kinesis(at=10 * n, shard=shard, age=timedelta(hours=200 - n))
