@@ -120,8 +120,12 @@ def test_the_archive_of_a_stack_goes_with_no_other_queue(tool, queue, aws, funct
         assert "has another ledger" in tool(*words, *named, code=1).err
         assert "has another ledger" in tool("list", "--archive", "stack", "--stack", stack, *named, code=3).err
     tool(*words, "--queue", queue.name)
-    elsewhere = tool(*words[:-1], "--ledger", str(tool.folder / "ledger")).err
-    assert f"and not in s3://{queue.bucket}/ledger/us-east-1/{queue.name}" in elsewhere
+    # Nor does another ledger, while the archive's bucket has one.
+    for ledger in (str(tool.folder / "ledger"), f"s3://{queue.bucket}", f"s3://{other.bucket}/ledger"):
+        refused = tool(*words, "--ledger", ledger, code=1).err
+        assert f"s3://{queue.bucket}/ledger says what was replayed" in refused and "--ledger" in refused, refused
+        looked = tool("list", "--archive", "stack", "--stack", stack, "--ledger", ledger, code=3)
+        assert looked.summary["shown"] == 1 and "what was replayed before is not shown" in looked.err
     assert len(function.invocations) == 1
 
 

@@ -28,7 +28,7 @@ pub struct Listing {
 
 /// The kind of a folder, by its depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+enum FolderKind {
     Archive,
     Function,
     Year,
@@ -38,7 +38,7 @@ enum Level {
     Other,
 }
 
-impl Level {
+impl FolderKind {
     /// The kind of a folder in this one, by its name.
     fn within(self, name: &str) -> Self {
         let is_number = |digits: usize| name.len() == digits && name.bytes().all(|byte| byte.is_ascii_digit());
@@ -60,7 +60,7 @@ impl Level {
 #[derive(Debug, Clone)]
 struct Call {
     folder: String,
-    level: Level,
+    kind: FolderKind,
     by_folder: bool,
     from: ListFrom,
     /// Objects up to this key are known already.
@@ -115,10 +115,10 @@ struct Lister<'a> {
 
 impl Lister<'_> {
     fn first(&self) -> Call {
-        let level = if self.filter.function().is_some() { Level::Function } else { Level::Archive };
+        let kind = if self.filter.function().is_some() { FolderKind::Function } else { FolderKind::Archive };
         let folder = format!("{}{}", self.place.prefix, self.filter.function().unwrap_or_default());
         let by_folder = self.filter.cover("") == Cover::Some;
-        Call { folder, level, by_folder, from: ListFrom::First, known_to: None }
+        Call { folder, kind, by_folder, from: ListFrom::First, known_to: None }
     }
 
     fn request(&self, call: &Call) -> ListRequest {
@@ -131,7 +131,7 @@ impl Lister<'_> {
         let last = page.objects.last().map(|object| object.key.clone());
         let following = page.next.clone().map(|next| match last {
             // The rest of it is divided.
-            Some(last) if !call.by_folder && call.level.is_divided() => {
+            Some(last) if !call.by_folder && call.kind.is_divided() => {
                 Call { by_folder: true, from: ListFrom::First, known_to: Some(last), ..call.clone() }
             }
             _ => Call { from: ListFrom::Next(next), ..call.clone() },
@@ -142,11 +142,11 @@ impl Lister<'_> {
     /// The first call for a folder in another one; `None` where it has nothing to be listed.
     fn within(&self, parent: &Call, folder: &str) -> Option<Call> {
         let name = folder.strip_prefix(&parent.folder)?.trim_end_matches('/');
-        let level = parent.level.within(name);
-        let cover = match level {
-            Level::Archive | Level::Function => self.filter.cover(""),
-            Level::Year | Level::Month | Level::Day => self.filter.cover(days_of(folder, level)),
-            Level::Other => Cover::All,
+        let kind = parent.kind.within(name);
+        let cover = match kind {
+            FolderKind::Archive | FolderKind::Function => self.filter.cover(""),
+            FolderKind::Year | FolderKind::Month | FolderKind::Day => self.filter.cover(days_of(folder, kind)),
+            FolderKind::Other => Cover::All,
         };
         let (from, known_to) = match &parent.known_to {
             Some(known_to) if known_to.starts_with(folder) => {
@@ -157,16 +157,16 @@ impl Lister<'_> {
             _ => (ListFrom::First, None),
         };
         let by_folder = cover == Cover::Some;
-        (cover != Cover::None).then(|| Call { folder: folder.to_owned(), level, by_folder, from, known_to })
+        (cover != Cover::None).then(|| Call { folder: folder.to_owned(), kind, by_folder, from, known_to })
     }
 }
 
 /// The end of a folder's name that says its days: `2026`, `2026/11` or `2026/11/21`.
-fn days_of(folder: &str, level: Level) -> &str {
+fn days_of(folder: &str, kind: FolderKind) -> &str {
     let folder = folder.trim_end_matches('/');
-    let length = match level {
-        Level::Year => 4,
-        Level::Month => 7,
+    let length = match kind {
+        FolderKind::Year => 4,
+        FolderKind::Month => 7,
         _ => 10,
     };
     folder.get(folder.len().saturating_sub(length)..).unwrap_or_default()

@@ -19,12 +19,12 @@ use crate::commands::replay::session::LedgerPlace;
 use crate::context::Context;
 use crate::exit::explain;
 use crate::ledger::Ledger;
-use crate::ledger::location::{Location, QueueName};
+use crate::ledger::location::{LEDGER_FOLDER, Location, QueueName};
 use crate::ledger::record::Who;
 use crate::ledger::store::AnyStore;
 use crate::ledger::store::folder::FolderStore;
 use crate::ledger::store::s3::S3Store;
-use crate::ports::NamedQueue;
+use crate::ports::{Bucket, ListFrom, ListRequest, NamedQueue};
 use crate::print::Output;
 use crate::queue::identity::QueueIdentity;
 
@@ -173,9 +173,9 @@ impl Connection {
         if let Some(archive) = &targets.archive {
             let own = Location::choose(None, Some(&archive.bucket), &queue_name, |_| None)?;
             if location != own {
+                context.interrupt.race(self.check_no_ledger_beside(archive, &location)).await??;
                 context.output.note(format!(
-                    "what was replayed before is looked up in {location}, and not in {own}, the ledger in the bucket of \
-                     the archive: what only that one knows runs once more"
+                    "what was replayed before is looked up in {location}: the bucket of the archive has no ledger"
                 ));
             }
         }
@@ -187,6 +187,24 @@ impl Connection {
             Location::Folder(path) => AnyStore::Folder(FolderStore::new(path)),
         };
         Ok((Ledger::new(store, SystemClock, Who::current()), place))
+    }
+
+    /// Refuses another ledger than that in the archive's bucket, if there is one: what it knows would run once more.
+    async fn check_no_ledger_beside(&self, archive: &ArchivePlace, location: &Location) -> Result<()> {
+        let bucket = archive.bucket.clone();
+        let request =
+            ListRequest { bucket, prefix: format!("{LEDGER_FOLDER}/"), by_folder: false, from: ListFrom::First };
+        let page = self.bucket().list(&request).await.map_err(|fault| explain(&fault))?;
+        if page.objects.is_empty() && page.next.is_none() {
+            return Ok(());
+        }
+        bail!(
+            "s3://{}/{LEDGER_FOLDER} says what was replayed of {archive}, and {location} would be asked instead: what ran \
+             would run once more\n  → give --stack or --queue of this archive's queue, and --ledger \
+             s3://{}/{LEDGER_FOLDER} or none",
+            archive.bucket,
+            archive.bucket
+        )
     }
 
     pub fn logs(&self) -> CloudWatchLogs {

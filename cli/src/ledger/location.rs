@@ -39,6 +39,9 @@ pub enum LocationError {
     NoFolder,
 }
 
+/// The folder of the ledgers in an overflow bucket.
+pub const LEDGER_FOLDER: &str = "ledger";
+
 impl Location {
     /// Chooses what `--ledger` says, else the overflow bucket, else a folder of this user on this machine.
     ///
@@ -71,7 +74,7 @@ impl Location {
                 None if given.is_empty() || given.contains("://") => Err(LocationError::Invalid(given.to_owned())),
                 None => Ok(in_folder(PathBuf::from(given))),
             },
-            (None, Some(name)) => Ok(bucket(name, "ledger")),
+            (None, Some(name)) => Ok(bucket(name, LEDGER_FOLDER)),
             (None, None) => {
                 // A relative path is to be ignored (<https://specifications.freedesktop.org/basedir-spec/latest/>).
                 let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
