@@ -61,7 +61,8 @@ def test_one_line_tells_a_batch_s_whole_story(hydrator, stream):
         "message_bytes": len(message.text.encode()),
     }
     assert {key: line.get(key) for key in facts} == facts
-    assert 0 <= line["duration_ms"] < 5000 and 0 <= line["oldest_record_age_seconds"] < 60
+    assert 0 <= line["duration_ms"] <= answer.seconds * 1000 + 1
+    assert 0 <= line["oldest_record_age_seconds"] < 600
     assert line["function_request_id"] and "1-" in line["xray_trace_id"]
     warm, _ = hydrator.hydrate(record)
     assert batch_line(warm)["cold_start"] is False
